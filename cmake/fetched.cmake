@@ -62,4 +62,6 @@ target_include_directories(fetched_llama SYSTEM INTERFACE ${INHOUSE_FETCHED}/lla
 foreach(name libllama-common.so libllama.v0.5.0.so libggml.v0.5.0.so libggml-base.so)
   target_link_libraries(fetched_llama INTERFACE ${INHOUSE_FETCHED}/engine/${name})
 endforeach()
-target_link_options(fetched_llama INTERFACE "LINKER:-rpath,$ORIGIN/../lib/inhouse-engine" "LINKER:-rpath-link,${INHOUSE_FETCHED}/engine")
+target_link_options(fetched_llama INTERFACE "LINKER:-rpath-link,${INHOUSE_FETCHED}/engine")
+# As a library item, because CMake escapes the dollar of an option once too often; Ninja turns $$ into $.
+target_link_libraries(fetched_llama INTERFACE "-Wl,-rpath,'$$ORIGIN/../lib/inhouse-engine'")
