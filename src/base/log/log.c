@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON lines on stderr, built in one buffer and written once. */
+#include "base/log/log.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock/clock.h"
+#include "base/mem/mem.h"
+#include "base/text/text.h"
+
+static enum log_level least_level = LOG_LEVEL_INFO;
+static const char *program = "inhouse";
+
+void log_set_level(enum log_level least)
+{
+    least_level = least;
+}
+
+void log_set_program(const char *name)
+{
+    program = name;
+}
+
+static void add_quoted(struct buf *b, const char *s)
+{
+    size_t n = strnlen(s, 512);
+    n = text_utf8_valid_prefix(s, n);
+    buf_add_char(b, '"');
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c == '"' || c == '\\') {
+            buf_printf(b, "\\%c", c);
+        } else if (c < 0x20) {
+            buf_printf(b, "\\u%04x", c);
+        } else {
+            buf_add_char(b, (char)c);
+        }
+    }
+    buf_add_char(b, '"');
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    if (level < least_level) {
+        return;
+    }
+    struct buf b;
+    char at[CLOCK_RFC3339_SIZE];
+    buf_init(&b, 16 * 1024);
+    buf_printf(&b, "{\"at\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"event\":\"%s\"",
+               clock_show(clock_now_us(), at), names[level], program, event);
+    for (const struct log_field *f = fields; f != NULL && f->key != NULL; f++) {
+        buf_printf(&b, ",\"%s\":", f->key);
+        if (f->text != NULL) {
+            add_quoted(&b, f->text);
+        } else {
+            buf_printf(&b, "%lld", (long long)f->number);
+        }
+    }
+    buf_add_str(&b, "}\n");
+    ssize_t written = write(STDERR_FILENO, b.data, b.len);
+    (void)written; /* a log that cannot be written has nowhere to complain */
+    buf_done(&b);
+}
+
+void log_fault(enum log_level level, const char *event, const struct fault *why)
+{
+    log_write(level, event,
+              LOG_FIELDS(LOG_TEXT("code", fail_name(why->code)), LOG_TEXT("message", why->message),
+                         LOG_TEXT("hint", why->hint), LOG_TEXT("file", why->file ? why->file : ""),
+                         LOG_NUM("line", why->line)));
+}
