@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ladder: what a form is, what a rung proposes, and which proposal stands.
+ *
+ * A climb holds one proposal a field. Rungs run in order; each gets all open fields at once and
+ * returns proposals. A proposal replaces another only with a higher calibrated confidence on that
+ * field, so a climb never gets worse. A field is closed when its confidence reaches the field's
+ * threshold for that rung; what is still open at the end goes to a person, best proposal attached.
+ *
+ * Pure data and rules: no I/O, no clock, no threads. answer/task runs the climb.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail/fail.h"
+#include "base/mem/mem.h"
+
+#define LADDER_MAX_FIELDS 16
+#define LADDER_MAX_LABELS 256
+#define LADDER_MAX_CANDIDATES 8
+#define LADDER_MAX_CHECKS 8
+#define LADDER_MAX_STEPS 12
+
+/* In the order of the climb. `rule` is code alone: language detection, sentences copied, not written. */
+enum ladder_rung {
+    LADDER_REUSE,
+    LADDER_RULE,
+    LADDER_LEARNED,
+    LADDER_LIGHT,
+    LADDER_HEAVY,
+    LADDER_PERSON,
+    LADDER_RUNG_COUNT
+};
+
+enum ladder_type { LADDER_CHOICE, LADDER_LINE, LADDER_LANGUAGE, LADDER_DRAFT, LADDER_TYPE_COUNT };
+
+const char *ladder_rung_name(enum ladder_rung rung); /* "reuse", "rule", "learned", ... */
+enum ladder_rung ladder_rung_find(const char *name);  /* LADDER_RUNG_COUNT when unknown */
+const char *ladder_type_name(enum ladder_type type);  /* "choice", "line", "language", "draft" */
+enum ladder_type ladder_type_find(const char *name);
+
+struct ladder_label {
+    char *name;
+    char *describe; /* one line for prompts, may be NULL */
+};
+
+/* One field of a form, as the workflow defines it. */
+struct ladder_field {
+    char name[48];
+    enum ladder_type type;
+    struct ladder_label *labels; /* choice */
+    size_t labels_len;
+    int max_chars;         /* line */
+    double target_error;   /* the share of wrong answers its owner accepts, 0..1 */
+    char *instruct;        /* what the model is told about this field, may be NULL */
+};
+
+/* Evidence that lets a rung answer a field by itself; absent (n == 0) means: propose only. */
+struct ladder_evidence {
+    int n;             /* reviewed or historical examples measured */
+    double accuracy;   /* share right on them */
+    double threshold;  /* smallest calibrated confidence that is certified; > 1: none */
+    double coverage;   /* share of those examples at or above the threshold */
+    double slope, offset; /* Platt: calibrated = 1 / (1 + exp(-(slope * logit(raw) + offset))) */
+    bool from_history; /* labels of past tickets, not of reviewed outcomes: a class of its own */
+};
+
+/*
+ * A form: the whole definition a task needs, made by work/workflow from YAML, immutable and
+ * reference-counted, so that a task keeps the one it started with.
+ */
+struct ladder_form {
+    int refs; /* atomic */
+    char name[64];
+    char release[65];     /* sha256 hex of the definition */
+    char *title;
+    char *dataset;        /* of articles to reply from, or NULL */
+    char *system;         /* released prompt text */
+    char *prefix;         /* text before the input, released */
+    char *suffix;         /* text after it */
+    struct ladder_field fields[LADDER_MAX_FIELDS];
+    size_t fields_len;
+    struct ladder_evidence evidence[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
+    char *source_yaml;    /* the definition as written */
+    char *frame_yaml;     /* the house's frame for replies (greeting, sign-off per language), or NULL */
+    bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
+};
+
+struct ladder_form *ladder_form_ref(struct ladder_form *f);
+void ladder_form_unref(struct ladder_form *f); /* accepts NULL */
+/* Index of the field, or -1. */
+int ladder_field_find(const struct ladder_form *f, const char *name);
+int ladder_label_find(const struct ladder_field *field, const char *label);
+
+struct ladder_candidate {
+    const char *value; /* lives as long as the climb's arena */
+    double p;
+};
+
+struct ladder_check {
+    const char *name; /* static: "language", "summary_names", "citation" */
+    bool ok;
+    const char *note; /* arena, may be NULL */
+};
+
+struct ladder_proposal {
+    bool set;
+    const char *value; /* arena */
+    double confidence; /* calibrated, 0..1 */
+    double raw;        /* what the rung itself said */
+    enum ladder_rung rung;
+    bool closed;       /* confidence reached the certified threshold */
+    struct ladder_candidate candidates[LADDER_MAX_CANDIDATES];
+    size_t candidates_len;
+    struct ladder_check checks[LADDER_MAX_CHECKS];
+    size_t checks_len;
+};
+
+enum ladder_verdict {
+    LADDER_ANSWERED,  /* at least one field closed or improved */
+    LADDER_ABSTAINED, /* nothing better than what was held */
+    LADDER_SKIPPED,   /* not admitted; note says why */
+    LADDER_FAILED,
+    LADDER_VERDICT_COUNT
+};
+const char *ladder_verdict_name(enum ladder_verdict v);
+
+/* One step of the climb, as recorded. */
+struct ladder_step {
+    enum ladder_rung rung;
+    enum ladder_verdict verdict;
+    double ms;
+    int tokens_in, tokens_cached, tokens_out;
+    const char *note; /* arena or static, may be NULL */
+};
+
+struct ladder_climb {
+    const struct ladder_form *form;
+    struct arena *arena;
+    struct ladder_proposal held[LADDER_MAX_FIELDS];
+    struct ladder_step steps[LADDER_MAX_STEPS];
+    size_t steps_len;
+};
+
+void ladder_climb_begin(struct ladder_climb *c, const struct ladder_form *form, struct arena *arena);
+/* Offers a proposal for field i. p->raw is calibrated with the form's evidence for p->rung into
+   confidence unless p->rung is reuse or rule (those say their confidence themselves). Returns true
+   when it now stands. Checks that failed cap the confidence at 0.1. */
+bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_proposal *p);
+/* Should this rung be asked? True when some field of `types` is open and the rung's evidence could
+   beat what is held (no evidence at all: yes, it may propose where nothing is held). */
+bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const char **why_not);
+bool ladder_field_is_open(const struct ladder_climb *c, size_t field);
+size_t ladder_open_count(const struct ladder_climb *c);
+void ladder_step_add(struct ladder_climb *c, const struct ladder_step *step);
+/* calibrated confidence of a raw one under evidence e (identity when e->n == 0 capped at 0.5). */
+double ladder_calibrate(const struct ladder_evidence *e, double raw);
+/* Fits slope and offset on (raw, right) pairs by Newton steps with Platt's smoothed targets, sets n, accuracy,
+   and the certified threshold for target_error at confidence 1 - delta by the fixed-sequence
+   exact-binomial test of anchors/routing section 2 (docs/reference/certificates.md). */
+void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double target_error,
+                         double delta, struct ladder_evidence *out);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Task: the one way through. Every entry (a form, a chat, an embedding) becomes a task here:
+ * gates in, climb, checks, gates out, record, answer. Nothing is answered before its record is durable.
+ *
+ * Threads: task_submit, task_cancel and the form/dataset setters may be called from any thread; they
+ * post to the core loop, which owns every task. Callbacks run on the core thread and must not block.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "answer/ladder/ladder.h"
+#include "base/fail/fail.h"
+#include "base/loop/loop.h"
+#include "base/store/store.h"
+#include "base/text/text.h"
+#include "run/fleet/fleet.h"
+#include "run/ipc/ipc.h"
+#include "trust/audit/audit.h"
+#include "trust/keyring/keyring.h"
+
+#define TASK_MAX_TEXT (256u * 1024u) /* bytes of one input's text */
+
+enum task_kind { TASK_FORM, TASK_CHAT, TASK_EMBED };
+
+struct task_result;
+/* Streamed chat only: whole UTF-8, valid during the call; the record `accepted` is durable before the first. */
+typedef void (*task_text_fn)(void *arg, const char *text, size_t len);
+/* Once per task, always. The result is valid during the call. */
+typedef void (*task_done_fn)(void *arg, const struct task_result *result);
+
+/* What to do. Strings are copied by task_submit. */
+struct task_request {
+    enum task_kind kind;
+    struct principal who;
+    enum ipc_class class;
+    int64_t deadline_ms; /* 0: the server's default for the class */
+
+    /* TASK_FORM */
+    const char *workflow;
+    const char *input_id; /* the caller's own id of the item, may be NULL */
+    const char *subject;  /* may be NULL */
+    const char *text;     /* may be empty, never NULL */
+    unsigned rungs;       /* bits 1u << enum ladder_rung; 0: all */
+    bool no_draft;        /* fields only */
+    bool no_artifact;     /* nothing goes to the review queue (try, evaluation) */
+    const char *idempotency_key; /* may be NULL */
+
+    /* TASK_CHAT: `model` is a model's name or a role; ask is the GENERATE body of docs/protocol/worker.md
+       without `domain` and `class`, already checked by the entry. */
+    const char *model;
+    const char *ask_json;
+    size_t ask_len;
+    bool stream;
+
+    /* TASK_EMBED: model as above */
+    const char *const *texts;
+    size_t texts_len;
+
+    task_text_fn on_text; /* TASK_CHAT with stream */
+    task_done_fn on_done;
+    void *arg;
+};
+
+enum task_state { TASK_ACCEPTED, TASK_CLIMBING, TASK_WAITING_PERSON, TASK_DONE, TASK_FAILED, TASK_CANCELLED };
+const char *task_state_name(enum task_state state);
+
+struct task_result {
+    enum fail code; /* FAIL_NONE, or why it failed */
+    const struct fault *why;
+    struct id task;
+    enum task_state state;
+    double ms;
+    int64_t record_seq; /* of the leaf, -1 when none */
+
+    /* TASK_FORM: the whole answer as JSON, exactly as it is recorded and stored (docs/reference/task.md) */
+    const char *json;
+    size_t json_len;
+
+    /* TASK_CHAT */
+    const struct fleet_generated *generated;
+    const char *model; /* the model that answered, its manifest name */
+
+    /* TASK_EMBED: n x dim, unit rows */
+    const float *vectors;
+    size_t vectors_len, dim;
+    int64_t tokens;
+};
+
+/* What the room works with; all outlive it. */
+struct task_house {
+    struct loop *loop;   /* the core loop */
+    struct pool *crunch;
+    struct store *store;
+    struct audit *audit;
+    struct fleet *fleet;
+    const char *home;
+    int max_running;     /* tasks climbing at once; the rest wait, then queue_full */
+    int max_waiting;
+};
+
+struct task_desk;
+MUST_CHECK enum fail task_desk_new(const struct task_house *house, struct task_desk **out,
+                                   struct fault *why);
+/* Refuses new tasks (stopped); done(arg) on the core thread when the last accepted one is answered. */
+void task_desk_drain(struct task_desk *desk, loop_call_fn done, void *arg);
+void task_desk_free(struct task_desk *desk); /* after drain, loop stopped */
+
+/* Any thread. Returns a handle > 0 for task_cancel; on_done always comes, with the refusal if refused. */
+uint64_t task_submit(struct task_desk *desk, const struct task_request *request);
+/* Any thread: the client is gone. on_done still comes (cancelled) unless it came already. */
+void task_cancel(struct task_desk *desk, uint64_t handle);
+
+/* Any thread: makes `form` the active one under its name; takes a reference. */
+void task_form_set(struct task_desk *desk, struct ladder_form *form);
+
+struct task_head_note { /* what learning made, for listings */
+    char field[48];
+    char release[65];
+};
+
+/*
+ * Learning, as a job on the core and crunch threads: embeds, trains one head per choice field on the examples, measures
+ * every loaded rung (learned out of fold; light and heavy on a sample) and stores heads and evidence. Examples are
+ * copied. progress and done run on the core thread. report is JSON (docs/reference/learn.md).
+ */
+struct task_example {
+    const char *id;
+    const char *at; /* RFC 3339 or NULL */
+    const char *subject;
+    const char *text;
+    const char *reply; /* what was sent, or NULL */
+    const char *article; /* the article it came from, or NULL */
+    const char *const *values; /* one per field of the form, NULL where not given */
+};
+typedef void (*task_learn_progress_fn)(void *arg, const char *stage, size_t done, size_t total);
+typedef void (*task_learn_done_fn)(void *arg, enum fail code, const struct fault *why,
+                                   const char *report_json, size_t len);
+void task_learn(struct task_desk *desk, const struct principal *who, const char *workflow,
+                const struct task_example *examples, size_t n, bool measure_models,
+                task_learn_progress_fn progress, task_learn_done_fn done, void *arg);
+
+/* Articles of a dataset: Markdown with front matter, name = file name for messages. Replaces the dataset's articles
+   with the same ids; embeds what is new. done as above, report JSON: {"articles","sentences","embedded"}. */
+struct task_article {
+    const char *name;
+    const char *markdown;
+    size_t len;
+};
+void task_articles_put(struct task_desk *desk, const struct principal *who, const char *dataset,
+                       const struct task_article *articles, size_t n, task_learn_progress_fn progress,
+                       task_learn_done_fn done, void *arg);
+
+/* Background rewriting of composed drafts by the heavy model (nothing happens without one loaded). */
+struct task_rewrite_counts {
+    int waiting, running, replaced, refused; /* refused: a claim was not supported, or it was opened meanwhile */
+};
+void task_rewrite_pause(struct task_desk *desk, bool paused); /* any thread */
+/* Core thread. */
+void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_counts *out);
+
+/* Reads a task back (any thread's own reader): the JSON of its result, FAIL_NOT_FOUND for another team's. */
+MUST_CHECK enum fail task_read(struct store_reader *reader, const struct id *task,
+                               const struct principal *who, struct buf *json, struct fault *why);

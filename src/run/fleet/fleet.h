@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fleet: spawns, feeds and supervises the sealed workers, one process per loaded model.
+ *
+ * A worker that dies is replaced and its open asks are replayed to the new one, except a stream
+ * that has emitted bytes (worker_died). An ask that was open in two deaths is refused with poison_request.
+ * Workers on the same cores take turns under one lease (docs/protocol/worker.md "Turns"),
+ * interactive first.
+ *
+ * Threads: everything on the core loop's thread, but for fleet_roles_json.
+ * Worker replies are hostile input: framed, capped, parsed strictly; a bad one ends that worker.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail/fail.h"
+#include "base/loop/loop.h"
+#include "base/mem/mem.h"
+#include "run/form/form.h"
+#include "run/ipc/ipc.h"
+
+enum fleet_role { FLEET_EMBED, FLEET_LIGHT, FLEET_HEAVY, FLEET_ROLE_COUNT };
+const char *fleet_role_name(enum fleet_role role); /* "embed", "light", "heavy" */
+enum fleet_role fleet_role_find(const char *name); /* FLEET_ROLE_COUNT when unknown */
+
+enum fleet_state { FLEET_ABSENT, FLEET_STARTING, FLEET_READY, FLEET_BROKEN, FLEET_STOPPING };
+
+/* What a role is served by. */
+struct fleet_model {
+    char name[72];
+    char sha256[65];
+    enum fleet_state state;
+    int64_t bytes, rss_bytes;
+    int n_ctx, n_embd, pid;
+    int64_t n_params;
+    char arch[32];
+    int deaths; /* since the server started */
+    int running, queued;
+};
+
+struct fleet_options {
+    const char *worker_path; /* inhouse-worker */
+    const char *engine;      /* "llama" or "fake" */
+    const char *engine_dir;
+    bool seal;
+    int threads;             /* of each worker, 0: cores */
+    int n_ctx_light, n_ctx_heavy, n_seq;
+    size_t max_open;         /* asks open per worker */
+};
+
+struct fleet;
+MUST_CHECK enum fail fleet_new(struct loop *loop, const struct fleet_options *o, struct fleet **out,
+                               struct fault *why);
+/* Loads a model for a role; fd (owned from now on) is open read-only on the model's file, already
+   hashed to sha256. A role that is served is replaced once its asks are answered. */
+MUST_CHECK enum fail fleet_load(struct fleet *f, enum fleet_role role, const char *name,
+                                const char *sha256, int fd, struct fault *why);
+/* STOP to all; done(arg) when the last has exited (killed after 10 s). */
+void fleet_stop(struct fleet *f, loop_call_fn done, void *arg);
+void fleet_free(struct fleet *f);
+
+void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_model *out);
+bool fleet_is_ready(const struct fleet *f, enum fleet_role role);
+/* Called (core thread) whenever a role's state changes. */
+void fleet_on_change(struct fleet *f, loop_call_fn fn, void *arg);
+
+struct fleet_generated {
+    const char *finish_reason; /* "stop" | "length" | "tool_calls" | "cancelled" */
+    const char *text;
+    const char *tool_calls_json; /* array text, or NULL */
+    const char *logprobs_json;   /* array text, or NULL */
+    int tokens_in, tokens_cached, tokens_out;
+    double ms_queue, ms_prefill, ms_decode;
+    double logprob_mean, logprob_min;
+};
+
+struct fleet_vectors {
+    const float *data; /* n x dim, unit rows */
+    size_t n, dim;
+    const uint32_t *tokens; /* n */
+    const uint32_t *flags;  /* n, 1 = cut at the model's limit */
+};
+
+/* The answer to one ask; only the member that fits the ask is set. Valid during the call. */
+struct fleet_answer {
+    enum fail code;
+    const struct fault *why;
+    const struct fleet_generated *generated;
+    const struct form_result *form;
+    const struct fleet_vectors *vectors;
+    const char *body; /* RENDERED, COUNTED: raw */
+    size_t body_len;
+};
+typedef void (*fleet_done_fn)(void *arg, const struct fleet_answer *answer);
+typedef void (*fleet_text_fn)(void *arg, const char *text, size_t len);
+
+/* Sends one ask; body is copied. done is called exactly once, later (never from inside). Returns an id for cancel, or 0
+   when refused at once (done is then still called, from the loop, with the reason). */
+uint64_t fleet_ask(struct fleet *f, enum fleet_role role, enum ipc_type type, unsigned flags,
+                   const void *body, size_t len, fleet_text_fn on_text, fleet_done_fn done, void *arg);
+void fleet_cancel(struct fleet *f, uint64_t id);
+
+/* Builds the bulk EMBED body (docs/protocol/worker.md); false when it would pass a frame. */
+bool fleet_embed_body(struct buf *out, enum ipc_class class, const char *domain,
+                      const char *const *texts, size_t n);
