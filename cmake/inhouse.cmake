@@ -26,10 +26,11 @@ function(inhouse_pkg name)
   endif()
 endfunction()
 
-# inhouse_room(NAME learn SOURCES learn.c DEPS base_mem PKGS jansson LIBS linear TESTS learn_test.c)
+# inhouse_room(NAME learn SOURCES learn.c DEPS base_mem PKGS jansson LIBS linear TESTS learn_test.c FUZZ learn_fuzz.c TSAN)
 # makes the static library <floor>_<room> and one ctest per test file. The floor is the parent folder's name.
+# TSAN: the room has threads, so its tests run under the thread sanitizer too. FUZZ: see inhouse_fuzz.
 function(inhouse_room)
-  cmake_parse_arguments(R "" "NAME" "SOURCES;DEPS;PKGS;LIBS;TESTS" ${ARGN})
+  cmake_parse_arguments(R "TSAN" "NAME" "SOURCES;DEPS;PKGS;LIBS;TESTS;FUZZ" ${ARGN})
   get_filename_component(floor_dir ${CMAKE_CURRENT_SOURCE_DIR} DIRECTORY)
   get_filename_component(floor ${floor_dir} NAME)
   set(lib ${floor}_${R_NAME})
@@ -40,18 +41,54 @@ function(inhouse_room)
     target_link_libraries(${lib} PUBLIC PkgConfig::${p})
   endforeach()
   foreach(t ${R_TESTS})
-    inhouse_test(${floor} ${R_NAME} ${t} ${lib})
+    inhouse_test(${floor} ${R_NAME} ${t} ${R_TSAN} ${lib})
+  endforeach()
+  foreach(f ${R_FUZZ})
+    inhouse_fuzz(${floor} ${R_NAME} ${f} ${lib})
   endforeach()
 endfunction()
 
-function(inhouse_test floor room file)
+# What every test of the project is told: where the source, the build, the models and the reference data are.
+# A test that cannot run here says why and exits with 77: skipped.
+set(INHOUSE_DATA $ENV{INHOUSE_DATA})
+if(NOT INHOUSE_DATA)
+  cmake_path(SET INHOUSE_DATA NORMALIZE ${CMAKE_SOURCE_DIR}/../shared/data)
+endif()
+function(inhouse_test_properties name labels)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77 LABELS "${labels}"
+      ENVIRONMENT "INHOUSE_SOURCE=${CMAKE_SOURCE_DIR};INHOUSE_BUILD=${CMAKE_BINARY_DIR};INHOUSE_FETCHED=${INHOUSE_FETCHED};INHOUSE_DATA=${INHOUSE_DATA};CMOCKA_MESSAGE_OUTPUT=STDOUT;OPENBLAS_NUM_THREADS=1")
+endfunction()
+
+# Test programs live in test/, so that bin/ holds the executables and nothing else.
+add_custom_target(unit_tests)
+add_custom_target(tsan_tests)
+add_custom_target(fuzz_tests)
+function(inhouse_test floor room file tsan)
   get_filename_component(stem ${file} NAME_WE)
   inhouse_pkg(cmocka)
   add_executable(${stem} ${file})
+  set_target_properties(${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   target_link_libraries(${stem} PRIVATE ${ARGN} PkgConfig::cmocka m)
   add_test(NAME ${floor}/${room}/${stem} COMMAND ${stem})
-  set_tests_properties(${floor}/${room}/${stem} PROPERTIES TIMEOUT 300 LABELS "unit;${floor}"
-      ENVIRONMENT "INHOUSE_SOURCE=${CMAKE_SOURCE_DIR};INHOUSE_BUILD=${CMAKE_BINARY_DIR}")
+  add_dependencies(unit_tests ${stem})
+  set(labels unit ${floor})
+  if(tsan)
+    list(APPEND labels tsan)
+    add_dependencies(tsan_tests ${stem})
+  endif()
+  inhouse_test_properties(${floor}/${room}/${stem} "${labels}")
+endfunction()
+
+# A fuzz target is a file with LLVMFuzzerTestOneInput. Here tests/fuzz/replay.c feeds it the corpus in
+# tests/fuzz/corpus/<stem>/ and seeded mutations of it, so that no clang is needed; clang can link libFuzzer instead.
+function(inhouse_fuzz floor room file)
+  get_filename_component(stem ${file} NAME_WE)
+  add_executable(${stem} ${file} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+  set_target_properties(${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  target_link_libraries(${stem} PRIVATE ${ARGN})
+  add_test(NAME ${floor}/${room}/${stem} COMMAND ${stem} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${stem})
+  add_dependencies(fuzz_tests ${stem})
+  inhouse_test_properties(${floor}/${room}/${stem} "fuzz;${floor}")
 endfunction()
 
 # Reads src/LAYERS: adds every room's folder in order, and collects the rooms of each executable.

@@ -6,6 +6,7 @@
     --quiet                  say nothing unless something fails or was done (one line a part)
     --archives DIR           take archives found in DIR, and keep there what is downloaded: carry DIR to a
                              machine without a network and run the same command there
+    --terse                  say nothing at all if there is nothing to do
     --status                 say what is ready and what is not; exit 0 only if all is ready; changes nothing
     --verify                 hash every fetched file again instead of trusting sizes and times
 
@@ -695,6 +696,7 @@ def command_line():
                                 add_help=True)
     p.add_argument("parts", nargs="*", choices=[*PARTS, []])
     p.add_argument("--quiet", action="store_true")
+    p.add_argument("--terse", action="store_true")
     p.add_argument("--archives", type=lambda s: Path(s).resolve())
     p.add_argument("--status", action="store_true")
     p.add_argument("--verify", action="store_true")
@@ -730,7 +732,7 @@ def main():
             said = SETUPS[part](options, board)
             did += 1
             print(f"{part}: {said}", flush=True)
-    if not options.quiet:
+    if not options.quiet and (did or not options.terse):
         state = "done" if did else "nothing to do, all is in place"
         print(f"setup: {' '.join(options.parts)}: {state} ({time.monotonic() - start:.1f} s)")
     return 0
