@@ -167,8 +167,15 @@ static enum fail read_pooling(struct tool_bert *b, const struct tool_file *file,
                  {"pooling_mode_max_tokens", -1},
                  {"pooling_mode_mean_sqrt_len_tokens", -1},
                  {"pooling_mode_weightedmean_tokens", -1}};
+    /* Newer folders name the mode in one key instead of one key a mode. */
+    const char *named = json_string_value(json_object_get(conf, "pooling_mode"));
     int n = 0;
-    for (size_t i = 0; i < COUNT_OF(modes); i++) {
+    if (named != NULL) {
+        bool mean = strcmp(named, "mean") == 0, cls = strcmp(named, "cls") == 0;
+        b->pooling = mean ? LLAMA_POOLING_TYPE_MEAN : cls ? LLAMA_POOLING_TYPE_CLS : LLAMA_POOLING_TYPE_LAST;
+        n = mean || cls || strcmp(named, "lasttoken") == 0 ? 1 : 2;
+    }
+    for (size_t i = 0; named == NULL && i < COUNT_OF(modes); i++) {
         if (json_is_true(json_object_get(conf, modes[i].key))) {
             b->pooling = (uint32_t)modes[i].type;
             n += modes[i].type < 0 ? 2 : 1;

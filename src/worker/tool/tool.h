@@ -18,6 +18,8 @@
  * Owns: nothing that outlives the process. Threads: one (llama.cpp's loader may add its own in `check`).
  * Limits: TOOL_TEXT_MAX for each JSON or text file, TOOL_HEADER_MAX for a safetensors header, 512 layers,
  * 1,048,576 vocabulary entries. The import is deterministic: the same folder gives the same bytes, every time.
+ * Known: the engine's WordPiece agrees with the original tokenizer but for Hangul, for scripts with spacing vowel signs
+ * (Devanagari, Bengali) and for words over 100 characters, whose vectors therefore differ.
  */
 #pragma once
 

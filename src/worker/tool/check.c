@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The check job: llama.cpp itself loads the GGUF, sealed, with every row of quantised data validated.
+ * The server's own header check (run/models) comes before; this one catches what only the engine knows: an unknown
+ * architecture, a missing tensor, a tokenizer it cannot build. A crash in here ends this process and nothing else.
+ * Threads: llama.cpp's. Limits: the sandbox's.
+ */
+#include "worker/tool/tool_internal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem/mem.h"
+#include "base/text/text.h"
+#include "ggml-backend.h"
+#include "llama.h"
+
+/* The engine says why a load failed only in its log: the last error line is kept. */
+static void keep_error(enum ggml_log_level level, const char *text, void *user)
+{
+    char *kept = user;
+    if (level == GGML_LOG_LEVEL_ERROR && text[0] != '\0' && text[0] != '\n') {
+        AUTO_FREE char *line = mem_dup_str(text);
+        char *end = strchr(line, '\n');
+        if (end != NULL) {
+            *end = '\0';
+        }
+        /* The first one names the cause; those after it only say that loading failed. */
+        if (kept[0] == '\0') {
+            text_copy(kept, 200, line);
+        }
+    }
+}
+
+/* The CPU variants lie beside libllama. */
+static enum fail load_backends(struct fault *why)
+{
+    Dl_info info;
+    AUTO_FREE char *dir = NULL;
+    if (dladdr((void *)(uintptr_t)llama_model_desc, &info) != 0 && info.dli_fname != NULL) {
+        dir = mem_dup_str(info.dli_fname);
+        char *slash = strrchr(dir, '/');
+        if (slash != NULL) {
+            *slash = '\0';
+        }
+    }
+    if (dir == NULL) {
+        return FAULT(why, FAIL_INTERNAL, "the engine's folder cannot be found");
+    }
+    ggml_backend_load_all_from_path(dir);
+    if (ggml_backend_dev_count() == 0) {
+        return FAULT(why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine", dir);
+    }
+    return FAIL_NONE;
+}
+
+static void say_model(const struct llama_model *model)
+{
+    char desc[128], arch[64];
+    llama_model_desc(model, desc, sizeof(desc));
+    if (llama_model_meta_val_str(model, "general.architecture", arch, sizeof(arch)) < 0) {
+        arch[0] = '\0';
+    }
+    const char *chat = llama_model_chat_template(model, NULL);
+    tool_say(json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "event", "done", "arch", arch, "desc", desc,
+                       "bytes", (json_int_t)llama_model_size(model), "parameters", (json_int_t)llama_model_n_params(model),
+                       "layers", (int)llama_model_n_layer(model), "width", (int)llama_model_n_embd(model), "context",
+                       (int)llama_model_n_ctx_train(model), "vocabulary",
+                       (int)llama_vocab_n_tokens(llama_model_get_vocab(model)), "chat_template", chat != NULL));
+}
+
+enum fail tool_check(const char *in_file, struct fault *why)
+{
+    char error[200] = "";
+    int fd = open(in_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be opened: %s", in_file, strerror(errno));
+    }
+    FILE *file = fdopen(fd, "rb");
+    ASSERT(file != NULL);
+    llama_log_set(keep_error, error);
+    enum fail f = load_backends(why);
+    if (f == FAIL_NONE) {
+        llama_backend_init();
+        f = tool_seal(why);
+    }
+    if (f == FAIL_NONE) {
+        struct llama_model_params params = llama_model_default_params();
+        params.check_tensors = true;
+        params.use_extra_bufts = false; /* repacking would copy the weights for nothing */
+        struct llama_model *model = llama_model_load_from_file_ptr(file, params);
+        if (model == NULL) {
+            FAULT(why, FAIL_BAD_REQUEST, "%.100s: the engine cannot load it: %s", in_file,
+                  error[0] == '\0' ? "it gave no reason" : error);
+            f = fail_hint(why, "The file is damaged or of a kind this engine does not know: fetch it again or another.");
+        } else {
+            say_model(model);
+            llama_model_free(model);
+        }
+    }
+    fclose(file);
+    return f;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `inhouse-worker --tool NAME ...`: the command line, the lines on stdout, and what both jobs share.
+ * Threads: one.
+ */
+#include "worker/tool/tool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/json/json.h"
+#include "base/mem/mem.h"
+#include "worker/sandbox/sandbox.h"
+#include "worker/tool/tool_internal.h"
+
+enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why)
+{
+    struct stat st;
+    if (file->fd < 0) {
+        return FAIL_NONE;
+    }
+    if (fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return FAULT(why, FAIL_BAD_REQUEST, "%s: not a regular file", file->name);
+    }
+    if ((uintmax_t)st.st_size > max) {
+        return FAULT(why, FAIL_TOO_LARGE, "%s: %jd bytes; the limit is %zu", file->name, (intmax_t)st.st_size, max);
+    }
+    file->size = (size_t)st.st_size;
+    if (file->size == 0) {
+        return FAULT(why, FAIL_BAD_REQUEST, "%s: the file is empty", file->name);
+    }
+    void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, file->fd, 0);
+    if (map == MAP_FAILED) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "%s: cannot be mapped: %s", file->name, strerror(errno));
+    }
+    file->data = map;
+    return FAIL_NONE;
+}
+
+enum fail tool_file_json(const struct tool_file *file, json_t **out, struct fault *why)
+{
+    *out = NULL;
+    if (file->data == NULL) {
+        return FAIL_NONE;
+    }
+    enum fail f = jn_parse((const char *)file->data, file->size, file->name, out, why);
+    if (f == FAIL_NONE && !json_is_object(*out)) {
+        f = FAULT(why, FAIL_BAD_REQUEST, "%s: not a JSON object", file->name);
+    }
+    return f;
+}
+
+void tool_say(json_t *line)
+{
+    ASSERT(line != NULL);
+    if (json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0) {
+        fputc('\n', stdout);
+    }
+    fflush(stdout);
+    json_decref(line);
+}
+
+void tool_say_progress(uint64_t done, uint64_t total)
+{
+    tool_say(json_pack("{s:s, s:I, s:I}", "event", "progress", "done", (json_int_t)done, "total", (json_int_t)total));
+}
+
+static void say_error(const struct fault *why)
+{
+    tool_say(json_pack("{s:s, s:s, s:s, s:s}", "event", "error", "code", fail_name(why->code), "message", why->message,
+                       "hint", why->hint));
+}
+
+/* Options come in pairs, `--name value`. */
+struct options {
+    const char *in;
+    const char *out;
+    const char *type;
+};
+
+static bool read_options(int argc, char **argv, struct options *o)
+{
+    for (int i = 1; i < argc; i += 2) {
+        const char **to = strcmp(argv[i], "--in") == 0     ? &o->in
+                          : strcmp(argv[i], "--out") == 0  ? &o->out
+                          : strcmp(argv[i], "--type") == 0 ? &o->type
+                                                           : NULL;
+        if (to == NULL || i + 1 >= argc) {
+            return false;
+        }
+        *to = argv[i + 1];
+    }
+    return true;
+}
+
+static int usage(void)
+{
+    fputs("usage: inhouse-worker --tool import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]\n"
+          "       inhouse-worker --tool check --in FILE.gguf\n",
+          stderr);
+    return 2;
+}
+
+int tool_main(int argc, char **argv)
+{
+    struct options o = {NULL, NULL, "f16"};
+    struct fault why = {0};
+    if (argc < 1 || !read_options(argc, argv, &o) || o.in == NULL) {
+        return usage();
+    }
+    bool half = strcmp(o.type, "f16") == 0;
+    enum fail f;
+    if (strcmp(argv[0], "import") == 0 && o.out != NULL && (half || strcmp(o.type, "f32") == 0)) {
+        f = tool_import(o.in, o.out, half, &why);
+    } else if (strcmp(argv[0], "check") == 0 && o.out == NULL) {
+        f = tool_check(o.in, &why);
+    } else {
+        return usage();
+    }
+    if (f != FAIL_NONE) {
+        say_error(&why);
+        return 1;
+    }
+    return 0;
+}
