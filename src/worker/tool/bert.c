@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the small files of a sentence-transformers folder say: config.json (shape), tokenizer_config.json (case, accents),
- * sentence_bert_config.json (where texts are cut), modules.json and 1_Pooling/config.json (how a vector is made),
- * README.md (name and licence).
- * Anything that would make the vectors differ from the original model's is refused by name, never ignored.
- * Owns: struct tool_bert. Threads: one. Limits: 512 layers, 65,536 wide, 1,048,576 tokens.
+ * What the small files of a sentence-transformers folder say: config.json (shape),
+ * tokenizer_config.json (case, accents), sentence_bert_config.json (where texts are cut),
+ * modules.json and 1_Pooling/config.json (how a vector is made), README.md (name and licence).
+ * Anything that would make the vectors differ from the original model's is refused by name, never
+ * ignored. Owns: struct tool_bert. Threads: one. Limits: 512 layers, 65,536 wide, 1,048,576 tokens.
  */
 #include "worker/tool/tool_internal.h"
 
@@ -27,20 +27,23 @@ static enum fail in_file(const struct tool_file *file, enum fail f, struct fault
     return f;
 }
 
-static enum fail want_text(const struct tool_file *file, const json_t *obj, const char *key, const char *want,
-                           struct fault *why)
+static enum fail want_text(const struct tool_file *file, const json_t *obj, const char *key,
+                           const char *want, struct fault *why)
 {
     const char *have = want;
     enum fail f = in_file(file, jn_str(obj, key, false, 256, &have, why), why);
     if (f == FAIL_NONE && strcmp(have, want) != 0) {
-        FAULT(why, FAIL_UNSUPPORTED, "%s: %s is \"%.60s\"; only \"%s\" can be imported", file->name, key, have, want);
-        f = fail_hint(why, "Convert this model with llama.cpp's convert_hf_to_gguf.py and add the GGUF file.");
+        FAULT(why, FAIL_UNSUPPORTED, "%s: %s is \"%.60s\"; only \"%s\" can be imported", file->name,
+              key, have, want);
+        f = fail_hint(
+            why,
+            "Convert this model with llama.cpp's convert_hf_to_gguf.py and add the GGUF file.");
     }
     return f;
 }
 
-static enum fail want_count(const struct tool_file *file, const json_t *obj, const char *key, int64_t max, uint32_t *out,
-                            struct fault *why)
+static enum fail want_count(const struct tool_file *file, const json_t *obj, const char *key,
+                            int64_t max, uint32_t *out, struct fault *why)
 {
     int64_t v = 0;
     enum fail f = in_file(file, jn_int(obj, key, true, 1, max, &v, why), why);
@@ -54,12 +57,14 @@ static enum fail read_config(struct tool_bert *b, const struct tool_file *file, 
     enum fail f = tool_file_json(file, &conf, why);
     if (f == FAIL_NONE && conf == NULL) {
         FAULT(why, FAIL_NOT_FOUND, "%s: the folder has no such file", file->name);
-        f = fail_hint(why, "Give the folder that holds config.json, model.safetensors and vocab.txt.");
+        f = fail_hint(why,
+                      "Give the folder that holds config.json, model.safetensors and vocab.txt.");
     }
     const struct {
         const char *key;
         const char *want;
-    } fixed[] = {{"model_type", "bert"}, {"hidden_act", "gelu"}, {"position_embedding_type", "absolute"}};
+    } fixed[] = {
+        {"model_type", "bert"}, {"hidden_act", "gelu"}, {"position_embedding_type", "absolute"}};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(fixed); i++) {
         f = want_text(file, conf, fixed[i].key, fixed[i].want, why);
     }
@@ -67,9 +72,12 @@ static enum fail read_config(struct tool_bert *b, const struct tool_file *file, 
         const char *key;
         int64_t max;
         uint32_t *out;
-    } counts[] = {{"num_hidden_layers", 512, &b->layers},     {"num_attention_heads", 1024, &b->heads},
-                  {"hidden_size", 65536, &b->width},          {"intermediate_size", 1048576, &b->inner},
-                  {"max_position_embeddings", 1048576, &b->positions}, {"vocab_size", 1048576, &b->vocab_size}};
+    } counts[] = {{"num_hidden_layers", 512, &b->layers},
+                  {"num_attention_heads", 1024, &b->heads},
+                  {"hidden_size", 65536, &b->width},
+                  {"intermediate_size", 1048576, &b->inner},
+                  {"max_position_embeddings", 1048576, &b->positions},
+                  {"vocab_size", 1048576, &b->vocab_size}};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(counts); i++) {
         f = want_count(file, conf, counts[i].key, counts[i].max, counts[i].out, why);
     }
@@ -82,7 +90,8 @@ static enum fail read_config(struct tool_bert *b, const struct tool_file *file, 
         f = in_file(file, jn_real(conf, "layer_norm_eps", false, 0.0, 1.0, &eps, why), why);
     }
     if (f == FAIL_NONE && b->width % b->heads != 0) {
-        f = FAULT(why, FAIL_BAD_REQUEST, "%s: hidden_size %u is not a multiple of num_attention_heads %u", file->name,
+        f = FAULT(why, FAIL_BAD_REQUEST,
+                  "%s: hidden_size %u is not a multiple of num_attention_heads %u", file->name,
                   b->width, b->heads);
     }
     b->types = (uint32_t)types;
@@ -90,7 +99,8 @@ static enum fail read_config(struct tool_bert *b, const struct tool_file *file, 
     return f;
 }
 
-static enum fail read_case(struct tool_bert *b, const struct tool_file *file, const json_t *conf, struct fault *why)
+static enum fail read_case(struct tool_bert *b, const struct tool_file *file, const json_t *conf,
+                           struct fault *why)
 {
     bool lower = true, cjk = true;
     enum fail f = in_file(file, jn_bool(conf, "do_lower_case", false, &lower, why), why);
@@ -98,12 +108,15 @@ static enum fail read_case(struct tool_bert *b, const struct tool_file *file, co
         f = in_file(file, jn_bool(conf, "tokenize_chinese_chars", false, &cjk, why), why);
     }
     if (f == FAIL_NONE && !cjk) {
-        f = FAULT(why, FAIL_UNSUPPORTED, "%s: tokenize_chinese_chars is false; the engine always splits Chinese characters",
-                  file->name);
+        f = FAULT(
+            why, FAIL_UNSUPPORTED,
+            "%s: tokenize_chinese_chars is false; the engine always splits Chinese characters",
+            file->name);
     }
     const json_t *strip = json_object_get(conf, "strip_accents");
     if (f == FAIL_NONE && strip != NULL && !json_is_null(strip) && !json_is_boolean(strip)) {
-        f = FAULT(why, FAIL_BAD_REQUEST, "%s: strip_accents must be true, false or null", file->name);
+        f = FAULT(why, FAIL_BAD_REQUEST, "%s: strip_accents must be true, false or null",
+                  file->name);
     }
     b->lower = lower;
     b->strip_accents = json_is_boolean(strip) ? json_is_true(strip) : lower;
@@ -127,7 +140,8 @@ static enum fail read_sentence(struct tool_bert *b, const struct tool_file *file
     return f;
 }
 
-/* The pipeline must be transformer, pooling and perhaps normalise: a dense layer behind them changes the vectors. */
+/* The pipeline must be transformer, pooling and perhaps normalise: a dense layer behind them
+ * changes the vectors. */
 static enum fail read_modules(const struct tool_file *file, struct fault *why)
 {
     if (file->data == NULL) {
@@ -137,13 +151,15 @@ static enum fail read_modules(const struct tool_file *file, struct fault *why)
     enum fail f = jn_parse((const char *)file->data, file->size, file->name, &list, why);
     size_t i;
     json_t *module;
-    json_array_foreach (list, i, module) {
+    json_array_foreach(list, i, module)
+    {
         const char *type = json_string_value(json_object_get(module, "type"));
         const char *dot = type == NULL ? NULL : strrchr(type, '.');
         dot = dot == NULL ? "?" : dot + 1;
         if (f == FAIL_NONE && strcmp(dot, "Transformer") != 0 && strcmp(dot, "Pooling") != 0 &&
             strcmp(dot, "Normalize") != 0) {
-            FAULT(why, FAIL_UNSUPPORTED, "%s: module %zu is a %.60s, which GGUF cannot hold", file->name, i, dot);
+            FAULT(why, FAIL_UNSUPPORTED, "%s: module %zu is a %.60s, which GGUF cannot hold",
+                  file->name, i, dot);
             f = fail_hint(why, "Only Transformer, Pooling and Normalize modules can be imported.");
         }
     }
@@ -155,7 +171,8 @@ static enum fail read_pooling(struct tool_bert *b, const struct tool_file *file,
     AUTO_JSON json_t *conf = NULL;
     enum fail f = tool_file_json(file, &conf, why);
     if (f != FAIL_NONE || conf == NULL) {
-        b->pooling = LLAMA_POOLING_TYPE_MEAN; /* what sentence-transformers takes for a bare BERT folder */
+        b->pooling =
+            LLAMA_POOLING_TYPE_MEAN; /* what sentence-transformers takes for a bare BERT folder */
         return f;
     }
     const struct {
@@ -172,7 +189,9 @@ static enum fail read_pooling(struct tool_bert *b, const struct tool_file *file,
     int n = 0;
     if (named != NULL) {
         bool mean = strcmp(named, "mean") == 0, cls = strcmp(named, "cls") == 0;
-        b->pooling = mean ? LLAMA_POOLING_TYPE_MEAN : cls ? LLAMA_POOLING_TYPE_CLS : LLAMA_POOLING_TYPE_LAST;
+        b->pooling = mean  ? LLAMA_POOLING_TYPE_MEAN
+                     : cls ? LLAMA_POOLING_TYPE_CLS
+                           : LLAMA_POOLING_TYPE_LAST;
         n = mean || cls || strcmp(named, "lasttoken") == 0 ? 1 : 2;
     }
     for (size_t i = 0; named == NULL && i < COUNT_OF(modes); i++) {
@@ -182,7 +201,8 @@ static enum fail read_pooling(struct tool_bert *b, const struct tool_file *file,
         }
     }
     if (n != 1) {
-        f = FAULT(why, FAIL_UNSUPPORTED, "%s: exactly one of mean, cls or last-token pooling must be on", file->name);
+        f = FAULT(why, FAIL_UNSUPPORTED,
+                  "%s: exactly one of mean, cls or last-token pooling must be on", file->name);
     }
     return f;
 }
@@ -196,7 +216,8 @@ static void copy_line(char *out, size_t room, const char *from, const char *end)
     }
 }
 
-/* `license: x` of the front matter and the first `# heading`; both only inform, so a README without them is fine. */
+/* `license: x` of the front matter and the first `# heading`; both only inform, so a README without
+ * them is fine. */
 static void read_readme(struct tool_bert *b, const struct tool_file *file)
 {
     const char *p = (const char *)file->data;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The check job: llama.cpp itself loads the GGUF, sealed, with every row of quantised data validated.
- * The server's own header check (run/models) comes before; this one catches what only the engine knows: an unknown
- * architecture, a missing tensor, a tokenizer it cannot build. A crash in here ends this process and nothing else.
- * Threads: llama.cpp's. Limits: the sandbox's.
+ * The check job: llama.cpp itself loads the GGUF, sealed, with every row of quantised data
+ * validated. The server's own header check (run/models) comes before; this one catches what only
+ * the engine knows: an unknown architecture, a missing tensor, a tokenizer it cannot build. A crash
+ * in here ends this process and nothing else. Threads: llama.cpp's. Limits: the sandbox's.
  */
 #include "worker/tool/tool_internal.h"
 
@@ -54,7 +54,8 @@ static enum fail load_backends(struct fault *why)
     }
     ggml_backend_load_all_from_path(dir);
     if (ggml_backend_dev_count() == 0) {
-        return FAULT(why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine", dir);
+        return FAULT(why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine",
+                     dir);
     }
     return FAIL_NONE;
 }
@@ -67,11 +68,13 @@ static void say_model(const struct llama_model *model)
         arch[0] = '\0';
     }
     const char *chat = llama_model_chat_template(model, NULL);
-    tool_say(json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "event", "done", "arch", arch, "desc", desc,
-                       "bytes", (json_int_t)llama_model_size(model), "parameters", (json_int_t)llama_model_n_params(model),
-                       "layers", (int)llama_model_n_layer(model), "width", (int)llama_model_n_embd(model), "context",
-                       (int)llama_model_n_ctx_train(model), "vocabulary",
-                       (int)llama_vocab_n_tokens(llama_model_get_vocab(model)), "chat_template", chat != NULL));
+    tool_say(json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "event", "done",
+                       "arch", arch, "desc", desc, "bytes", (json_int_t)llama_model_size(model),
+                       "parameters", (json_int_t)llama_model_n_params(model), "layers",
+                       (int)llama_model_n_layer(model), "width", (int)llama_model_n_embd(model),
+                       "context", (int)llama_model_n_ctx_train(model), "vocabulary",
+                       (int)llama_vocab_n_tokens(llama_model_get_vocab(model)), "chat_template",
+                       chat != NULL));
 }
 
 enum fail tool_check(const char *in_file, struct fault *why)
@@ -79,7 +82,8 @@ enum fail tool_check(const char *in_file, struct fault *why)
     char error[200] = "";
     int fd = open(in_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
-        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be opened: %s", in_file, strerror(errno));
+        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be opened: %s", in_file,
+                           strerror(errno));
     }
     FILE *file = fdopen(fd, "rb");
     ASSERT(file != NULL);
@@ -97,7 +101,8 @@ enum fail tool_check(const char *in_file, struct fault *why)
         if (model == NULL) {
             FAULT(why, FAIL_BAD_REQUEST, "%.100s: the engine cannot load it: %s", in_file,
                   error[0] == '\0' ? "it gave no reason" : error);
-            f = fail_hint(why, "The file is damaged or of a kind this engine does not know: fetch it again or another.");
+            f = fail_hint(why, "The file is damaged or of a kind this engine does not know: fetch "
+                               "it again or another.");
         } else {
             say_model(model);
             llama_model_free(model);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The GGUF of an imported BERT: metadata and tensor table through ggml's gguf API, then the tensors one by one.
+ * The GGUF of an imported BERT: metadata and tensor table through ggml's gguf API, then the tensors
+ * one by one.
  *
- * Names and key meanings are llama.cpp's (arch "bert"): a layer is attn_{q,k,v}, attn_output, attn_output_norm, ffn_up,
- * ffn_down, layer_output_norm. Biases, norms, positions and token types stay F32; matrices are F16 unless asked for F32.
- * Order and content depend on the folder alone, so the same folder gives the same bytes.
- * Positions past `context` are left out: llama.cpp then knows where texts must be cut from the file itself.
- * Owns: nothing after return. Threads: one. Limits: reads through 256 KiB at a time.
+ * Names and key meanings are llama.cpp's (arch "bert"): a layer is attn_{q,k,v}, attn_output,
+ * attn_output_norm, ffn_up, ffn_down, layer_output_norm. Biases, norms, positions and token types
+ * stay F32; matrices are F16 unless asked for F32. Order and content depend on the folder alone, so
+ * the same folder gives the same bytes. Positions past `context` are left out: llama.cpp then knows
+ * where texts must be cut from the file itself. Owns: nothing after return. Threads: one. Limits:
+ * reads through 256 KiB at a time.
  */
 #include "worker/tool/tool_internal.h"
 
@@ -38,7 +40,8 @@ struct parts {
     size_t n;
 };
 
-static void add_part(struct parts *p, const char *from, const char *to, uint64_t rows, uint64_t columns)
+static void add_part(struct parts *p, const char *from, const char *to, uint64_t rows,
+                     uint64_t columns)
 {
     struct part *part = &p->list[p->n++];
     snprintf(part->from, sizeof(part->from), "%s", from);
@@ -82,10 +85,12 @@ static void list_parts(struct parts *p, const struct tool_bert *b)
 {
     p->list = mem_alloc_array(5 + 16 * (size_t)b->layers, sizeof(*p->list));
     add_part(p, "embeddings.word_embeddings.weight", "token_embd.weight", b->vocab_size, b->width);
-    add_part(p, "embeddings.position_embeddings.weight", "position_embd.weight", b->positions, b->width);
+    add_part(p, "embeddings.position_embeddings.weight", "position_embd.weight", b->positions,
+             b->width);
     p->list[1].rows_kept = b->context;
     p->list[1].full = true;
-    add_part(p, "embeddings.token_type_embeddings.weight", "token_types.weight", b->types, b->width);
+    add_part(p, "embeddings.token_type_embeddings.weight", "token_types.weight", b->types,
+             b->width);
     p->list[2].full = true;
     add_part(p, "embeddings.LayerNorm.weight", "token_embd_norm.weight", 0, b->width);
     add_part(p, "embeddings.LayerNorm.bias", "token_embd_norm.bias", 0, b->width);
@@ -94,7 +99,8 @@ static void list_parts(struct parts *p, const struct tool_bert *b)
     }
 }
 
-static enum fail check_part(const struct part *part, const struct tool_safetensors *st, struct fault *why)
+static enum fail check_part(const struct part *part, const struct tool_safetensors *st,
+                            struct fault *why)
 {
     const struct tool_tensor *t = tool_safetensors_find(st, part->from);
     if (t == NULL) {
@@ -102,21 +108,25 @@ static enum fail check_part(const struct part *part, const struct tool_safetenso
         return fail_hint(why, "The file does not hold the whole model that config.json describes.");
     }
     if (t->dtype == TOOL_DTYPE_OTHER) {
-        return FAULT(why, FAIL_UNSUPPORTED, "%s: tensor %s: its dtype is %s; F32, F16 and BF16 can be imported", st->file,
+        return FAULT(why, FAIL_UNSUPPORTED,
+                     "%s: tensor %s: its dtype is %s; F32, F16 and BF16 can be imported", st->file,
                      part->from, t->dtype_name);
     }
     unsigned dims = part->rows == 0 ? 1 : 2;
     uint64_t outer = dims == 1 ? 1 : part->rows;
-    if (t->n_dims != dims || t->shape[dims - 1] != part->columns || (dims == 2 && t->shape[0] != outer)) {
+    if (t->n_dims != dims || t->shape[dims - 1] != part->columns ||
+        (dims == 2 && t->shape[0] != outer)) {
         return FAULT(why, FAIL_BAD_REQUEST,
-                     "%s: tensor %s: its shape does not fit config.json, which asks for %" PRIu64 " x %" PRIu64, st->file,
-                     part->from, outer, part->columns);
+                     "%s: tensor %s: its shape does not fit config.json, which asks for %" PRIu64
+                     " x %" PRIu64,
+                     st->file, part->from, outer, part->columns);
     }
     return FAIL_NONE;
 }
 
 /* The original folder must hold nothing that we would leave out unseen. */
-static enum fail check_rest(const struct parts *p, const struct tool_safetensors *st, struct fault *why)
+static enum fail check_rest(const struct parts *p, const struct tool_safetensors *st,
+                            struct fault *why)
 {
     static const char *const unused[] = {"embeddings.position_ids", "pooler.", "cls."};
     for (size_t i = 0; i < st->n; i++) {
@@ -129,8 +139,11 @@ static enum fail check_rest(const struct parts *p, const struct tool_safetensors
             known = strcmp(name, p->list[k].from) == 0;
         }
         if (!known) {
-            FAULT(why, FAIL_UNSUPPORTED, "%s: tensor %.100s has no place in a BERT encoder", st->file, name);
-            return fail_hint(why, "The model is not a plain BERT encoder: convert it with llama.cpp's own script.");
+            FAULT(why, FAIL_UNSUPPORTED, "%s: tensor %.100s has no place in a BERT encoder",
+                  st->file, name);
+            return fail_hint(
+                why,
+                "The model is not a plain BERT encoder: convert it with llama.cpp's own script.");
         }
     }
     return FAIL_NONE;
@@ -142,11 +155,13 @@ static void put_tokens(struct gguf_context *g, const struct tool_bert *b)
     gguf_set_val_str(g, "tokenizer.ggml.pre", "bert-bge");
     gguf_set_val_u32(g, "tokenizer.ggml.token_type_count", b->types);
     gguf_set_arr_str(g, "tokenizer.ggml.tokens", (const char **)b->tokens, b->vocab_size);
-    gguf_set_arr_data(g, "tokenizer.ggml.token_type", GGUF_TYPE_INT32, b->token_types, b->vocab_size);
+    gguf_set_arr_data(g, "tokenizer.ggml.token_type", GGUF_TYPE_INT32, b->token_types,
+                      b->vocab_size);
     gguf_set_val_u32(g, "tokenizer.ggml.bos_token_id", (uint32_t)b->cls);
     gguf_set_val_u32(g, "tokenizer.ggml.cls_token_id", (uint32_t)b->cls);
     gguf_set_val_u32(g, "tokenizer.ggml.unknown_token_id", (uint32_t)b->unk);
-    gguf_set_val_u32(g, "tokenizer.ggml.seperator_token_id", (uint32_t)b->sep); /* spelled so by the format */
+    gguf_set_val_u32(g, "tokenizer.ggml.seperator_token_id",
+                     (uint32_t)b->sep); /* spelled so by the format */
     if (b->pad >= 0) {
         gguf_set_val_u32(g, "tokenizer.ggml.padding_token_id", (uint32_t)b->pad);
     }
@@ -185,7 +200,8 @@ static bool is_half(const struct part *part, bool half)
     return half && !part->full;
 }
 
-/* The tensor table. ggml wants a ggml_tensor to copy name, type and shape from; no data is attached. */
+/* The tensor table. ggml wants a ggml_tensor to copy name, type and shape from; no data is
+ * attached. */
 static void put_table(struct gguf_context *g, const struct parts *p, bool half)
 {
     struct ggml_init_params params = {(p->n + 1) * ggml_tensor_overhead(), NULL, true};
@@ -194,9 +210,10 @@ static void put_table(struct gguf_context *g, const struct parts *p, bool half)
     for (size_t i = 0; i < p->n; i++) {
         const struct part *part = &p->list[i];
         enum ggml_type type = is_half(part, half) ? GGML_TYPE_F16 : GGML_TYPE_F32;
-        struct ggml_tensor *t = part->rows == 0 ? ggml_new_tensor_1d(ctx, type, (int64_t)part->columns)
-                                                : ggml_new_tensor_2d(ctx, type, (int64_t)part->columns,
-                                                                     (int64_t)part->rows_kept);
+        struct ggml_tensor *t =
+            part->rows == 0
+                ? ggml_new_tensor_1d(ctx, type, (int64_t)part->columns)
+                : ggml_new_tensor_2d(ctx, type, (int64_t)part->columns, (int64_t)part->rows_kept);
         ggml_set_name(t, part->to);
         gguf_add_tensor(g, t);
     }
@@ -206,7 +223,8 @@ static void put_table(struct gguf_context *g, const struct parts *p, bool half)
 static enum fail write_bytes(FILE *out, const void *data, size_t n, struct fault *why)
 {
     if (n != 0 && fwrite(data, 1, n, out) != n) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s", strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
+                           strerror(errno));
     }
     return FAIL_NONE;
 }
@@ -221,8 +239,8 @@ static bool fits_half(const float *v, size_t n)
     return true;
 }
 
-static enum fail write_part(const struct part *part, const struct tool_safetensors *st, bool half, FILE *out,
-                            float *wide, ggml_fp16_t *narrow, struct fault *why)
+static enum fail write_part(const struct part *part, const struct tool_safetensors *st, bool half,
+                            FILE *out, float *wide, ggml_fp16_t *narrow, struct fault *why)
 {
     static const uint8_t zeros[GGUF_DEFAULT_ALIGNMENT];
     const struct tool_tensor *t = tool_safetensors_find(st, part->from);
@@ -232,11 +250,13 @@ static enum fail write_part(const struct part *part, const struct tool_safetenso
     for (uint64_t at = 0; f == FAIL_NONE && at < elements; at += CHUNK) {
         size_t n = elements - at < CHUNK ? (size_t)(elements - at) : CHUNK;
         if (!tool_tensor_read(t, at, n, wide)) {
-            return FAULT(why, FAIL_BAD_REQUEST, "%s: tensor %s: it holds a value that is not a finite number", st->file,
+            return FAULT(why, FAIL_BAD_REQUEST,
+                         "%s: tensor %s: it holds a value that is not a finite number", st->file,
                          part->from);
         }
         if (half && !fits_half(wide, n)) {
-            FAULT(why, FAIL_UNSUPPORTED, "%s: tensor %s: a value does not fit F16", st->file, part->from);
+            FAULT(why, FAIL_UNSUPPORTED, "%s: tensor %s: a value does not fit F16", st->file,
+                  part->from);
             return fail_hint(why, "Import it with --type f32.");
         }
         if (half) {
@@ -251,8 +271,9 @@ static enum fail write_part(const struct part *part, const struct tool_safetenso
     return f;
 }
 
-static enum fail write_all(const struct parts *p, struct gguf_context *g, const struct tool_safetensors *st, bool half,
-                           FILE *out, uint64_t *bytes, struct fault *why)
+static enum fail write_all(const struct parts *p, struct gguf_context *g,
+                           const struct tool_safetensors *st, bool half, FILE *out, uint64_t *bytes,
+                           struct fault *why)
 {
     size_t head_size = gguf_get_meta_size(g);
     AUTO_FREE uint8_t *head = mem_alloc(head_size);
@@ -262,7 +283,8 @@ static enum fail write_all(const struct parts *p, struct gguf_context *g, const 
     enum fail f = write_bytes(out, head, head_size, why);
     uint64_t total = 0, done = 0;
     for (size_t i = 0; i < p->n; i++) {
-        total += tool_safetensors_find(st, p->list[i].from)->end - tool_safetensors_find(st, p->list[i].from)->begin;
+        total += tool_safetensors_find(st, p->list[i].from)->end -
+                 tool_safetensors_find(st, p->list[i].from)->begin;
     }
     for (size_t i = 0; f == FAIL_NONE && i < p->n; i++) {
         const struct tool_tensor *t = tool_safetensors_find(st, p->list[i].from);
@@ -271,15 +293,16 @@ static enum fail write_all(const struct parts *p, struct gguf_context *g, const 
         tool_say_progress(done, total);
     }
     if (f == FAIL_NONE && fflush(out) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s", strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
+                        strerror(errno));
     }
     long at = f == FAIL_NONE ? ftell(out) : 0;
     *bytes = (uint64_t)at;
     return f;
 }
 
-enum fail tool_gguf_write(const struct tool_bert *b, const struct tool_safetensors *st, bool half, FILE *out,
-                          uint64_t *bytes, struct fault *why)
+enum fail tool_gguf_write(const struct tool_bert *b, const struct tool_safetensors *st, bool half,
+                          FILE *out, uint64_t *bytes, struct fault *why)
 {
     struct parts p = {0};
     list_parts(&p, b);

@@ -27,20 +27,24 @@ static const char *const input_names[TOOL_INPUT_COUNT] = {
     [TOOL_INPUT_README] = "README.md",
 };
 
-/* A file that is not there is found out later, by the reader that needs it; one that cannot be read is an error now. */
+/* A file that is not there is found out later, by the reader that needs it; one that cannot be read
+ * is an error now. */
 static enum fail open_inputs(const char *dir, struct tool_file *files, struct fault *why)
 {
     int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (at < 0) {
-        FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot open this folder: %s", dir, strerror(errno));
-        return fail_hint(why, "Give the folder that holds config.json, model.safetensors and vocab.txt.");
+        FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot open this folder: %s", dir,
+                    strerror(errno));
+        return fail_hint(
+            why, "Give the folder that holds config.json, model.safetensors and vocab.txt.");
     }
     enum fail f = FAIL_NONE;
     for (int i = 0; i < TOOL_INPUT_COUNT; i++) {
         files[i].name = input_names[i];
         files[i].fd = openat(at, input_names[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (files[i].fd < 0 && errno != ENOENT && errno != ENOTDIR && f == FAIL_NONE) {
-            f = FAULT_ERRNO(why, FAIL_FORBIDDEN, "%s: cannot be opened: %s", input_names[i], strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_FORBIDDEN, "%s: cannot be opened: %s", input_names[i],
+                            strerror(errno));
         }
     }
     close(at);
@@ -54,8 +58,10 @@ static enum fail map_inputs(struct tool_file *files, struct fault *why)
         f = tool_file_map(&files[i], i == TOOL_INPUT_WEIGHTS ? WEIGHTS_MAX : TOOL_TEXT_MAX, why);
     }
     if (f == FAIL_NONE && files[TOOL_INPUT_WEIGHTS].data == NULL) {
-        FAULT(why, FAIL_NOT_FOUND, "%s: the folder has no such file", files[TOOL_INPUT_WEIGHTS].name);
-        f = fail_hint(why, "Only safetensors weights can be imported (pickle files can run code when they are read).");
+        FAULT(why, FAIL_NOT_FOUND, "%s: the folder has no such file",
+              files[TOOL_INPUT_WEIGHTS].name);
+        f = fail_hint(why, "Only safetensors weights can be imported (pickle files can run code "
+                           "when they are read).");
     }
     return f;
 }
@@ -69,11 +75,13 @@ static enum fail open_output(const char *dir, FILE **out, struct fault *why)
         close(at);
     }
     if (fd < 0) {
-        FAULT(why, FAIL_CONFLICT, "%.200s: cannot make " OUT_NAME " there: %s", dir, strerror(saved));
+        FAULT(why, FAIL_CONFLICT, "%.200s: cannot make " OUT_NAME " there: %s", dir,
+              strerror(saved));
         return fail_hint(why, "Give an empty folder that this user may write.");
     }
     *out = fdopen(fd, "wb");
-    return *out == NULL ? FAULT_ERRNO(why, FAIL_INTERNAL, "fdopen: %s", strerror(errno)) : FAIL_NONE;
+    return *out == NULL ? FAULT_ERRNO(why, FAIL_INTERNAL, "fdopen: %s", strerror(errno))
+                        : FAIL_NONE;
 }
 
 static enum fail convert(struct tool_file *files, bool half, FILE *out, struct fault *why)
@@ -92,13 +100,15 @@ static enum fail convert(struct tool_file *files, bool half, FILE *out, struct f
         f = tool_gguf_write(&bert, &st, half, out, &bytes, why);
     }
     if (f == FAIL_NONE && fsync(fileno(out)) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s", strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
+                        strerror(errno));
     }
     if (f == FAIL_NONE) {
-        tool_say(json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "event", "done", "file", OUT_NAME, "bytes",
-                           (json_int_t)bytes, "type", half ? "f16" : "f32", "name", bert.name, "licence", bert.licence,
-                           "layers", (int)bert.layers, "width", (int)bert.width, "context", (int)bert.context, "vocabulary",
-                           (int)bert.vocab_size));
+        tool_say(json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "event", "done",
+                           "file", OUT_NAME, "bytes", (json_int_t)bytes, "type",
+                           half ? "f16" : "f32", "name", bert.name, "licence", bert.licence,
+                           "layers", (int)bert.layers, "width", (int)bert.width, "context",
+                           (int)bert.context, "vocabulary", (int)bert.vocab_size));
     }
     tool_safetensors_done(&st);
     tool_bert_done(&bert);
@@ -120,7 +130,8 @@ enum fail tool_import(const char *in_dir, const char *out_dir, bool half, struct
         f = convert(files, half, out, why);
     }
     if (out != NULL && fclose(out) != 0 && f == FAIL_NONE) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "closing the GGUF file failed: %s", strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "closing the GGUF file failed: %s",
+                        strerror(errno));
     }
     /* Mappings and descriptors end with the process. */
     return f;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `inhouse-worker --tool NAME ...`: the command line, the lines on stdout, and what both jobs share.
- * Threads: one.
+ * `inhouse-worker --tool NAME ...`: the command line, the lines on stdout, and what both jobs
+ * share. Threads: one.
  */
 #include "worker/tool/tool.h"
 
@@ -26,7 +26,8 @@ enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why)
         return FAULT(why, FAIL_BAD_REQUEST, "%s: not a regular file", file->name);
     }
     if ((uintmax_t)st.st_size > max) {
-        return FAULT(why, FAIL_TOO_LARGE, "%s: %jd bytes; the limit is %zu", file->name, (intmax_t)st.st_size, max);
+        return FAULT(why, FAIL_TOO_LARGE, "%s: %jd bytes; the limit is %zu", file->name,
+                     (intmax_t)st.st_size, max);
     }
     file->size = (size_t)st.st_size;
     if (file->size == 0) {
@@ -34,7 +35,8 @@ enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why)
     }
     void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, file->fd, 0);
     if (map == MAP_FAILED) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "%s: cannot be mapped: %s", file->name, strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "%s: cannot be mapped: %s", file->name,
+                           strerror(errno));
     }
     file->data = map;
     return FAIL_NONE;
@@ -65,13 +67,14 @@ void tool_say(json_t *line)
 
 void tool_say_progress(uint64_t done, uint64_t total)
 {
-    tool_say(json_pack("{s:s, s:I, s:I}", "event", "progress", "done", (json_int_t)done, "total", (json_int_t)total));
+    tool_say(json_pack("{s:s, s:I, s:I}", "event", "progress", "done", (json_int_t)done, "total",
+                       (json_int_t)total));
 }
 
 static void say_error(const struct fault *why)
 {
-    tool_say(json_pack("{s:s, s:s, s:s, s:s}", "event", "error", "code", fail_name(why->code), "message", why->message,
-                       "hint", why->hint));
+    tool_say(json_pack("{s:s, s:s, s:s, s:s}", "event", "error", "code", fail_name(why->code),
+                       "message", why->message, "hint", why->hint));
 }
 
 /* Options come in pairs, `--name value`. */

@@ -21,9 +21,11 @@ struct tool_file {
     size_t size;
 };
 
-/* Maps an opened file for reading; at most max bytes. A file that is not there stays {data NULL, size 0}. */
+/* Maps an opened file for reading; at most max bytes. A file that is not there stays {data NULL,
+ * size 0}. */
 enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why);
-/* Parses a mapped JSON object: duplicates refused. *out is NULL when the file is not there; else json_decref it. */
+/* Parses a mapped JSON object: duplicates refused. *out is NULL when the file is not there; else
+ * json_decref it. */
 enum fail tool_file_json(const struct tool_file *file, json_t **out, struct fault *why);
 
 enum tool_dtype { TOOL_DTYPE_F32, TOOL_DTYPE_F16, TOOL_DTYPE_BF16, TOOL_DTYPE_OTHER };
@@ -48,15 +50,20 @@ struct tool_safetensors {
     size_t n;
 };
 
-/* Checks the header and every tensor's shape, type and place; the tensors come back in file order. */
-enum fail tool_safetensors_open(struct tool_safetensors *st, const struct tool_file *file, struct fault *why);
+/* Checks the header and every tensor's shape, type and place; the tensors come back in file order.
+ */
+enum fail tool_safetensors_open(struct tool_safetensors *st, const struct tool_file *file,
+                                struct fault *why);
 void tool_safetensors_done(struct tool_safetensors *st);
 /* NULL when there is none of that name. */
-const struct tool_tensor *tool_safetensors_find(const struct tool_safetensors *st, const char *name);
-/* Elements [at, at + n) as float32; false when one of them is not finite. The dtype is not TOOL_DTYPE_OTHER. */
+const struct tool_tensor *tool_safetensors_find(const struct tool_safetensors *st,
+                                                const char *name);
+/* Elements [at, at + n) as float32; false when one of them is not finite. The dtype is not
+ * TOOL_DTYPE_OTHER. */
 bool tool_tensor_read(const struct tool_tensor *t, uint64_t at, size_t n, float *out);
 
-/* What an imported model is, from its folder's small files. Strings are the struct's own (mem_free). */
+/* What an imported model is, from its folder's small files. Strings are the struct's own
+ * (mem_free). */
 struct tool_bert {
     uint32_t layers, heads, width, inner, positions, types;
     uint32_t vocab_size;
@@ -65,7 +72,7 @@ struct tool_bert {
     uint32_t pooling; /* LLAMA_POOLING_TYPE_* */
     bool lower, strip_accents;
     int64_t unk, sep, pad, cls, mask; /* token ids; -1: none */
-    char **tokens;                    /* vocab_size of them, in the form llama.cpp reads (see vocabulary.c) */
+    char **tokens; /* vocab_size of them, in the form llama.cpp reads (see vocabulary.c) */
     int32_t *token_types;
     char name[128];    /* from the README's first heading, or "" */
     char licence[128]; /* from the README's front matter, or "" */
@@ -85,12 +92,14 @@ enum tool_input {
 
 enum fail tool_bert_read(struct tool_bert *bert, struct tool_file *files, struct fault *why);
 void tool_bert_done(struct tool_bert *bert);
-/* The vocabulary: tokens, token_types and the special ids of bert, from vocab.txt and the named special tokens. */
-enum fail tool_vocabulary_read(struct tool_bert *bert, const struct tool_file *vocab, json_t *tokenizer, struct fault *why);
+/* The vocabulary: tokens, token_types and the special ids of bert, from vocab.txt and the named
+ * special tokens. */
+enum fail tool_vocabulary_read(struct tool_bert *bert, const struct tool_file *vocab,
+                               json_t *tokenizer, struct fault *why);
 
 /* Writes the GGUF to out. half: matrices as F16. Reports progress with tool_say_progress. */
-enum fail tool_gguf_write(const struct tool_bert *bert, const struct tool_safetensors *st, bool half, FILE *out,
-                          uint64_t *bytes, struct fault *why);
+enum fail tool_gguf_write(const struct tool_bert *bert, const struct tool_safetensors *st,
+                          bool half, FILE *out, uint64_t *bytes, struct fault *why);
 
 /* The jobs. Each prints its own "done" line. */
 enum fail tool_import(const char *in_dir, const char *out_dir, bool half, struct fault *why);
