@@ -3,28 +3,31 @@
  * worker/tool: jobs that read a model's files, run as `inhouse-worker --tool NAME ...` in a process
  * of their own.
  *
- *   import --in DIR --out DIR [--type f16|f32]   sentence-transformers BERT folder ->
- * DIR/model.gguf check  --in FILE                             does llama.cpp itself load this GGUF?
+ *   import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]
+ *       a sentence-transformers BERT folder becomes EMPTY_FOLDER/model.gguf
+ *   check --in FILE
+ *       does llama.cpp itself load this GGUF?
  *
  * The files are opened first, then the process seals itself (no network, no file system), then it
  * parses. So a hostile file reaches only descriptors that were opened for it. Nothing is renamed
  * here: the caller gives `import` an empty output folder of its own and throws it away when the job
  * fails.
  *
- * Output: one JSON object a line on stdout,
+ * Output: one JSON object a line on stdout.
  *   {"event":"progress","done":bytes,"total":bytes}
- *   {"event":"done", ...facts}                              the last line of a job that worked,
- * exit status 0
- *   {"event":"error","code":..,"message":..,"hint":..}      the last line of one that did not, exit
- * status 1 Exit status 2: the command line is wrong. Ended by a signal: the input broke the parser;
- * the caller says so.
+ *   {"event":"done", ...facts}                           last line, exit status 0
+ *   {"event":"error","code":..,"message":..,"hint":..}   last line, exit status 1
+ * Exit status 2: the command line is wrong. Ended by a signal: the input broke the parser, and the
+ * caller says so.
  *
  * Owns: nothing that outlives the process. Threads: one (llama.cpp's loader may add its own in
- * `check`). Limits: TOOL_TEXT_MAX for each JSON or text file, TOOL_HEADER_MAX for a safetensors
- * header, 512 layers, 1,048,576 vocabulary entries. The import is deterministic: the same folder
- * gives the same bytes, every time. Known: the engine's WordPiece agrees with the original
- * tokenizer but for Hangul, for scripts with spacing vowel signs (Devanagari, Bengali) and for
- * words over 100 characters, whose vectors therefore differ.
+ * `check`).
+ * Limits: TOOL_TEXT_MAX for each JSON or text file, TOOL_HEADER_MAX for a safetensors header, 512
+ * layers, 1,048,576 vocabulary entries. The import is deterministic: the same folder gives the same
+ * bytes, every time.
+ * Known: the engine's WordPiece agrees with the original tokenizer but for Hangul, for scripts with
+ * spacing vowel signs (Devanagari, Bengali) and for words over 100 characters, whose vectors
+ * therefore differ.
  */
 #pragma once
 
