@@ -7,7 +7,7 @@
  * Workers on the same cores take turns under one lease (docs/protocol/worker.md "Turns"),
  * interactive first.
  *
- * Threads: everything on the core loop's thread, but for fleet_roles_json.
+ * Threads: everything on the core loop's thread. Nothing blocks.
  * Worker replies are hostile input: framed, capped, parsed strictly; a bad one ends that worker.
  */
 #pragma once
@@ -48,7 +48,8 @@ struct fleet_options {
     bool seal;
     int threads;             /* of each worker, 0: cores */
     int n_ctx_light, n_ctx_heavy, n_seq;
-    size_t max_open;         /* asks open per worker */
+    size_t max_open;         /* asks a worker holds at once; the rest wait here */
+    size_t max_waiting;      /* asks waiting per role before queue_full */
 };
 
 struct fleet;
@@ -97,10 +98,24 @@ struct fleet_answer {
 typedef void (*fleet_done_fn)(void *arg, const struct fleet_answer *answer);
 typedef void (*fleet_text_fn)(void *arg, const char *text, size_t len);
 
-/* Sends one ask; body is copied. done is called exactly once, later (never from inside). Returns an id for cancel, or 0
-   when refused at once (done is then still called, from the loop, with the reason). */
-uint64_t fleet_ask(struct fleet *f, enum fleet_role role, enum ipc_type type, unsigned flags,
-                   const void *body, size_t len, fleet_text_fn on_text, fleet_done_fn done, void *arg);
+/* One ask. The body is copied; the plan (FORM only) must live until done was called. */
+struct fleet_ask {
+    enum fleet_role role;
+    enum ipc_type type; /* GENERATE, FORM, EMBED, RENDER, COUNT */
+    unsigned flags;     /* IPC_FLAG_BULK for a bulk EMBED body */
+    const void *body;
+    size_t len;
+    const struct form_plan *plan;
+    fleet_text_fn on_text; /* GENERATE with stream; once it was called the ask is never replayed */
+    fleet_done_fn done;
+    void *arg;
+};
+
+/* Sends one ask, or queues it while the role's worker starts. done is called exactly once, later, never from inside:
+   model_unavailable when nothing serves the role, queue_full over max_open waiting, worker_died, poison_request,
+   stopped, or what the worker answered. Returns an id for fleet_cancel. */
+uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask);
+/* The client is gone: done still comes, as cancelled (generated->finish_reason) or stopped. */
 void fleet_cancel(struct fleet *f, uint64_t id);
 
 /* Builds the bulk EMBED body (docs/protocol/worker.md); false when it would pass a frame. */

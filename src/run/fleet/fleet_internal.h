@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fleet's own shapes: a member is one worker process, an ask waits for or sits in one. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "run/fleet/fleet.h"
+
+#define FLEET_BODY_MAX ((size_t)IPC_FRAME_MAX)
+#define FLEET_OUT_MAX ((size_t)64 * 1024 * 1024)
+#define FLEET_HANG_MS 120000     /* no frame for so long while asks are open: the worker hangs */
+#define FLEET_LEASE_US 200000u   /* design section 4: at most 200 ms of forecast work a turn */
+#define FLEET_STARVED_US 2000000 /* a turn that waited this long goes first whatever its class */
+#define FLEET_DEATHS_MAX 2       /* deaths an ask may be present at */
+
+struct ask {
+    struct ask *next;
+    uint64_t id;
+    enum fleet_role role;
+    enum ipc_type type;
+    unsigned flags;
+    char *body;
+    size_t len;
+    const struct form_plan *plan;
+    fleet_text_fn on_text;
+    fleet_done_fn done;
+    void *arg;
+    int deaths;     /* workers that died while it was open */
+    bool emitted;   /* a stream's bytes have gone out */
+    bool cancelled;
+};
+
+struct member {
+    struct fleet *fleet;
+    struct member *next;
+    enum fleet_role role;
+    enum fleet_state state;
+    char name[72];
+    char sha256[65];
+    int model_fd;
+    int64_t bytes;
+    pid_t pid;
+    int pid_fd;
+    int socket;
+    struct ipc_reader *reader;
+    struct ipc_writer *writer;
+    uint32_t watching;      /* epoll events now asked for */
+    struct ask *open;       /* sent, not answered */
+    size_t open_len;
+    int64_t heard_us;       /* monotonic: last frame */
+    int64_t started_us;
+    uint64_t restart_timer;
+    uint64_t hang_timer;
+    int deaths;
+    bool retiring;          /* replaced: finishes what is open, then stops */
+    bool turn_waiting;
+    bool turn_granted;
+    int64_t turn_since_us;
+    struct ipc_turn turn;
+    int n_ctx, n_embd;
+    int64_t n_params;
+    char arch[32];
+    struct fault broken;    /* why, when state is FLEET_BROKEN */
+};
+
+struct fleet {
+    struct loop *loop;
+    struct fleet_options options;
+    char *worker_path, *engine, *engine_dir;
+    struct member *members;                  /* all that are not yet gone */
+    struct member *current[FLEET_ROLE_COUNT];
+    struct ask *waiting[FLEET_ROLE_COUNT];   /* oldest first */
+    size_t waiting_len[FLEET_ROLE_COUNT];
+    int role_deaths[FLEET_ROLE_COUNT];
+    uint64_t next_id;
+    bool stopping;
+    uint64_t kill_timer;
+    loop_call_fn on_change, on_stopped;
+    void *on_change_arg, *on_stopped_arg;
+};
+
+/* member.c */
+struct member *member_new(struct fleet *f, enum fleet_role role);
+void member_start(struct member *m);
+void member_pump(struct member *m);
+void member_stop(struct member *m);
+void member_free(struct member *m);
+void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t id, const void *body,
+                 size_t len, int fd);
+void member_kill(struct member *m, const char *reason);
+void fleet_changed(struct fleet *f);
+void fleet_member_gone(struct member *m);
+
+/* spawn.c: forks and execs a worker; on success the socket and pid are the caller's. */
+enum fail spawn_worker(const struct fleet *f, int *socket, pid_t *pid, int *pid_fd, struct fault *why);
+
+/* lease.c */
+void lease_wanted(struct member *m, const struct ipc_turn *turn);
+void lease_done(struct member *m);
+void lease_forget(struct member *m);
+
+/* answer.c: turns a final frame into the caller's answer and frees the ask. */
+void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame);
+void answer_fail(struct fleet *f, struct ask *a, enum fail code, const struct fault *why);
+void ask_free(struct ask *a);

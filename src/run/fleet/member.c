@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One worker process: its life (starting, ready, broken, gone), its frames, and the asks it holds. */
+#include "run/fleet/fleet_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock/clock.h"
+#include "base/json/json.h"
+#include "base/log/log.h"
+
+struct member *member_new(struct fleet *f, enum fleet_role role)
+{
+    struct member *m = mem_alloc(sizeof(*m));
+    m->fleet = f;
+    m->role = role;
+    m->model_fd = m->pid_fd = m->socket = -1;
+    m->next = f->members;
+    f->members = m;
+    return m;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+static void drop_socket(struct member *m)
+{
+    if (m->socket >= 0) {
+        loop_unwatch(m->fleet->loop, m->socket);
+        close_fd(&m->socket);
+    }
+    loop_timer_cancel(m->fleet->loop, m->hang_timer);
+    m->hang_timer = 0;
+}
+
+void member_free(struct member *m)
+{
+    struct member **at = &m->fleet->members;
+    while (*at != m) {
+        at = &(*at)->next;
+    }
+    *at = m->next;
+    drop_socket(m);
+    if (m->pid_fd >= 0) {
+        loop_unwatch(m->fleet->loop, m->pid_fd);
+    }
+    loop_timer_cancel(m->fleet->loop, m->restart_timer);
+    close_fd(&m->pid_fd);
+    close_fd(&m->model_fd);
+    ipc_reader_free(m->reader);
+    ipc_writer_free(m->writer);
+    mem_free(m);
+}
+
+void member_kill(struct member *m, const char *reason)
+{
+    if (m->pid > 0 && m->socket >= 0) {
+        log_write(LOG_LEVEL_WARN, "worker.killed",
+                  LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_NUM("pid", m->pid),
+                             LOG_TEXT("reason", reason)));
+    }
+    if (m->pid > 0) {
+        kill(m->pid, SIGKILL);
+    }
+    drop_socket(m); /* the rest happens when the process is reaped */
+}
+
+static void watch_again(struct member *m)
+{
+    uint32_t want = EPOLLIN | EPOLLRDHUP | (ipc_writer_pending(m->writer) > 0 ? EPOLLOUT : 0);
+    if (m->socket >= 0 && want != m->watching) {
+        loop_rewatch(m->fleet->loop, m->socket, want);
+        m->watching = want;
+    }
+}
+
+void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t id,
+                 const void *body, size_t len, int fd)
+{
+    struct fault why;
+    if (m->socket < 0) {
+        return;
+    }
+    if (ipc_writer_put(m->writer, type, flags, id, body, len, fd, &why) != FAIL_NONE ||
+        ipc_writer_push(m->writer, m->socket, &why) != FAIL_NONE) {
+        member_kill(m, why.message);
+        return;
+    }
+    watch_again(m);
+}
+
+/* While an ask that was open at a death is waiting or open, it runs alone: so a second death names it. */
+static bool suspect_ahead(const struct member *m)
+{
+    const struct ask *head = m->fleet->waiting[m->role];
+    return (m->open != NULL && m->open->deaths > 0) || (head != NULL && head->deaths > 0);
+}
+
+void member_pump(struct member *m)
+{
+    struct fleet *f = m->fleet;
+    while (m->state == FLEET_READY && !m->retiring && m->socket >= 0 &&
+           f->current[m->role] == m && f->waiting[m->role] != NULL) {
+        size_t limit = suspect_ahead(m) ? 1 : f->options.max_open;
+        if (m->open_len >= limit) {
+            return;
+        }
+        struct ask *a = f->waiting[m->role];
+        f->waiting[m->role] = a->next;
+        f->waiting_len[m->role]--;
+        a->next = m->open;
+        m->open = a;
+        m->open_len++;
+        if (m->open_len == 1) {
+            m->heard_us = clock_monotonic_us();
+        }
+        member_send(m, a->type, a->flags, a->id, a->body, a->len, -1);
+    }
+}
+
+static struct ask *take_open(struct member *m, uint64_t id)
+{
+    for (struct ask **at = &m->open; *at != NULL; at = &(*at)->next) {
+        if ((*at)->id == id) {
+            struct ask *a = *at;
+            *at = a->next;
+            m->open_len--;
+            return a;
+        }
+    }
+    return NULL;
+}
+
+static struct ask *find_open(struct member *m, uint64_t id)
+{
+    struct ask *a = m->open;
+    while (a != NULL && a->id != id) {
+        a = a->next;
+    }
+    return a;
+}
+
+static void break_member(struct member *m, const struct fault *why)
+{
+    m->state = FLEET_BROKEN;
+    m->broken = *why;
+    log_fault(LOG_LEVEL_ERROR, "worker.broken", why);
+    struct fleet *f = m->fleet;
+    while (f->current[m->role] == m && f->waiting[m->role] != NULL) {
+        struct ask *a = f->waiting[m->role];
+        f->waiting[m->role] = a->next;
+        f->waiting_len[m->role]--;
+        answer_fail(f, a, FAIL_MODEL_UNAVAILABLE, &m->broken);
+    }
+    fleet_changed(f);
+}
+
+static void send_load(struct member *m)
+{
+    const struct fleet_options *o = &m->fleet->options;
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", m->model_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC); /* an offset of its own for every worker */
+    if (fd < 0) {
+        struct fault why;
+        FAULT_ERRNO(&why, FAIL_MODEL_UNAVAILABLE, "could not open the model file of %s again",
+                    m->name);
+        break_member(m, &why);
+        return;
+    }
+    struct buf b;
+    struct jn_writer w;
+    buf_init(&b, 4096);
+    jn_begin(&w, &b, false);
+    jn_object_begin(&w);
+    jn_kv_str(&w, "model", m->name);
+    jn_kv_str(&w, "sha256", m->sha256);
+    jn_kv_str(&w, "kind", m->role == FLEET_EMBED ? "embed" : "generate");
+    if (m->role != FLEET_EMBED) {
+        jn_kv_int(&w, "n_ctx", m->role == FLEET_HEAVY ? o->n_ctx_heavy : o->n_ctx_light);
+        jn_kv_int(&w, "n_seq", o->n_seq);
+    }
+    jn_kv_int(&w, "n_threads", o->threads);
+    jn_kv_bool(&w, "turns", true);
+    jn_object_end(&w);
+    member_send(m, IPC_LOAD, IPC_FLAG_FD, 1, b.data, b.len, fd);
+    buf_done(&b);
+}
+
+static void on_loaded(struct member *m, const struct ipc_frame *frame)
+{
+    AUTO_JSON json_t *j = NULL;
+    struct fault why;
+    int64_t ctx = 0, embd = 0, params = 0, bytes = 0;
+    const char *arch = "", *code = NULL, *message = "", *hint = "";
+    enum fail f = jn_parse((const char *)frame->body, frame->head.len, "LOADED", &j, &why);
+    if (f == FAIL_NONE && frame->head.type == IPC_ERROR) {
+        (void)!jn_str(j, "code", false, 64, &code, NULL);
+        (void)!jn_str(j, "message", false, 4096, &message, NULL);
+        (void)!jn_str(j, "hint", false, 4096, &hint, NULL);
+        f = FAULT(&why, FAIL_MODEL_UNAVAILABLE, "model %s could not be loaded: %.200s", m->name, message);
+        fail_hint(&why, "%.230s", hint);
+    }
+    f = f != FAIL_NONE ? f : jn_int(j, "n_ctx", true, 0, 1 << 24, &ctx, &why);
+    f = f != FAIL_NONE ? f : jn_int(j, "n_embd", true, 0, 1 << 20, &embd, &why);
+    f = f != FAIL_NONE ? f : jn_int(j, "n_params", true, 0, INT64_MAX, &params, &why);
+    f = f != FAIL_NONE ? f : jn_int(j, "bytes", true, 0, INT64_MAX, &bytes, &why);
+    f = f != FAIL_NONE ? f : jn_str(j, "arch", true, 64, &arch, &why);
+    if (f != FAIL_NONE) {
+        break_member(m, &why);
+        return;
+    }
+    m->n_ctx = (int)ctx;
+    m->n_embd = (int)embd;
+    m->n_params = params;
+    m->bytes = bytes;
+    snprintf(m->arch, sizeof(m->arch), "%.31s", arch);
+    m->state = FLEET_READY;
+    log_write(LOG_LEVEL_INFO, "worker.ready",
+              LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_TEXT("model", m->name),
+                         LOG_NUM("pid", m->pid),
+                         LOG_NUM("ms", (clock_monotonic_us() - m->started_us) / 1000)));
+    fleet_changed(m->fleet);
+    member_pump(m);
+}
+
+static void on_frame(struct member *m, const struct ipc_frame *frame)
+{
+    struct ask *a;
+    struct ipc_turn turn;
+    struct fault why;
+    uint64_t id = frame->head.id;
+    m->heard_us = clock_monotonic_us();
+    switch ((enum ipc_type)frame->head.type) {
+    case IPC_HELLO:
+        if (m->state == FLEET_STARTING) {
+            send_load(m);
+        }
+        return;
+    case IPC_TURN:
+    case IPC_TURN_DONE:
+        if (ipc_turn_get(&turn, frame->body, frame->head.len, &why) != FAIL_NONE) {
+            member_kill(m, why.message);
+        } else if (frame->head.type == IPC_TURN) {
+            lease_wanted(m, &turn);
+        } else {
+            lease_done(m);
+        }
+        return;
+    case IPC_TEXT:
+        a = find_open(m, id);
+        if (a != NULL && a->on_text != NULL) {
+            a->emitted = true;
+            a->on_text(a->arg, (const char *)frame->body, frame->head.len);
+        }
+        return;
+    case IPC_PONG:
+    case IPC_STOPPED:
+        return;
+    case IPC_LOADED:
+    case IPC_DONE:
+    case IPC_FORM_DONE:
+    case IPC_EMBEDDED:
+    case IPC_RENDERED:
+    case IPC_COUNTED:
+    case IPC_ERROR:
+        if (m->state == FLEET_STARTING && id == 1) {
+            on_loaded(m, frame);
+            return;
+        }
+        a = take_open(m, id);
+        if (a == NULL) {
+            member_kill(m, "an answer nobody asked for");
+            return;
+        }
+        answer_frame(m, a, frame);
+        member_pump(m);
+        if (m->retiring && m->open == NULL) {
+            member_stop(m);
+        }
+        return;
+    case IPC_LOAD:
+    case IPC_GENERATE:
+    case IPC_FORM:
+    case IPC_EMBED:
+    case IPC_RENDER:
+    case IPC_COUNT:
+    case IPC_CANCEL:
+    case IPC_STOP:
+    case IPC_TURN_GRANTED:
+    case IPC_PING:
+        member_kill(m, "a message only the server may send");
+        return;
+    }
+}
+
+static void on_socket(void *arg, uint32_t events)
+{
+    struct member *m = arg;
+    struct fault why;
+    bool end = false;
+    if ((events & EPOLLOUT) != 0 && ipc_writer_push(m->writer, m->socket, &why) != FAIL_NONE) {
+        member_kill(m, why.message);
+        return;
+    }
+    enum fail f = ipc_reader_pull(m->reader, m->socket, &end, &why);
+    bool got = true;
+    while (f == FAIL_NONE && got && m->socket >= 0) {
+        struct ipc_frame frame;
+        f = ipc_reader_next(m->reader, &frame, &got, &why);
+        if (f == FAIL_NONE && got) {
+            if (frame.fd >= 0) {
+                close(frame.fd);
+            }
+            on_frame(m, &frame);
+        }
+    }
+    if (f != FAIL_NONE) {
+        member_kill(m, why.message);
+    } else if (end && m->socket >= 0) {
+        drop_socket(m);
+        kill(m->pid, SIGKILL); /* it closed its end: whatever it still does is for nobody */
+    } else {
+        watch_again(m);
+    }
+}
+
+static void restart(void *arg)
+{
+    struct member *m = arg;
+    m->restart_timer = 0;
+    member_start(m);
+}
+
+/* Sorts the asks of a dead worker: back to the front of the queue, or refused. */
+static void return_asks(struct member *m)
+{
+    struct fleet *f = m->fleet;
+    struct fault why;
+    while (m->open != NULL) {
+        struct ask *a = m->open;
+        m->open = a->next;
+        m->open_len--;
+        a->deaths++;
+        if (a->emitted || f->stopping) {
+            FAULT(&why, f->stopping ? FAIL_STOPPED : FAIL_WORKER_DIED,
+                  "the worker for %s ended in the middle of this answer", fleet_role_name(m->role));
+            answer_fail(f, a, why.code, &why);
+        } else if (a->cancelled) {
+            FAULT(&why, FAIL_STOPPED, "cancelled");
+            answer_fail(f, a, FAIL_STOPPED, &why);
+        } else if (a->deaths >= FLEET_DEATHS_MAX) {
+            FAULT(&why, FAIL_POISON_REQUEST, "this request ended the worker for %s twice",
+                  fleet_role_name(m->role));
+            fail_hint(&why, "It is not tried again. Change its text, or look at the worker's log line.");
+            answer_fail(f, a, FAIL_POISON_REQUEST, &why);
+        } else {
+            a->next = f->waiting[m->role];
+            f->waiting[m->role] = a;
+            f->waiting_len[m->role]++;
+        }
+    }
+}
+
+static void on_exit_of(void *arg, uint32_t events)
+{
+    struct member *m = arg;
+    struct fleet *f = m->fleet;
+    int status = 0;
+    (void)events;
+    if (waitpid(m->pid, &status, WNOHANG) == 0) {
+        return;
+    }
+    loop_unwatch(f->loop, m->pid_fd);
+    close_fd(&m->pid_fd);
+    drop_socket(m);
+    lease_forget(m);
+    bool expected = m->state == FLEET_STOPPING || f->stopping;
+    bool was_loading = m->state == FLEET_STARTING;
+    if (!expected) {
+        m->deaths++;
+        f->role_deaths[m->role]++;
+        log_write(LOG_LEVEL_ERROR, "worker.died",
+                  LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_NUM("pid", m->pid),
+                             LOG_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+                             LOG_NUM("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
+                             LOG_NUM("open", (int64_t)m->open_len)));
+    }
+    m->pid = 0;
+    return_asks(m);
+    if (expected || m->retiring || f->current[m->role] != m) {
+        fleet_member_gone(m);
+        return;
+    }
+    if (was_loading && m->deaths >= 3) {
+        struct fault why;
+        FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the worker for %s (%s) died while loading, %d times",
+              fleet_role_name(m->role), m->name, m->deaths);
+        fail_hint(&why, "Check the model file with `inhouse models show %s`; the log says how it died.", m->name);
+        break_member(m, &why);
+        return;
+    }
+    if (m->state != FLEET_BROKEN) {
+        m->state = FLEET_STARTING;
+        int64_t lived_ms = (clock_monotonic_us() - m->started_us) / 1000;
+        int64_t delay = lived_ms > 10000 ? 0 : m->deaths > 5 ? 5000 : 50 * m->deaths;
+        m->restart_timer = loop_timer_add(f->loop, delay, restart, m);
+        fleet_changed(f);
+    }
+}
+
+static void check_hang(void *arg)
+{
+    struct member *m = arg;
+    m->hang_timer = loop_timer_add(m->fleet->loop, FLEET_HANG_MS / 4, check_hang, m);
+    bool working = m->open != NULL || m->state == FLEET_STARTING;
+    /* A worker that waits for its turn is not hanging. */
+    if (working && !m->turn_waiting &&
+        clock_monotonic_us() - m->heard_us > (int64_t)FLEET_HANG_MS * 1000) {
+        member_kill(m, "no sign of life");
+    }
+}
+
+void member_start(struct member *m)
+{
+    struct fleet *f = m->fleet;
+    struct fault why;
+    m->state = FLEET_STARTING;
+    m->started_us = m->heard_us = clock_monotonic_us();
+    ipc_reader_free(m->reader);
+    ipc_writer_free(m->writer);
+    m->reader = ipc_reader_new(IPC_WORKER);
+    m->writer = ipc_writer_new(IPC_SERVER, FLEET_OUT_MAX);
+    enum fail failed = spawn_worker(f, &m->socket, &m->pid, &m->pid_fd, &why);
+    if (failed == FAIL_NONE) {
+        m->watching = EPOLLIN | EPOLLRDHUP;
+        failed = loop_watch(f->loop, m->socket, m->watching, on_socket, m, &why);
+    }
+    if (failed == FAIL_NONE) {
+        failed = loop_watch(f->loop, m->pid_fd, EPOLLIN, on_exit_of, m, &why);
+    }
+    if (failed != FAIL_NONE) {
+        member_kill(m, why.message);
+        break_member(m, &why);
+        return;
+    }
+    m->hang_timer = loop_timer_add(f->loop, FLEET_HANG_MS / 4, check_hang, m);
+    fleet_changed(f);
+}
+
+void member_stop(struct member *m)
+{
+    if (m->pid == 0) {
+        fleet_member_gone(m);
+        return;
+    }
+    m->state = FLEET_STOPPING;
+    member_send(m, IPC_STOP, 0, 2, NULL, 0, -1);
+}

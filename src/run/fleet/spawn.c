@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting a worker: a socketpair on descriptor 3, stderr for its log, an empty environment, nothing
+   else inherited. The server has threads, so the child calls only async-signal-safe functions. */
+#include "run/fleet/fleet_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static _Noreturn void child(int socket, const char *path, char *const argv[], pid_t parent)
+{
+    static char *const empty_environment[] = {NULL};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) {
+        _exit(127); /* the server died between fork and prctl */
+    }
+    if (socket == IPC_WORKER_FD) {
+        fcntl(socket, F_SETFD, 0);
+    } else if (dup2(socket, IPC_WORKER_FD) < 0) {
+        _exit(127);
+    }
+    syscall(SYS_close_range, IPC_WORKER_FD + 1, ~0u, 0);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    execve(path, argv, empty_environment);
+    _exit(127);
+}
+
+enum fail spawn_worker(const struct fleet *f, int *out_socket, pid_t *out_pid, int *out_pid_fd,
+                       struct fault *why)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "could not make a socket pair for a worker");
+    }
+    /* O_NONBLOCK belongs to each end of the pair, so the worker's end may block. */
+    fcntl(ends[1], F_SETFL, fcntl(ends[1], F_GETFL) & ~O_NONBLOCK);
+    char *argv[8];
+    int n = 0;
+    argv[n++] = f->worker_path;
+    argv[n++] = "--engine";
+    argv[n++] = f->engine;
+    if (f->engine_dir != NULL) {
+        argv[n++] = "--engine-dir";
+        argv[n++] = f->engine_dir;
+    }
+    if (!f->options.seal) {
+        argv[n++] = "--no-seal";
+    }
+    argv[n] = NULL;
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        child(ends[1], f->worker_path, argv, parent);
+    }
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "could not start a worker");
+    }
+    *out_pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    fcntl(*out_pid_fd, F_SETFD, FD_CLOEXEC);
+    *out_socket = ends[0];
+    *out_pid = pid;
+    return FAIL_NONE;
+}
