@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one fuzz target without a fuzzing engine: every file of the corpus folder, then seeded mutations of them.
- * Usage: TARGET [CORPUS-FOLDER [MUTATIONS]]. The same seed always gives the same inputs, so a failure can be run again; the
- * input being tried is kept in the file named by INHOUSE_FUZZ_LAST (none by default) so that it survives the crash.
+ * Runs one fuzz target without a fuzzing engine: every file of the corpus folder, then seeded
+ * mutations of them. Usage: TARGET CORPUS-FOLDER [MUTATIONS]. The same seed always gives the same
+ * inputs, so a failure can be run again; with INHOUSE_FUZZ_LAST=FILE the input being tried is kept
+ * in that file, so that it survives the crash.
  * Owns: nothing beyond the call. Threads: one. Limits: 256 corpus files of at most 64 KiB each.
  */
 #include <dirent.h>
@@ -84,7 +85,8 @@ static void read_corpus(const char *folder)
     free(names);
 }
 
-/* One mutation of what scratch holds: change, cut, repeat, or splice in another corpus file. Returns the new size. */
+/* One mutation of what scratch holds: flip, set, cut, repeat, insert, or splice in another corpus
+   file. Returns the new size. */
 static size_t mutate(size_t size)
 {
     size_t at = size ? next_random() % size : 0;
@@ -131,7 +133,8 @@ int main(int argc, char **argv)
         read_corpus(argv[1]);
     }
     if (corpus_count == 0) {
-        fprintf(stderr, "no corpus in %s: put at least one good input there\n", argc > 1 ? argv[1] : "(none given)");
+        fprintf(stderr, "no corpus in %s: put at least one good input there\n",
+                argc > 1 ? argv[1] : "(none given)");
         return 1;
     }
     for (size_t i = 0; i < corpus_count; i++) {
