@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names, the form's lifetime, and the rule that decides which proposal stands. */
+#include "answer/ladder/ladder.h"
+
+#include <string.h>
+
+static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule",  "learned",
+                                                          "light", "heavy", "person"};
+static const char *const type_names[LADDER_TYPE_COUNT] = {"choice", "line", "language", "draft"};
+static const char *const verdict_names[LADDER_VERDICT_COUNT] = {"answered", "abstained", "skipped",
+                                                                "failed"};
+
+/* What a proposal is worth whose check failed: kept for the person to see, never automated. */
+#define FAILED_CHECK_CONFIDENCE 0.1
+
+const char *ladder_rung_name(enum ladder_rung rung)
+{
+    return rung < LADDER_RUNG_COUNT ? rung_names[rung] : "none";
+}
+
+static int find(const char *const *names, int n, const char *name)
+{
+    int i = 0;
+    while (i < n && strcmp(names[i], name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+enum ladder_rung ladder_rung_find(const char *name)
+{
+    return (enum ladder_rung)find(rung_names, LADDER_RUNG_COUNT, name);
+}
+
+const char *ladder_type_name(enum ladder_type type)
+{
+    return type < LADDER_TYPE_COUNT ? type_names[type] : "none";
+}
+
+enum ladder_type ladder_type_find(const char *name)
+{
+    return (enum ladder_type)find(type_names, LADDER_TYPE_COUNT, name);
+}
+
+const char *ladder_verdict_name(enum ladder_verdict v)
+{
+    return v < LADDER_VERDICT_COUNT ? verdict_names[v] : "none";
+}
+
+struct ladder_form *ladder_form_ref(struct ladder_form *f)
+{
+    __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
+    return f;
+}
+
+void ladder_form_unref(struct ladder_form *f)
+{
+    if (f == NULL || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0) {
+        return;
+    }
+    for (size_t i = 0; i < f->fields_len; i++) {
+        struct ladder_field *field = &f->fields[i];
+        for (size_t k = 0; k < field->labels_len; k++) {
+            mem_free(field->labels[k].name);
+            mem_free(field->labels[k].describe);
+        }
+        mem_free(field->labels);
+        mem_free(field->instruct);
+    }
+    mem_free(f->title);
+    mem_free(f->dataset);
+    mem_free(f->system);
+    mem_free(f->prefix);
+    mem_free(f->suffix);
+    mem_free(f->source_yaml);
+    mem_free(f->frame_yaml);
+    mem_free(f);
+}
+
+int ladder_field_find(const struct ladder_form *f, const char *name)
+{
+    for (size_t i = 0; i < f->fields_len; i++) {
+        if (strcmp(f->fields[i].name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+int ladder_label_find(const struct ladder_field *field, const char *label)
+{
+    for (size_t i = 0; i < field->labels_len; i++) {
+        if (strcmp(field->labels[i].name, label) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void ladder_climb_begin(struct ladder_climb *c, const struct ladder_form *form, struct arena *arena)
+{
+    memset(c, 0, sizeof(*c));
+    c->form = form;
+    c->arena = arena;
+}
+
+static bool checks_pass(const struct ladder_proposal *p)
+{
+    for (size_t i = 0; i < p->checks_len; i++) {
+        if (!p->checks[i].ok) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_proposal *p)
+{
+    ASSERT(field < c->form->fields_len && p->value != NULL);
+    struct ladder_proposal next = *p;
+    const struct ladder_evidence *e = &c->form->evidence[field][p->rung];
+    bool own_word = p->rung == LADDER_REUSE || p->rung == LADDER_RULE || p->rung == LADDER_PERSON;
+    next.set = true;
+    if (!own_word) {
+        next.confidence = ladder_calibrate(e, p->raw);
+    }
+    if (!checks_pass(p) && next.confidence > FAILED_CHECK_CONFIDENCE) {
+        next.confidence = FAILED_CHECK_CONFIDENCE;
+    }
+    bool certified = own_word || (e->n > 0 && next.confidence >= e->threshold);
+    next.closed = certified && checks_pass(p);
+    struct ladder_proposal *held = &c->held[field];
+    if (held->set && (held->closed || next.confidence <= held->confidence)) {
+        return false;
+    }
+    *held = next;
+    return true;
+}
+
+bool ladder_field_is_open(const struct ladder_climb *c, size_t field)
+{
+    return !c->held[field].closed;
+}
+
+size_t ladder_open_count(const struct ladder_climb *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->form->fields_len; i++) {
+        n += c->form->fields[i].type != LADDER_DRAFT && ladder_field_is_open(c, i);
+    }
+    return n;
+}
+
+/* Could this rung's answer on this field stand? Without evidence it only proposes where nothing is
+   held; with evidence it must be more often right than the held answer is likely to be. */
+static bool could_improve(const struct ladder_climb *c, size_t i, enum ladder_rung rung)
+{
+    const struct ladder_proposal *held = &c->held[i];
+    const struct ladder_evidence *e = &c->form->evidence[i][rung];
+    if (held->closed || c->form->fields[i].type == LADDER_DRAFT) {
+        return false;
+    }
+    return !held->set || (e->n > 0 && e->accuracy > held->confidence);
+}
+
+bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const char **why_not)
+{
+    bool any_open = false;
+    for (size_t i = 0; i < c->form->fields_len; i++) {
+        any_open = any_open || (c->form->fields[i].type != LADDER_DRAFT && ladder_field_is_open(c, i));
+        if (could_improve(c, i, rung)) {
+            return true;
+        }
+    }
+    *why_not = any_open ? "no evidence that it beats what is held" : "every field is closed";
+    return false;
+}
+
+void ladder_step_add(struct ladder_climb *c, const struct ladder_step *step)
+{
+    ASSERT(c->steps_len < LADDER_MAX_STEPS);
+    c->steps[c->steps_len++] = *step;
+}

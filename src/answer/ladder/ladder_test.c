@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The climb never gets worse; evidence is calibrated and certified as the formulas say. */
+#include "answer/ladder/ladder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct ladder_form *two_field_form(void)
+{
+    struct ladder_form *f = mem_alloc(sizeof(*f));
+    f->refs = 1;
+    f->fields_len = 2;
+    memcpy(f->fields[0].name, "queue", 6);
+    memcpy(f->fields[1].name, "priority", 9);
+    return f;
+}
+
+static void a_climb_never_gets_worse(void **state)
+{
+    (void)state;
+    struct ladder_form *f = two_field_form();
+    struct arena *arena = arena_new(1 << 20);
+    struct ladder_climb c;
+    f->evidence[0][LADDER_LEARNED] =
+        (struct ladder_evidence){.n = 300, .accuracy = 0.9, .slope = 1, .offset = 0, .threshold = 0.8};
+    ladder_climb_begin(&c, f, arena);
+    struct ladder_proposal p = {.value = "a", .raw = 0.7, .rung = LADDER_LEARNED};
+    assert_true(ladder_offer(&c, 0, &p));
+    assert_true(ladder_field_is_open(&c, 0));
+    p.raw = 0.6;
+    p.value = "b";
+    assert_false(ladder_offer(&c, 0, &p));
+    assert_string_equal(c.held[0].value, "a");
+    /* without evidence a rung claims at most a half, so it cannot replace 0.7 */
+    p.rung = LADDER_LIGHT;
+    p.raw = 0.99;
+    assert_false(ladder_offer(&c, 0, &p));
+    p.rung = LADDER_LEARNED;
+    p.raw = 0.85;
+    p.value = "c";
+    assert_true(ladder_offer(&c, 0, &p));
+    assert_false(ladder_field_is_open(&c, 0));
+    assert_int_equal(ladder_open_count(&c), 1);
+    const char *why = NULL;
+    assert_true(ladder_wants(&c, LADDER_LIGHT, &why)); /* priority has nothing yet */
+    p.rung = LADDER_LIGHT;
+    assert_true(ladder_offer(&c, 1, &p));
+    assert_false(ladder_wants(&c, LADDER_HEAVY, &why));
+    assert_string_equal(why, "no evidence that it beats what is held");
+    arena_free(arena);
+    ladder_form_unref(f);
+}
+
+static void a_failed_check_keeps_a_field_open(void **state)
+{
+    (void)state;
+    struct ladder_form *f = two_field_form();
+    struct arena *arena = arena_new(1 << 20);
+    struct ladder_climb c;
+    ladder_climb_begin(&c, f, arena);
+    struct ladder_proposal p = {.value = "x", .confidence = 1, .rung = LADDER_RULE};
+    p.checks[0] = (struct ladder_check){"summary_names", false, "Anna is not in the ticket"};
+    p.checks_len = 1;
+    assert_true(ladder_offer(&c, 0, &p));
+    assert_true(ladder_field_is_open(&c, 0));
+    assert_true(c.held[0].confidence <= 0.1);
+    arena_free(arena);
+    ladder_form_unref(f);
+}
+
+static void thresholds_need_the_evidence_that_the_test_asks_for(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    static double raw[N];
+    static bool right[N];
+    struct ladder_evidence e;
+    /* All right: 149 items certify 2 % at 95 %, 148 do not (anchors: 2 %: 149). */
+    for (int i = 0; i < N; i++) {
+        raw[i] = 0.5 + i / 2500.0;
+        right[i] = true;
+    }
+    ladder_fit_evidence(raw, right, 148, 0.02, 0.05, &e);
+    assert_true(e.threshold > 1);
+    ladder_fit_evidence(raw, right, 149, 0.02, 0.05, &e);
+    assert_true(e.threshold <= 1 && e.coverage == 1.0);
+    /* A scorer that knows: errors are where it is unsure, so part is certified and part is not. */
+    unsigned seed = 7;
+    for (int i = 0; i < N; i++) {
+        seed = seed * 1103515245u + 12345u;
+        double u = (double)(seed >> 16 & 0x7fff) / 32768.0;
+        raw[i] = 0.5 + 0.5 * i / N;
+        right[i] = u < (i < 500 ? 0.6 : 1.0);
+    }
+    ladder_fit_evidence(raw, right, N, 0.02, 0.05, &e);
+    assert_true(e.threshold <= 1);
+    assert_in_range((int)(e.coverage * 100), 30, 60);
+    assert_true(ladder_calibrate(&e, 0.99) > 0.9 && ladder_calibrate(&e, 0.55) < 0.8);
+    /* Useless scores: nothing is certified however many there are. */
+    for (int i = 0; i < N; i++) {
+        right[i] = i % 2 == 0;
+    }
+    ladder_fit_evidence(raw, right, N, 0.02, 0.05, &e);
+    assert_true(e.threshold > 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_climb_never_gets_worse),
+        cmocka_unit_test(a_failed_check_keeps_a_field_open),
+        cmocka_unit_test(thresholds_need_the_evidence_that_the_test_asks_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
