@@ -4,15 +4,12 @@
  *
  * Calibration: Platt scaling on the logit of the raw confidence, Newton's method with the smoothed targets of
  * Platt 1999 (N+ + 1)/(N+ + 2), 1/(N- + 2).
- * Threshold: fixed-sequence testing (learn-then-test): thresholds are taken from strictest to loosest in an order
- * that looks at scores only; at each the exact binomial test of H0 "error > target" on the accepted items; the first
- * that is not rejected ends the sequence. The first threshold already accepts ceil(ln delta / ln(1 - target)) items,
- * the number with which zero errors reject, for a stricter one could never pass. Valid with probability >= 1 - delta.
+ * Threshold: learn_certify, the fixed-sequence exact-binomial test.
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "answer/ladder/ladder.h"
+#include "answer/learn/learn.h"
 
 #define UNPROVEN_CAP 0.5 /* the most that a rung without evidence may claim */
 
@@ -68,57 +65,6 @@ static void fit_platt(const double *raw, const bool *right, size_t n, double *sl
     *offset = b;
 }
 
-/* P(X <= k) for X ~ Binomial(n, p), summed in logs. */
-static double binomial_cdf(size_t k, size_t n, double p)
-{
-    double sum = 0;
-    for (size_t i = 0; i <= k; i++) {
-        double l = lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) +
-                   (double)i * log(p) + (double)(n - i) * log1p(-p);
-        sum += exp(l);
-    }
-    return sum < 1 ? sum : 1;
-}
-
-struct scored {
-    double confidence;
-    bool right;
-};
-
-static int surest_first(const void *x, const void *y)
-{
-    double a = ((const struct scored *)x)->confidence, b = ((const struct scored *)y)->confidence;
-    return a < b ? 1 : a > b ? -1 : 0;
-}
-
-static void certify(const struct scored *s, size_t n, double target, double delta,
-                    struct ladder_evidence *out)
-{
-    out->threshold = 2.0; /* nothing certified */
-    out->coverage = 0;
-    if (target <= 0 || target >= 1) {
-        return;
-    }
-    size_t first = (size_t)ceil(log(delta) / log1p(-target));
-    size_t errors = 0;
-    /* Steps of a twentieth of the rest: a fixed sequence that depends on n alone. */
-    size_t step = n > first ? (n - first) / 20 + 1 : 1;
-    size_t next = first;
-    for (size_t i = 0; i < n; i++) {
-        errors += !s[i].right;
-        bool at_tie = i + 1 < n && s[i + 1].confidence == s[i].confidence;
-        if (i + 1 < next || at_tie) {
-            continue;
-        }
-        if (binomial_cdf(errors, i + 1, target) > delta) {
-            return;
-        }
-        out->threshold = s[i].confidence;
-        out->coverage = (double)(i + 1) / (double)n;
-        next = i + 1 + step;
-    }
-}
-
 void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double target_error,
                          double delta, struct ladder_evidence *out)
 {
@@ -133,11 +79,13 @@ void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double 
     out->n = (int)n;
     out->accuracy = (double)good / (double)n;
     fit_platt(raw, right, n, &out->slope, &out->offset);
-    struct scored *s = mem_alloc_array(n, sizeof(*s));
+    struct learn_certificate c;
+    float *score = mem_alloc_array(n, sizeof(*score));
     for (size_t i = 0; i < n; i++) {
-        s[i] = (struct scored){ladder_calibrate(out, raw[i]), right[i]};
+        score[i] = (float)ladder_calibrate(out, raw[i]);
     }
-    qsort(s, n, sizeof(*s), surest_first);
-    certify(s, n, target_error, delta, out);
-    mem_free(s);
+    learn_certify(score, right, n, target_error, delta, 0, &c);
+    out->threshold = c.certified ? c.threshold : 2.0;
+    out->coverage = c.certified ? c.coverage : 0;
+    mem_free(score);
 }
