@@ -8,8 +8,7 @@ target_include_directories(inhouse_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMA
 target_compile_definitions(inhouse_flags INTERFACE _GNU_SOURCE INHOUSE_VERSION="${PROJECT_VERSION}")
 target_compile_options(inhouse_flags INTERFACE -Wall -Wextra -Wshadow -Wvla -Wundef -Wformat=2 -Wswitch-enum
     -fstack-protector-strong -ftrivial-auto-var-init=zero -fno-strict-aliasing -fPIE
-    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>
-    $<$<AND:$<NOT:$<CONFIG:Debug>>,$<NOT:$<BOOL:${INHOUSE_SANITIZE}>>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
+    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>)
 target_link_options(inhouse_flags INTERFACE -pie -Wl,-z,relro,-z,now)
 if(INHOUSE_WERROR)
   target_compile_options(inhouse_flags INTERFACE -Werror)
@@ -17,6 +16,8 @@ endif()
 if(INHOUSE_SANITIZE)
   target_compile_options(inhouse_flags INTERFACE -fsanitize=${INHOUSE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(inhouse_flags INTERFACE -fsanitize=${INHOUSE_SANITIZE})
+else()
+  target_compile_options(inhouse_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
 endif()
 
 # inhouse_pkg(jansson) makes PkgConfig::jansson once; packages without a .pc file are plain link names.
