@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule",  "learned",
+static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule", "learned",
                                                           "light", "heavy", "person"};
 static const char *const type_names[LADDER_TYPE_COUNT] = {"choice", "line", "language", "draft"};
 static const char *const verdict_names[LADDER_VERDICT_COUNT] = {"answered", "abstained", "skipped",
@@ -45,36 +45,6 @@ enum ladder_type ladder_type_find(const char *name)
 const char *ladder_verdict_name(enum ladder_verdict v)
 {
     return v < LADDER_VERDICT_COUNT ? verdict_names[v] : "none";
-}
-
-struct ladder_form *ladder_form_ref(struct ladder_form *f)
-{
-    __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
-    return f;
-}
-
-void ladder_form_unref(struct ladder_form *f)
-{
-    if (f == NULL || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0) {
-        return;
-    }
-    for (size_t i = 0; i < f->fields_len; i++) {
-        struct ladder_field *field = &f->fields[i];
-        for (size_t k = 0; k < field->labels_len; k++) {
-            mem_free(field->labels[k].name);
-            mem_free(field->labels[k].describe);
-        }
-        mem_free(field->labels);
-        mem_free(field->instruct);
-    }
-    mem_free(f->title);
-    mem_free(f->dataset);
-    mem_free(f->system);
-    mem_free(f->prefix);
-    mem_free(f->suffix);
-    mem_free(f->source_yaml);
-    mem_free(f->frame_yaml);
-    mem_free(f);
 }
 
 int ladder_field_find(const struct ladder_form *f, const char *name)
@@ -127,7 +97,7 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
     if (!checks_pass(p) && next.confidence > FAILED_CHECK_CONFIDENCE) {
         next.confidence = FAILED_CHECK_CONFIDENCE;
     }
-    bool certified = own_word || (e->n > 0 && next.confidence >= e->threshold);
+    bool certified = own_word || (e->n > 0 && next.confidence + 1e-6 >= e->threshold);
     next.closed = certified && checks_pass(p);
     struct ladder_proposal *held = &c->held[field];
     if (held->set && (held->closed || next.confidence <= held->confidence)) {

@@ -56,7 +56,21 @@ struct ladder_field {
     int max_chars;         /* line */
     double target_error;   /* the share of wrong answers its owner accepts, 0..1 */
     char *instruct;        /* what the model is told about this field, may be NULL */
+    bool labels_learned;   /* labels are those of the examples it learned from */
 };
+
+/* The house's frame for replies in one language. {name}, {desk} and {company} are filled in. */
+struct ladder_frame {
+    char lang[8];        /* "en", "de" */
+    char *greeting;      /* with the customer's name: "Hello {name}," */
+    char *greeting_plain;
+    char *opening;       /* one sentence before the answer, may be NULL */
+    char *sources;       /* before the list of articles: "More on this:", may be NULL */
+    char *closing;       /* one sentence after the answer, may be NULL */
+    char *sign_off;
+};
+#define LADDER_MAX_FRAMES 8
+#define LADDER_MAX_STAKES 64
 
 /* Evidence that lets a rung answer a field by itself; absent (n == 0) means: propose only. */
 struct ladder_evidence {
@@ -85,12 +99,21 @@ struct ladder_form {
     size_t fields_len;
     struct ladder_evidence evidence[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
     char *source_yaml;    /* the definition as written */
-    char *frame_yaml;     /* the house's frame for replies (greeting, sign-off per language), or NULL */
+    struct ladder_frame frames[LADDER_MAX_FRAMES];
+    size_t frames_len;
+    char *always_person[LADDER_MAX_STAKES]; /* folded phrases that no confidence overrides */
+    size_t always_person_len;
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
 };
 
 struct ladder_form *ladder_form_ref(struct ladder_form *f);
 void ladder_form_unref(struct ladder_form *f); /* accepts NULL */
+/* A deep copy with one reference, to be changed before it is shared. */
+struct ladder_form *ladder_form_dup(const struct ladder_form *f);
+/* The first always_person phrase that stands in text (ASCII case ignored, at word borders), or NULL. */
+const char *ladder_stake_find(const struct ladder_form *f, const char *text);
+/* Replaces a field's labels by copies of these. */
+void ladder_labels_set(struct ladder_field *field, const char *const *names, size_t n);
 /* Index of the field, or -1. */
 int ladder_field_find(const struct ladder_form *f, const char *name);
 int ladder_label_find(const struct ladder_field *field, const char *label);
