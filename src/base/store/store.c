@@ -468,8 +468,11 @@ static enum fail wait_for(struct store *s, store_write_fn fn, void *arg, struct 
     it->fn = fn != NULL ? waiter_run : NULL;
     it->arg = &w;
     it->done = waiter_done;
-    w.code = enqueue(s, it, why);
-    if (w.code == FAIL_NONE) {
+    /* Not into w.code: the store thread may have answered there before enqueue returns. */
+    enum fail queued = enqueue(s, it, why);
+    if (queued != FAIL_NONE) {
+        w.code = queued;
+    } else {
         pthread_mutex_lock(&w.lock);
         while (!w.done) {
             pthread_cond_wait(&w.told, &w.lock);

@@ -261,7 +261,7 @@ static void a_statement_can_be_used_inside_its_own_loop(void **state)
     static const char sql[] = "SELECT id FROM t ORDER BY id";
     int pairs = 0;
     bool row;
-    AUTO_STMT struct store_stmt *outer = store_query(r, sql);
+    struct store_stmt *outer = store_query(r, sql);
     while (store_step(outer, &row, &why) == FAIL_NONE && row) {
         AUTO_STMT struct store_stmt *inner = store_query(r, sql);
         while (store_step(inner, &row, &why) == FAIL_NONE && row) {
