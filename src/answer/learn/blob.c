@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Blob: a head as bytes and back. The reader trusts nothing: it checks the hash, then every count
+ * against what is left, every order, every index and that every number is finite and in range.
+ *
+ * Layout, all little-endian: "IHHEAD1\n" · u32 labels, dim, n-grams, rows, evidence · f32 embedding,
+ * word and char weight, temperature · f32[101] support · labels (u16 length, bytes) · report (u32,
+ * bytes) · u64 keys ascending · f32 idf · f16 weights [(dim + 1 + n-grams) x labels] · rows (u32
+ * example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]) · SHA-256 of all before.
+ * Owns nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
+ */
+#include "answer/learn/learn_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/text/text.h"
+
+#define MAGIC "IHHEAD1\n"
+#define MAGIC_LEN 8
+#define MAX_REPORT ((size_t)1 << 20)
+
+uint16_t learn_half(float x)
+{
+    uint32_t b;
+    memcpy(&b, &x, sizeof(b));
+    uint32_t sign = (b >> 16) & 0x8000;
+    uint32_t rest = b & 0x7fffffff;
+    if (rest >= 0x477ff000) { /* 65520 and over: the largest finite half */
+        return (uint16_t)(sign | 0x7bff);
+    }
+    if (rest < 0x33000001) { /* 2^-25 and under */
+        return (uint16_t)sign;
+    }
+    int e = (int)(rest >> 23) - 127;
+    uint32_t m = (rest & 0x7fffff) | 0x800000;
+    int shift = e < -14 ? 13 - 14 - e : 13;
+    uint32_t h = e < -14 ? m >> shift : (uint32_t)((e + 14) << 10) + (m >> shift);
+    uint32_t cut = m & ((1U << shift) - 1);
+    uint32_t half = 1U << (shift - 1);
+    if (cut > half || (cut == half && (h & 1) != 0)) {
+        h++;
+    }
+    return (uint16_t)(sign | h);
+}
+
+float learn_unhalf(uint16_t h)
+{
+    int e = (h >> 10) & 31;
+    float m = (float)(h & 0x3ff) / 1024.0F;
+    float x = e == 0 ? ldexpf(m, -14) : ldexpf(1.0F + m, e - 15);
+    return (h & 0x8000) != 0 ? -x : x;
+}
+
+static void put16(struct buf *b, uint16_t v)
+{
+    uint8_t s[2] = {(uint8_t)v, (uint8_t)(v >> 8)};
+    buf_add(b, s, sizeof(s));
+}
+
+static void put32(struct buf *b, uint32_t v)
+{
+    put16(b, (uint16_t)v);
+    put16(b, (uint16_t)(v >> 16));
+}
+
+static void put64(struct buf *b, uint64_t v)
+{
+    put32(b, (uint32_t)v);
+    put32(b, (uint32_t)(v >> 32));
+}
+
+static void put_float(struct buf *b, float f)
+{
+    uint32_t v;
+    memcpy(&v, &f, sizeof(v));
+    put32(b, v);
+}
+
+static void put_head(const struct learn_head *h, struct buf *b)
+{
+    buf_add(b, MAGIC, MAGIC_LEN);
+    put32(b, (uint32_t)h->labels);
+    put32(b, (uint32_t)h->dim);
+    put32(b, (uint32_t)h->vocabulary.n);
+    put32(b, (uint32_t)h->store.n);
+    put32(b, (uint32_t)h->evidence);
+    put_float(b, (float)h->embedding_weight);
+    put_float(b, (float)h->word_weight);
+    put_float(b, (float)h->char_weight);
+    put_float(b, (float)h->temperature);
+    for (size_t i = 0; i < LEARN_QUANTILES; i++) {
+        put_float(b, h->support[i]);
+    }
+    for (size_t i = 0; i < h->labels; i++) {
+        size_t n = strlen(h->label[i]);
+        put16(b, (uint16_t)n);
+        buf_add(b, h->label[i], n);
+    }
+    put32(b, (uint32_t)strlen(h->report));
+    buf_add_str(b, h->report);
+}
+
+enum fail learn_save(const struct learn_head *h, struct buf *out, struct fault *why)
+{
+    size_t before = out->len;
+    put_head(h, out);
+    for (size_t i = 0; i < h->vocabulary.n; i++) {
+        put64(out, h->vocabulary.keys[i]);
+    }
+    for (size_t i = 0; i < h->vocabulary.n; i++) {
+        put_float(out, h->vocabulary.idf[i]);
+    }
+    size_t rows = (size_t)h->dim + 1 + h->vocabulary.n;
+    for (size_t i = 0; i < rows && !out->overflow; i++) {
+        for (size_t k = 0; k < h->labels; k++) {
+            put16(out, learn_half(h->w[i * h->stride + k]));
+        }
+    }
+    const struct learn_store *s = &h->store;
+    for (size_t i = 0; i < s->n; i++) {
+        size_t n = strlen(s->ref[i]);
+        put32(out, s->example[i]);
+        put32(out, s->label[i]);
+        buf_add_char(out, (char)n);
+        buf_add(out, s->ref[i], n);
+        put_float(out, s->scale[i]);
+        buf_add(out, s->row + i * (size_t)s->dim, (size_t)s->dim);
+    }
+    if (out->overflow) {
+        return FAULT(why, FAIL_TOO_LARGE, "the head does not fit into %zu bytes", out->cap);
+    }
+    uint8_t hash[32];
+    text_sha256(out->data + before, out->len - before, hash);
+    if (!buf_add(out, hash, sizeof(hash))) {
+        return FAULT(why, FAIL_TOO_LARGE, "the head does not fit into %zu bytes", out->cap);
+    }
+    return FAIL_NONE;
+}
+
+enum fail learn_head_seal(struct learn_head *h, struct fault *why)
+{
+    struct buf b;
+    buf_init(&b, LEARN_MAX_BLOB);
+    enum fail f = learn_save(h, &b, why);
+    if (f == FAIL_NONE) {
+        text_sha256(b.data, b.len, h->hash);
+    }
+    buf_done(&b);
+    return f;
+}
+
+/* What is left to read; bad stays set once anything did not fit or did not hold. */
+struct reader {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+};
+
+static const uint8_t *take(struct reader *r, size_t n)
+{
+    if (r->bad || r->left < n) {
+        r->bad = true;
+        return NULL;
+    }
+    const uint8_t *at = r->at;
+    r->at += n;
+    r->left -= n;
+    return at;
+}
+
+static uint16_t get16(struct reader *r)
+{
+    const uint8_t *s = take(r, 2);
+    return s == NULL ? 0 : (uint16_t)(s[0] | s[1] << 8);
+}
+
+static uint32_t get32(struct reader *r)
+{
+    uint32_t lo = get16(r);
+    return lo | (uint32_t)get16(r) << 16;
+}
+
+static uint64_t get64(struct reader *r)
+{
+    uint64_t lo = get32(r);
+    return lo | (uint64_t)get32(r) << 32;
+}
+
+/* A finite float in [lo, hi]. */
+static float get_float(struct reader *r, float lo, float hi)
+{
+    uint32_t v = get32(r);
+    float f;
+    memcpy(&f, &v, sizeof(f));
+    if (!(f >= lo && f <= hi)) {
+        r->bad = true;
+        return lo;
+    }
+    return f;
+}
+
+static char *get_string(struct reader *r, size_t n, size_t max)
+{
+    const uint8_t *s = n <= max ? take(r, n) : NULL;
+    if (s == NULL || memchr(s, 0, n) != NULL || !text_utf8_is_valid((const char *)s, n)) {
+        r->bad = true;
+        return NULL;
+    }
+    return mem_dup_strn((const char *)s, n);
+}
+
+static void get_labels(struct reader *r, struct learn_head *h)
+{
+    h->label = mem_alloc_array(h->labels, sizeof(*h->label));
+    for (size_t i = 0; i < h->labels && !r->bad; i++) {
+        size_t n = get16(r);
+        h->label[i] = get_string(r, n, LEARN_MAX_LABEL_LEN);
+        if (n == 0 || (i > 0 && !r->bad && strcmp(h->label[i - 1], h->label[i]) >= 0)) {
+            r->bad = true;
+        }
+    }
+}
+
+static void get_vocabulary(struct reader *r, struct learn_vocabulary *v)
+{
+    v->keys = mem_alloc_array(v->n + 1, sizeof(*v->keys));
+    v->idf = mem_alloc_array(v->n + 1, sizeof(*v->idf));
+    for (size_t i = 0; i < v->n && !r->bad; i++) {
+        v->keys[i] = get64(r);
+        if (i > 0 && v->keys[i] <= v->keys[i - 1]) {
+            r->bad = true;
+        }
+    }
+    for (size_t i = 0; i < v->n && !r->bad; i++) {
+        v->idf[i] = get_float(r, 0, 100);
+    }
+    if (!r->bad) {
+        learn_vocabulary_index(v);
+    }
+}
+
+static void get_weights(struct reader *r, struct learn_head *h)
+{
+    size_t rows = (size_t)h->dim + 1 + h->vocabulary.n;
+    h->w = mem_alloc_array(rows * h->stride, sizeof(*h->w));
+    for (size_t i = 0; i < rows && !r->bad; i++) {
+        for (size_t k = 0; k < h->labels; k++) {
+            uint16_t x = get16(r);
+            if ((x & 0x7c00) == 0x7c00) { /* infinity or NaN */
+                r->bad = true;
+                x = 0;
+            }
+            h->w[i * h->stride + k] = learn_unhalf(x);
+        }
+    }
+}
+
+static void get_store(struct reader *r, struct learn_head *h)
+{
+    struct learn_store *s = &h->store;
+    s->dim = h->dim > 0 ? h->dim : LEARN_SKETCH;
+    s->row = mem_alloc_array(s->n, (size_t)s->dim);
+    s->scale = mem_alloc_array(s->n, sizeof(*s->scale));
+    s->example = mem_alloc_array(s->n, sizeof(*s->example));
+    s->label = mem_alloc_array(s->n, sizeof(*s->label));
+    s->ref = mem_alloc_array(s->n, sizeof(*s->ref));
+    for (size_t i = 0; i < s->n && !r->bad; i++) {
+        s->example[i] = get32(r);
+        s->label[i] = get32(r);
+        const uint8_t *len = take(r, 1);
+        s->ref[i] = get_string(r, len == NULL ? 0 : *len, LEARN_MAX_REF_LEN);
+        s->scale[i] = get_float(r, 0, 1);
+        const uint8_t *row = take(r, (size_t)s->dim);
+        if (row != NULL) {
+            memcpy(s->row + i * (size_t)s->dim, row, (size_t)s->dim);
+        }
+        if (s->label[i] >= h->labels || s->example[i] >= LEARN_MAX_EXAMPLES) {
+            r->bad = true;
+        }
+    }
+    if (!r->bad) {
+        learn_store_index(s, h->labels);
+    }
+}
+
+/* The counts, each within its limit, and together no more than the bytes that are there. */
+static bool get_counts(struct reader *r, struct learn_head *h)
+{
+    h->labels = get32(r);
+    uint32_t dim = get32(r);
+    h->vocabulary.n = get32(r);
+    h->store.n = get32(r);
+    uint32_t evidence = get32(r);
+    if (r->bad || h->labels < 2 || h->labels > LEARN_MAX_LABELS || dim > LEARN_MAX_DIM ||
+        h->store.n > LEARN_MAX_NEIGHBOURS || evidence >= LEARN_EVIDENCE_COUNT ||
+        h->vocabulary.n > 1000000) {
+        return false;
+    }
+    h->dim = (int)dim;
+    h->evidence = (enum learn_evidence)evidence;
+    h->stride = learn_stride(h->labels);
+    size_t rows = dim + 1 + h->vocabulary.n;
+    size_t row = dim > 0 ? dim : LEARN_SKETCH;
+    return h->vocabulary.n * 12 + rows * h->labels * 2 + h->store.n * (row + 13) <= r->left;
+}
+
+static void get_head(struct reader *r, struct learn_head *h)
+{
+    h->embedding_weight = (double)get_float(r, 0, 100);
+    h->word_weight = (double)get_float(r, 0, 100);
+    h->char_weight = (double)get_float(r, 0, 100);
+    h->temperature = (double)get_float(r, 0.01F, 100);
+    for (size_t i = 0; i < LEARN_QUANTILES; i++) {
+        h->support[i] = get_float(r, i > 0 ? h->support[i - 1] : -2, 2);
+    }
+    get_labels(r, h);
+    if (!r->bad) {
+        h->report = get_string(r, get32(r), MAX_REPORT);
+    }
+    if (!r->bad) {
+        get_vocabulary(r, &h->vocabulary);
+    }
+    if (!r->bad) {
+        get_weights(r, h);
+    }
+    if (!r->bad) {
+        get_store(r, h);
+    }
+}
+
+enum fail learn_load(const void *blob, size_t n, struct learn_head **out, struct fault *why)
+{
+    if (n < MAGIC_LEN + 32 || n > LEARN_MAX_BLOB || memcmp(blob, MAGIC, MAGIC_LEN) != 0) {
+        return FAULT(why, FAIL_BAD_REQUEST, "these %zu bytes are not a head of this version", n);
+    }
+    uint8_t hash[32];
+    text_sha256(blob, n - 32, hash);
+    if (memcmp(hash, (const uint8_t *)blob + n - 32, 32) != 0) {
+        FAULT(why, FAIL_BAD_REQUEST, "the head's bytes were changed: its SHA-256 differs");
+        return fail_hint(why, "Take it from a backup or train it again.");
+    }
+    struct reader r = {.at = (const uint8_t *)blob + MAGIC_LEN, .left = n - MAGIC_LEN - 32};
+    struct learn_head *h = mem_alloc(sizeof(*h));
+    if (get_counts(&r, h)) {
+        get_head(&r, h);
+    } else {
+        r.bad = true;
+        h->vocabulary.n = 0;
+        h->store.n = 0;
+    }
+    if (r.bad || r.left != 0) {
+        learn_head_free(h);
+        return FAULT(why, FAIL_BAD_REQUEST, "the head's bytes do not add up, %zu before the end",
+                     r.left + 32);
+    }
+    text_sha256(blob, n, h->hash);
+    *out = h;
+    return FAIL_NONE;
+}

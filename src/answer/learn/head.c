@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Head: one decision, with its neighbours and how far the text is from everything known.
+ *
+ * Owns the head's memory. Threads: any number may predict with one head; scratch memory is per call.
+ */
+#include "answer/learn/learn_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+void learn_head_free(struct learn_head *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    for (size_t i = 0; h->label != NULL && i < h->labels; i++) {
+        mem_free(h->label[i]);
+    }
+    mem_free(h->label);
+    learn_vocabulary_done(&h->vocabulary);
+    mem_free(h->w);
+    learn_store_done(&h->store);
+    mem_free(h->report);
+    mem_free(h);
+}
+
+size_t learn_head_labels(const struct learn_head *h)
+{
+    return h->labels;
+}
+
+const char *learn_head_label(const struct learn_head *h, size_t i)
+{
+    ASSERT(i < h->labels);
+    return h->label[i];
+}
+
+uint32_t learn_head_find(const struct learn_head *h, const char *label)
+{
+    size_t lo = 0;
+    size_t hi = h->labels;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = strcmp(h->label[mid], label);
+        if (c == 0) {
+            return (uint32_t)mid;
+        }
+        if (c < 0) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return UINT32_MAX;
+}
+
+int learn_head_dim(const struct learn_head *h)
+{
+    return h->dim;
+}
+
+const char *learn_head_report(const struct learn_head *h)
+{
+    return h->report;
+}
+
+void learn_head_hash(const struct learn_head *h, uint8_t out[32])
+{
+    memcpy(out, h->hash, 32);
+}
+
+float learn_none(const struct learn_head *h, float support)
+{
+    /* between the two quantiles around it; ascending, so most known examples are closer when it
+       is small */
+    if (support <= h->support[0]) {
+        return 1;
+    }
+    if (support > h->support[LEARN_QUANTILES - 1]) {
+        return 0;
+    }
+    size_t i = 1;
+    while (h->support[i] < support) {
+        i++;
+    }
+    float width = h->support[i] - h->support[i - 1];
+    float part = width > 0 ? (support - h->support[i - 1]) / width : 0;
+    return 1.0F - ((float)(i - 1) + part) / (float)(LEARN_QUANTILES - 1);
+}
+
+float learn_reach(const struct learn_head *h, float support)
+{
+    float edge = h->support[1];
+    float middle = h->support[LEARN_QUANTILES / 2];
+    if (support >= edge || middle <= edge) {
+        return 1;
+    }
+    float floor = edge - (middle - edge);
+    float f = (support - floor) / (edge - floor);
+    return f < 0 ? 0 : f;
+}
+
+size_t learn_rank(const float *p, size_t labels, struct learn_choice *top, size_t want)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < labels; k++) {
+        if (n == want && p[k] <= top[n - 1].p) {
+            continue;
+        }
+        size_t i = n < want ? n++ : n - 1;
+        while (i > 0 && top[i - 1].p < p[k]) {
+            top[i] = top[i - 1];
+            i--;
+        }
+        top[i].label = (uint32_t)k;
+        top[i].p = p[k];
+    }
+    return n;
+}
+
+static void find_neighbours(const struct learn_head *h, const float *near,
+                            struct learn_prediction *out)
+{
+    uint32_t labels[LEARN_TOP];
+    uint32_t place[LEARN_TOP];
+    float cosine[LEARN_TOP];
+    for (size_t k = 0; k < out->n_top; k++) {
+        labels[k] = out->top[k].label;
+    }
+    out->n_nearest = learn_store_nearest(&h->store, near, labels, out->n_top, NULL, 0, LEARN_TOP,
+                                         place, cosine);
+    for (size_t i = 0; i < out->n_nearest; i++) {
+        out->nearest[i].ref = h->store.ref[place[i]];
+        out->nearest[i].label = h->store.label[place[i]];
+        out->nearest[i].example = h->store.example[place[i]];
+        out->nearest[i].cosine = cosine[i];
+    }
+    out->support = out->n_nearest > 0 ? cosine[0] : -1;
+    out->none = learn_none(h, out->support);
+    out->confidence = out->top[0].p * learn_reach(h, out->support);
+}
+
+enum fail learn_predict(const struct learn_head *h, const char *text, size_t text_len,
+                        const float *embedding, int dim, struct learn_prediction *out,
+                        struct fault *why)
+{
+    if ((embedding != NULL) != (h->dim > 0) || (embedding != NULL && dim != h->dim)) {
+        FAULT(why, FAIL_BAD_REQUEST, "the head was trained with %d floats of embedding, the text "
+              "came with %d", h->dim, embedding == NULL ? 0 : dim);
+        return fail_hint(why, "Ask with the embedding model the head was trained on, or train it "
+                         "again.");
+    }
+    memset(out, 0, sizeof(*out));
+    float dense[LEARN_MAX_DIM];
+    float sketch[LEARN_SKETCH];
+    double length = 0;
+    for (int j = 0; j < h->dim; j++) {
+        dense[j] = (float)h->embedding_weight * embedding[j];
+        length += (double)embedding[j] * embedding[j];
+    }
+    if (h->dim > 0 && !(fabs(length - 1) <= 0.02)) {
+        return FAULT(why, FAIL_BAD_REQUEST, "the embedding is not of length 1");
+    }
+    struct learn_grams g;
+    learn_grams_init(&g);
+    learn_grams_read(&g, text, text_len);
+    AUTO_FREE uint32_t *col = mem_alloc_array(g.n + 1, sizeof(*col));
+    AUTO_FREE float *val = mem_alloc_array(g.n + 1, sizeof(*val));
+    AUTO_FREE float *z = mem_alloc_array(2 * h->stride, sizeof(*z));
+    float *p = z + h->stride;
+    size_t n = learn_vocabulary_weigh(&h->vocabulary, &g, h->word_weight, h->char_weight, col, val,
+                                      &out->known, h->dim > 0 ? NULL : sketch);
+    learn_score(h->w, h->stride, dense, h->dim, col, val, n, z);
+    learn_softmax(z, h->labels, h->temperature, p);
+    out->n_top = learn_rank(p, h->labels, out->top, LEARN_TOP);
+    find_neighbours(h, h->dim > 0 ? embedding : sketch, out);
+    learn_grams_done(&g);
+    return FAIL_NONE;
+}
