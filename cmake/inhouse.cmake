@@ -105,6 +105,15 @@ function(inhouse_fuzz floor room file)
   inhouse_test_properties(${floor}/${room}/${stem} "fuzz;${floor}")
 endfunction()
 
+# inhouse_bench(NAME learn_banking77 DEPS answer_learn): bench/<NAME>.c becomes bench/<NAME> in the build folder, run by
+# bench/<name>.sh or .py (`make bench-<name>`), which prints the row lines.
+function(inhouse_bench)
+  cmake_parse_arguments(B "" "NAME" "DEPS" ${ARGN})
+  add_executable(bench_${B_NAME} ${B_NAME}.c)
+  set_target_properties(bench_${B_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench OUTPUT_NAME ${B_NAME})
+  target_link_libraries(bench_${B_NAME} PRIVATE ${B_DEPS} m)
+endfunction()
+
 # Reads src/LAYERS: adds every room's folder in order, and collects the rooms of each executable.
 function(inhouse_read_layers)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/LAYERS)
