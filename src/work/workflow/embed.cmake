@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DFOLDER=workflows -DOUT=shipped.c -P embed.cmake: the shipped definitions as C.
+file(GLOB files ${FOLDER}/*.yaml)
+list(SORT files)
+set(code "/* Made from workflows/ at build time. */\n#include \"work/workflow/workflow.h\"\n\n")
+set(table "")
+set(count 0)
+foreach(file ${files})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND code "static const unsigned char bytes_${count}[] = {${bytes}0};\n")
+  string(APPEND table "    {\"${name}\", (const char *)bytes_${count}, sizeof(bytes_${count}) - 1},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+file(WRITE ${OUT} "${code}\nconst struct workflow_shipped workflow_shipped[] = {\n${table}};\nconst size_t workflow_shipped_count = ${count};\n")

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From YAML to a form: every error is reported, with its line, before anything is used. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text/text.h"
+#include "work/workflow/workflow.h"
+
+#define DEFAULT_TARGET_ERROR 0.05
+#define MAX_PROMPT 8192
+
+static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
+                                       "frames", "always_person", "desk",    "rewrite", NULL};
+static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
+                                         "target_error", "instruct", NULL};
+static const char *const prompt_keys[] = {"system", "prefix", "suffix", NULL};
+static const char *const frame_keys[] = {"greeting", "greeting_plain", "opening", "sources",
+                                         "closing",  "sign_off",       NULL};
+
+static bool is_field_name(const char *s)
+{
+    return s[0] >= 'a' && s[0] <= 'z' && strlen(s) < 48 &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(s);
+}
+
+static void add_label(struct ladder_field *field, const char *name, const char *describe, int line,
+                      struct config_faults *faults)
+{
+    size_t n = strlen(name);
+    if (n == 0 || n > 128) {
+        config_faults_add(faults, line, "labels", NULL, "a label has 1 to 128 bytes");
+        return;
+    }
+    if (ladder_label_find(field, name) >= 0) {
+        config_faults_add(faults, line, "labels", NULL, "the label \"%.60s\" is there twice", name);
+        return;
+    }
+    struct ladder_label *l = &field->labels[field->labels_len++];
+    l->name = mem_dup_str(name);
+    l->describe = mem_dup_str(describe);
+}
+
+static void read_labels(const struct config_node *node, struct ladder_field *field,
+                        struct config_faults *faults)
+{
+    const struct config_node *labels = config_node_find(node, "labels");
+    if (labels == NULL) {
+        config_faults_add(faults, node->line, "labels",
+                          "List them, or write `labels: from_examples`.",
+                          "the choice \"%s\" has no labels", field->name);
+        return;
+    }
+    if (labels->kind == CONFIG_STRING && strcmp(labels->text, "from_examples") == 0) {
+        field->labels_learned = true;
+        return;
+    }
+    bool map = labels->kind == CONFIG_MAP;
+    if ((!map && labels->kind != CONFIG_LIST) || labels->count < 2 ||
+        labels->count > LADDER_MAX_LABELS) {
+        config_faults_add(faults, labels->line, "labels", NULL,
+                          "labels of \"%s\" must be a list or a map of 2 to %d, or from_examples",
+                          field->name, LADDER_MAX_LABELS);
+        return;
+    }
+    field->labels = mem_alloc_array(labels->count, sizeof(*field->labels));
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct config_node *item = labels->items[i];
+        if (item->text == NULL) {
+            config_faults_add(faults, item->line, "labels", NULL, "a label must be text");
+            continue;
+        }
+        add_label(field, map ? labels->keys[i] : item->text, map ? item->text : NULL, item->line,
+                  faults);
+    }
+}
+
+static void read_field(const struct config_node *node, struct ladder_form *form,
+                       struct config_faults *faults)
+{
+    const char *name = "", *type = "", *instruct = NULL;
+    int64_t max_chars = 80;
+    double target = DEFAULT_TARGET_ERROR;
+    if (node->kind != CONFIG_MAP) {
+        config_faults_add(faults, node->line, "fields", NULL, "a field must be a map with name and type");
+        return;
+    }
+    config_node_only(node, field_keys, faults);
+    bool ok = config_node_str(node, "name", true, 47, &name, faults);
+    ok = config_node_str(node, "type", true, 16, &type, faults) && ok;
+    config_node_int(node, "max_chars", false, 8, 4000, &max_chars, faults);
+    config_node_real(node, "target_error", false, 0.001, 0.5, &target, faults);
+    config_node_str(node, "instruct", false, 500, &instruct, faults);
+    if (!ok) {
+        return;
+    }
+    if (!is_field_name(name) || ladder_field_find(form, name) >= 0) {
+        config_faults_add(faults, node->line, "name", "Names are a-z, 0-9 and _, each used once.",
+                          "\"%s\" cannot be a field's name", name);
+        return;
+    }
+    struct ladder_field *field = &form->fields[form->fields_len++];
+    text_copy(field->name, sizeof(field->name), name);
+    field->type = ladder_type_find(type);
+    field->max_chars = (int)max_chars;
+    field->target_error = target;
+    field->instruct = mem_dup_str(instruct);
+    if (field->type == LADDER_TYPE_COUNT) {
+        config_faults_add(faults, node->line, "type", "Use choice, line, language or draft.",
+                          "\"%s\" is no type of field", type);
+    } else if (field->type == LADDER_CHOICE) {
+        read_labels(node, field, faults);
+    }
+}
+
+static char *text_of(const struct config_node *map, const char *key, struct config_faults *faults)
+{
+    const char *s = NULL;
+    config_node_str(map, key, false, MAX_PROMPT, &s, faults);
+    return mem_dup_str(s);
+}
+
+/* {desk} is known when the definition is read; {name} is the customer's and stays. */
+static char *with_desk(char *text, const char *desk)
+{
+    const char *at = text == NULL ? NULL : strstr(text, "{desk}");
+    if (at == NULL) {
+        return text;
+    }
+    struct buf b;
+    buf_init(&b, MAX_PROMPT + 256);
+    buf_add(&b, text, (size_t)(at - text));
+    buf_add_str(&b, desk);
+    buf_add_str(&b, at + strlen("{desk}"));
+    mem_free(text);
+    return buf_take(&b);
+}
+
+static void read_frames(const struct config_node *root, struct ladder_form *form, const char *desk,
+                        struct config_faults *faults)
+{
+    const struct config_node *frames = NULL;
+    if (!config_node_map(root, "frames", false, &frames, faults) || frames == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < frames->count; i++) {
+        const struct config_node *node = frames->items[i];
+        if (i >= LADDER_MAX_FRAMES || node->kind != CONFIG_MAP || strlen(frames->keys[i]) > 7) {
+            config_faults_add(faults, node->line, "frames", NULL,
+                              "at most %d frames, each a map under a language code",
+                              LADDER_MAX_FRAMES);
+            return;
+        }
+        config_node_only(node, frame_keys, faults);
+        struct ladder_frame *f = &form->frames[form->frames_len++];
+        text_copy(f->lang, sizeof(f->lang), frames->keys[i]);
+        f->greeting = text_of(node, "greeting", faults);
+        f->greeting_plain = text_of(node, "greeting_plain", faults);
+        f->opening = text_of(node, "opening", faults);
+        f->sources = text_of(node, "sources", faults);
+        f->closing = text_of(node, "closing", faults);
+        f->sign_off = with_desk(text_of(node, "sign_off", faults), desk);
+        if (f->greeting_plain == NULL || f->sign_off == NULL) {
+            config_faults_add(faults, node->line, "frames", NULL,
+                              "the frame \"%s\" needs greeting_plain and sign_off", f->lang);
+        }
+    }
+}
+
+static void read_stakes(const struct config_node *root, struct ladder_form *form,
+                        struct config_faults *faults)
+{
+    const struct config_node *list = NULL;
+    if (!config_node_list(root, "always_person", false, LADDER_MAX_STAKES, &list, faults) ||
+        list == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *item = list->items[i];
+        if (item->text == NULL || item->len < 3 || item->len > 100) {
+            config_faults_add(faults, item->line, "always_person", NULL,
+                              "a phrase has 3 to 100 bytes");
+            continue;
+        }
+        form->always_person[form->always_person_len++] = mem_dup_str(item->text);
+    }
+}
+
+static void read_prompt(const struct config_node *root, struct ladder_form *form,
+                        struct config_faults *faults)
+{
+    const struct config_node *prompt = NULL;
+    config_node_map(root, "prompt", false, &prompt, faults);
+    if (prompt != NULL) {
+        config_node_only(prompt, prompt_keys, faults);
+    }
+    form->system = text_of(prompt, "system", faults);
+    form->prefix = text_of(prompt, "prefix", faults);
+    form->suffix = text_of(prompt, "suffix", faults);
+}
+
+static void read_root(const struct config_node *root, struct ladder_form *form,
+                      struct config_faults *faults)
+{
+    const char *name = "", *title = "", *dataset = NULL, *desk = "Support";
+    config_node_only(root, top_keys, faults);
+    if (config_node_str(root, "name", true, 63, &name, faults) && !text_is_name(name)) {
+        config_faults_add(faults, config_node_find(root, "name")->line, "name",
+                          "Use a-z, 0-9, dot, dash and underscore.",
+                          "\"%s\" cannot be a workflow's name", name);
+    }
+    config_node_str(root, "title", false, 200, &title, faults);
+    config_node_str(root, "dataset", false, 63, &dataset, faults);
+    config_node_str(root, "desk", false, 100, &desk, faults);
+    config_node_bool(root, "rewrite", false, &form->rewrite, faults);
+    text_copy(form->name, sizeof(form->name), name);
+    form->title = mem_dup_str(title);
+    form->dataset = mem_dup_str(dataset);
+    const struct config_node *fields = NULL;
+    if (config_node_list(root, "fields", true, LADDER_MAX_FIELDS, &fields, faults)) {
+        for (size_t i = 0; i < fields->count; i++) {
+            read_field(fields->items[i], form, faults);
+        }
+        if (fields->count == 0) {
+            config_faults_add(faults, fields->line, "fields", NULL, "a form needs at least one field");
+        }
+    }
+    read_prompt(root, form, faults);
+    read_frames(root, form, desk, faults);
+    read_stakes(root, form, faults);
+}
+
+enum fail workflow_read(const char *text, size_t len, const char *file, struct ladder_form **out,
+                        struct config_faults *faults, struct fault *why)
+{
+    struct config_tree *tree = NULL;
+    config_faults_init(faults, file);
+    if (len > WORKFLOW_MAX_BYTES) {
+        return FAULT(why, FAIL_TOO_LARGE, "%s is larger than %zu bytes", file, WORKFLOW_MAX_BYTES);
+    }
+    if (config_yaml_parse(text, len, file, &tree, faults) != FAIL_NONE) {
+        return config_faults_fault(faults, why);
+    }
+    struct ladder_form *form = mem_alloc(sizeof(*form));
+    form->refs = 1;
+    const struct config_node *root = config_tree_root(tree);
+    if (root->kind != CONFIG_MAP) {
+        config_faults_add(faults, root->line, NULL, NULL, "a workflow is a map");
+    } else {
+        read_root(root, form, faults);
+    }
+    config_tree_free(tree);
+    enum fail f = config_faults_fault(faults, why);
+    if (f != FAIL_NONE) {
+        ladder_form_unref(form);
+        return f;
+    }
+    uint8_t hash[32];
+    text_sha256(text, len, hash);
+    text_hex(hash, sizeof(hash), form->release);
+    form->source_yaml = mem_dup_strn(text, len);
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        for (size_t r = 0; r < LADDER_RUNG_COUNT; r++) {
+            form->evidence[i][r].threshold = 2.0; /* no evidence: nothing is certified */
+        }
+    }
+    *out = form;
+    return FAIL_NONE;
+}
