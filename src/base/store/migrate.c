@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Migrations: forward only, one transaction each, and none that this build does not know by its bytes. */
+/* Migrations: forward only, one transaction each, none that this build does not know. */
 #include <string.h>
 
 #include "base/clock/clock.h"
@@ -33,8 +33,8 @@ static enum fail check_applied(struct store_conn *c, const struct store_schema *
             FAULT(why, FAIL_CONFLICT,
                   "the database %s holds migration %s, which this version of inhouse does not know",
                   c->path, store_col_text(s, 1));
-            return fail_hint(why, "A newer inhouse wrote it: run that one, or restore a backup made "
-                                  "before the update.");
+            return fail_hint(why, "A newer inhouse wrote it: run that one, or restore a backup "
+                                  "made before the update.");
         }
         if (strcmp(m->name, store_col_text(s, 1)) != 0 ||
             strcmp(m->sha256, store_col_text(s, 2)) != 0) {
@@ -42,8 +42,8 @@ static enum fail check_applied(struct store_conn *c, const struct store_schema *
                   "migration %s of the database %s was applied with other contents than this "
                   "version of inhouse has (%s)",
                   store_col_text(s, 1), c->path, m->name);
-            return fail_hint(why, "Run the inhouse that wrote it; a migration never changes once it "
-                                  "was released.");
+            return fail_hint(why, "Run the inhouse that wrote it; a migration never changes once "
+                                  "it was released.");
         }
         applied[m - schema->list] = true;
     }

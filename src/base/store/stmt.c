@@ -101,10 +101,13 @@ void store_bind_textn(struct store_stmt *s, int i, const char *text, size_t n)
 
 void store_bind_blob(struct store_stmt *s, int i, const void *data, size_t n)
 {
-    /* A pointer to nothing is an empty blob, not NULL. */
-    bound(s, n > STORE_VALUE_MAX     ? SQLITE_TOOBIG
-             : n == 0 && data != NULL ? sqlite3_bind_zeroblob(s->st, i, 0)
-                                      : sqlite3_bind_blob(s->st, i, data, (int)n, SQLITE_TRANSIENT));
+    if (n > STORE_VALUE_MAX) {
+        bound(s, SQLITE_TOOBIG);
+    } else if (n == 0 && data != NULL) {
+        bound(s, sqlite3_bind_zeroblob(s->st, i, 0)); /* an empty blob, not NULL */
+    } else {
+        bound(s, sqlite3_bind_blob(s->st, i, data, (int)n, SQLITE_TRANSIENT));
+    }
 }
 
 void store_bind_id(struct store_stmt *s, int i, const struct id *id)

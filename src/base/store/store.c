@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer: a bounded queue, one thread, one transaction for all that waits, and then the answers. */
+/* The writer: a bounded queue, one thread, one transaction for all that waits, then the answers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include "base/store/store_internal.h"
 
 #define HOOKS_MAX 4
-/* Checkpoint when the WAL holds this many pages (4 MiB); wait for readers at the second (64 MiB). */
+/* Checkpoint when the WAL holds so many pages (4 MiB); wait for readers at the second (64 MiB). */
 #define CHECKPOINT_PAGES 1000
 #define CHECKPOINT_PAGES_HARD 16000
 

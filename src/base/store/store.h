@@ -151,7 +151,8 @@ MUST_CHECK enum fail store_file_open(const char *path, struct store_conn **out, 
  * path.
  */
 struct store_stmt *store_query(struct store_conn *c, const char *sql);
-void store_end(struct store_stmt *s); /* NULL is fine */
+/* For a statement kept without AUTO_STMT: once, before its connection closes. NULL is fine. */
+void store_end(struct store_stmt *s);
 void store_auto_end(struct store_stmt **s);
 #define AUTO_STMT __attribute__((cleanup(store_auto_end)))
 

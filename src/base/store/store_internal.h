@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this room share: connections, statements, and the mapping of SQLite's errors. */
+/* What the files of this room share: connections, statements, the mapping of SQLite's errors. */
 #pragma once
 
 #include <pthread.h>

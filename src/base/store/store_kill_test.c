@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kill -9 under load, and a disk that fills up: what was acknowledged is there, the database is good. */
+/* kill -9 under load, and a disk that fills up: what was acknowledged is there, all is good. */
 #include "base/store/store.h"
 
 #include <errno.h>
@@ -106,7 +106,7 @@ static int64_t check_database(int64_t acknowledged)
             store_query(r, "SELECT count(*), coalesce(max(id), 0) FROM t");
         assert_int_equal(store_step(n, &row, &why), FAIL_NONE);
         top = store_col_int(n, 1);
-        /* ids start at 1 and are queued in order: no gap, and nothing acknowledged beyond the top */
+        /* ids are queued in order from 1: no gap, and nothing acknowledged beyond the top */
         assert_int_equal(store_col_int(n, 0), top);
         assert_true(top >= acknowledged);
     }

@@ -16,7 +16,8 @@
 #include "base/mem/mem.h"
 
 static const struct store_migration migrations[] = {
-    {1, "0001-first", "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, body BLOB, x REAL)", "aa"},
+    {1, "0001-first", "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, body BLOB, x REAL)",
+     "aa"},
     {2, "0002-second", "CREATE TABLE u (id BLOB PRIMARY KEY) WITHOUT ROWID", "bb"},
 };
 static const struct store_schema schema = {migrations, 2};
@@ -342,8 +343,9 @@ static void migrations_go_forward_only_and_never_change(void **state)
     struct store_schema other = {changed, 2};
     assert_int_equal(store_open(path, &other, &s, &why), FAIL_CONFLICT);
     assert_non_null(strstr(why.message, "0001-first"));
-    struct store_migration more[3] = {migrations[0], migrations[1],
-                                      {3, "0003-bad", "CREATE TABLE v (a); CREATE TABLE t (a)", "cc"}};
+    struct store_migration more[3] = {
+        migrations[0], migrations[1],
+        {3, "0003-bad", "CREATE TABLE v (a); CREATE TABLE t (a)", "cc"}};
     struct store_schema bad = {more, 3};
     assert_int_equal(store_open(path, &bad, &s, &why), FAIL_INTERNAL);
     assert_non_null(strstr(why.message, "0003-bad"));
@@ -376,7 +378,8 @@ static void a_second_writer_a_stranger_and_a_damaged_file_are_refused(void **sta
     assert_int_equal(count_rows(c), 1);
     store_reader_close(c);
     int fd = open(path, O_WRONLY | O_TRUNC);
-    assert_int_equal(write(fd, "this is no database, it is a letter to a friend. .........", 56), 56);
+    static const char letter[] = "this is no database, it is a letter to a friend, and long enough";
+    assert_int_equal(write(fd, letter, sizeof(letter)), sizeof(letter));
     close(fd);
     assert_int_equal(store_open(path, &schema, &s, &why), FAIL_INTERNAL);
     assert_non_null(strstr(why.message, "is not a database"));
