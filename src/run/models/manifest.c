@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The manifest of a model: `models/<sha256>.json`, written whole or not at all.
+ * A manifest is read as hostile text: strict JSON, known roles, the name's and the hash's form, and
+ * the hash must be the one its file name says.
+ * Threads: one. Limits: 64 KiB a manifest.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock/clock.h"
+#include "base/json/json.h"
+#include "base/mem/mem.h"
+#include "run/models/models_internal.h"
+
+#define MANIFEST_MAX 65536u
+
+bool models_role_is_known(const char *role)
+{
+    static const char *const roles[] = {"light", "heavy", "embed", "rerank", "other"};
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        if (strcmp(roles[i], role) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_manifest(struct buf *b, const struct models_entry *e)
+{
+    struct jn_writer w;
+    char at[CLOCK_RFC3339_SIZE];
+    jn_begin(&w, b, false);
+    jn_object_begin(&w);
+    jn_kv_int(&w, "v", 1);
+    jn_kv_str(&w, "name", e->name);
+    jn_kv_str(&w, "role", e->role);
+    jn_kv_str(&w, "kind", e->kind);
+    jn_kv_str(&w, "arch", e->arch);
+    jn_kv_str(&w, "quant", e->quant);
+    jn_kv_int(&w, "bytes", e->bytes);
+    jn_kv_str(&w, "sha256", e->sha256);
+    jn_kv_str(&w, "source", e->source);
+    jn_kv_str(&w, "licence", e->licence);
+    jn_kv_str(&w, "added_at", clock_show(e->added_at, at));
+    jn_object_end(&w);
+    buf_add_char(b, '\n');
+}
+
+static enum fail write_file(int dir, const char *name, const struct buf *b, struct fault *why)
+{
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be written: %s",
+                           name, strerror(errno));
+    }
+    enum fail f = FAIL_NONE;
+    for (size_t at = 0; f == FAIL_NONE && at < b->len;) {
+        ssize_t n = write(fd, b->data + at, b->len - at);
+        if (n < 0 && errno != EINTR) {
+            f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: writing failed: %s",
+                            name, strerror(errno));
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    if (f == FAIL_NONE && fsync(fd) != 0) {
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: writing failed: %s", name,
+                        strerror(errno));
+    }
+    close(fd);
+    return f;
+}
+
+enum fail models_manifest_write(const struct models *m, const struct models_entry *entry,
+                                struct fault *why)
+{
+    char temp[TEXT_SHA256_HEX_SIZE + 16], name[TEXT_SHA256_HEX_SIZE + 16];
+    snprintf(temp, sizeof(temp), ".new-%s.json", entry->sha256);
+    snprintf(name, sizeof(name), "%s.json", entry->sha256);
+    struct buf b;
+    buf_init(&b, MANIFEST_MAX);
+    put_manifest(&b, entry);
+    enum fail f = write_file(m->dir, temp, &b, why);
+    buf_done(&b);
+    if (f == FAIL_NONE && renameat(m->dir, temp, m->dir, name) != 0) {
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be put in place: %s",
+                        name, strerror(errno));
+    }
+    if (f != FAIL_NONE) {
+        unlinkat(m->dir, temp, 0);
+        return f;
+    }
+    /* The rename itself must last too. */
+    if (fsync(m->dir) != 0) {
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models: writing failed: %s",
+                           m->home, strerror(errno));
+    }
+    return FAIL_NONE;
+}
+
+static enum fail read_text(const struct models *m, const char *file, struct buf *b,
+                           struct fault *why)
+{
+    int fd = openat(m->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "models/%.80s: cannot be opened: %s", file,
+                           strerror(errno));
+    }
+    enum fail f = FAIL_NONE;
+    char chunk[4096];
+    ssize_t n;
+    while (f == FAIL_NONE && (n = read(fd, chunk, sizeof(chunk))) != 0) {
+        if (n < 0 && errno != EINTR) {
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "models/%.80s: cannot be read: %s", file,
+                            strerror(errno));
+        } else if (n > 0 && !buf_add(b, chunk, (size_t)n)) {
+            f = FAULT(why, FAIL_TOO_LARGE, "models/%.80s: larger than %u bytes", file,
+                      MANIFEST_MAX);
+        }
+    }
+    close(fd);
+    return f;
+}
+
+static enum fail take_text(const json_t *obj, const char *key, char *out, size_t room,
+                           struct fault *why)
+{
+    const char *s = NULL;
+    enum fail f = jn_str(obj, key, true, room - 1, &s, why);
+    if (f == FAIL_NONE) {
+        text_copy(out, room, s);
+    }
+    return f;
+}
+
+static enum fail take_manifest(const json_t *obj, struct models_entry *e, struct fault *why)
+{
+    const struct {
+        const char *key;
+        char *out;
+        size_t room;
+    } texts[] = {
+        {"name", e->name, sizeof(e->name)},       {"role", e->role, sizeof(e->role)},
+        {"kind", e->kind, sizeof(e->kind)},       {"arch", e->arch, sizeof(e->arch)},
+        {"quant", e->quant, sizeof(e->quant)},    {"sha256", e->sha256, sizeof(e->sha256)},
+        {"source", e->source, sizeof(e->source)}, {"licence", e->licence, sizeof(e->licence)}};
+    enum fail f = FAIL_NONE;
+    for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(texts); i++) {
+        f = take_text(obj, texts[i].key, texts[i].out, texts[i].room, why);
+    }
+    const char *at = NULL;
+    if (f == FAIL_NONE) {
+        f = jn_int(obj, "bytes", true, 1, INT64_MAX, &e->bytes, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_str(obj, "added_at", true, CLOCK_RFC3339_SIZE, &at, why);
+    }
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    uint8_t hash[32];
+    const char *wrong = !text_is_name(e->name)                                        ? "name"
+                        : !models_role_is_known(e->role)                              ? "role"
+                        : strcmp(e->kind, "gguf") != 0                                ? "kind"
+                        : strlen(e->sha256) != 64 || !text_unhex(e->sha256, 64, hash) ? "sha256"
+                        : !clock_read(at, &e->added_at)                               ? "added_at"
+                                                                                      : NULL;
+    return wrong == NULL ? FAIL_NONE
+                         : FAULT(why, FAIL_BAD_REQUEST, "\"%s\" has a value it cannot have", wrong);
+}
+
+enum fail models_manifest_read(const struct models *m, const char *file, struct models_entry *out,
+                               struct fault *why)
+{
+    AUTO_JSON json_t *obj = NULL;
+    struct buf b;
+    struct fault inner = {0};
+    memset(out, 0, sizeof(*out));
+    buf_init(&b, MANIFEST_MAX);
+    enum fail f = read_text(m, file, &b, why);
+    if (f != FAIL_NONE) {
+        buf_done(&b);
+        return f;
+    }
+    f = jn_parse(b.data == NULL ? "" : b.data, b.len, "it", &obj, &inner);
+    if (f == FAIL_NONE) {
+        f = take_manifest(obj, out, &inner);
+    }
+    buf_done(&b);
+    if (f == FAIL_NONE && strncmp(file, out->sha256, 64) != 0) {
+        f = FAULT(&inner, FAIL_BAD_REQUEST, "\"sha256\" is not the one of its file name");
+    }
+    if (f != FAIL_NONE) {
+        FAULT(why, f, "models/%.80s: %.200s", file, inner.message);
+        fail_hint(why, "Delete this manifest and add the model again with `inhouse models add`.");
+    }
+    return f;
+}
