@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/engine, llama: embeddings. Texts of several asks share a batch, one sequence each, pooled by the model's own rule
+ * and scaled to unit length. A text over the model's limit is cut and flagged.
+ * Owns: rows and token lists of embed tasks. Threads: one. Limits: n_batch tokens a step, ENGINE_SEQ_MAX texts a step.
+ */
+#include "worker/engine/llama.h"
+
+#include <math.h>
+#include <string.h>
+
+enum fail embed_prepare(struct llama_engine *e, struct task *t, struct fault *why)
+{
+    const struct engine_embed *ask = &t->ask->embed;
+    int dim = e->base.info.n_embd;
+    size_t bytes = 8 + ask->n * (8 + (size_t)dim * sizeof(float));
+    if (bytes > IPC_FRAME_MAX) {
+        (void)FAULT(why, FAIL_TOO_LARGE, "%zu embeddings of %d numbers do not fit in one answer",
+                    ask->n, dim);
+        return fail_hint(why, "Send at most %zu texts at once.",
+                         (IPC_FRAME_MAX - 8) / (8 + (size_t)dim * sizeof(float)));
+    }
+    t->embed_lists = mem_alloc_array(ask->n, sizeof *t->embed_lists);
+    t->embed_tokens = mem_alloc_array(ask->n, sizeof *t->embed_tokens);
+    t->embed_cut = mem_alloc_array(ask->n, sizeof *t->embed_cut);
+    t->rows = mem_alloc_array(ask->n * (size_t)dim, sizeof *t->rows);
+    for (size_t i = 0; i < ask->n; i++) {
+        int room = (int)ask->lens[i] + 8;
+        llama_token *at = mem_alloc_array((size_t)room, sizeof *at);
+        /* The model's own frame ([CLS] text [SEP]), and no special tokens out of the text. */
+        int n = llama_tokenize(e->vocab, ask->texts[i], (int)ask->lens[i], at, room, true, false);
+        if (n > e->n_batch) {
+            at[e->n_batch - 1] = at[n - 1]; /* keeps the closing token */
+            n = e->n_batch;
+            t->embed_cut[i] = true;
+        }
+        if (n > 0) {
+            tokens_add(&t->embed_lists[i], at, n);
+        }
+        t->embed_tokens[i] = n > 0 ? n : 0;
+        mem_free(at);
+    }
+    return FAIL_NONE;
+}
+
+struct slot {
+    struct task *task;
+    size_t text;
+};
+
+int embed_forecast(const struct llama_engine *e)
+{
+    int tokens = 0;
+    for (const struct task *t = e->first; t != NULL; t = t->next) {
+        for (size_t i = t->embed_next; t->embed_lists != NULL && i < t->ask->embed.n; i++) {
+            tokens += t->embed_lists[i].n;
+            if (tokens >= e->n_batch) {
+                return e->n_batch;
+            }
+        }
+    }
+    return tokens;
+}
+
+static int fill(struct llama_engine *e, struct slot slots[ENGINE_SEQ_MAX])
+{
+    struct llama_batch *b = &e->batch;
+    int n = 0;
+    b->n_tokens = 0;
+    for (int class = 0; class < IPC_CLASS_COUNT; class++) {
+        for (struct task *t = e->first; t != NULL; t = t->next) {
+            if (t->state != TASK_RUNNING || (int)t->class != class) {
+                continue;
+            }
+            while (t->embed_next < t->ask->embed.n) {
+                const struct tokens *list = &t->embed_lists[t->embed_next];
+                if (n == ENGINE_SEQ_MAX || b->n_tokens + list->n > e->n_batch) {
+                    return n;
+                }
+                for (int k = 0; k < list->n; k++) {
+                    int row = b->n_tokens++;
+                    b->token[row] = list->at[k];
+                    b->pos[row] = k;
+                    b->n_seq_id[row] = 1;
+                    b->seq_id[row][0] = n;
+                    b->logits[row] = 1;
+                }
+                slots[n++] = (struct slot){t, t->embed_next++};
+            }
+        }
+    }
+    return n;
+}
+
+static void take_row(struct llama_engine *e, const struct slot *slot, int seq)
+{
+    int dim = e->base.info.n_embd;
+    float *row = slot->task->rows + slot->text * (size_t)dim;
+    const float *from = slot->task->embed_lists[slot->text].n > 0
+                            ? llama_get_embeddings_seq(e->context, seq)
+                            : NULL;
+    double sum = 0;
+    for (int i = 0; i < dim; i++) {
+        row[i] = from == NULL ? 0 : from[i];
+        sum += (double)row[i] * (double)row[i];
+    }
+    float scale = sum > 0 ? (float)(1.0 / sqrt(sum)) : 0;
+    for (int i = 0; i < dim; i++) {
+        row[i] *= scale;
+    }
+    if (sum <= 0) {
+        row[0] = 1; /* an empty text still has unit length */
+    }
+    slot->task->embed_done++;
+}
+
+static void finish(struct llama_engine *e, struct task *t)
+{
+    struct engine_embedded result = {.n = t->ask->embed.n,
+                                     .dim = e->base.info.n_embd,
+                                     .rows = t->rows,
+                                     .tokens = t->embed_tokens,
+                                     .cut = t->embed_cut};
+    e->base.sink->embedded(e->base.sink->self, t->id, &result);
+    task_end(e, t);
+}
+
+void embed_step(struct llama_engine *e)
+{
+    struct slot slots[ENGINE_SEQ_MAX];
+    int n = fill(e, slots);
+    int rc = 0;
+    struct fault why = {0};
+    int64_t start = clock_monotonic_us();
+    enum fail failed = FAIL_NONE;
+    if (e->batch.n_tokens > 0) {
+        llama_memory_t memory = llama_get_memory(e->context);
+        if (memory != NULL) {
+            llama_memory_clear(memory, false);
+        }
+        failed = memory == NULL ? shim_encode(e->context, &e->batch, &rc, &why)
+                                : shim_decode(e->context, &e->batch, &rc, &why);
+        if (failed == FAIL_NONE && rc != 0) {
+            failed = FAULT(&why, FAIL_INTERNAL, "llama.cpp could not embed (%d)", rc);
+        }
+        double seen = (double)(clock_monotonic_us() - start) / e->batch.n_tokens;
+        e->us_per_token = e->us_per_token > 0 ? e->us_per_token * 0.8 + seen * 0.2 : seen;
+    }
+    for (int i = 0; i < n; i++) {
+        if (slots[i].task->state == TASK_ENDED) {
+            continue;
+        }
+        if (failed != FAIL_NONE) {
+            task_fail(e, slots[i].task, &why);
+            continue;
+        }
+        take_row(e, &slots[i], i);
+        if (slots[i].task->embed_done == slots[i].task->ask->embed.n) {
+            finish(e, slots[i].task);
+        }
+    }
+}

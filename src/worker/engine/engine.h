@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/engine: one loaded model that answers asks by steps. Two engines behind one ops table: llama (llama.cpp, one
+ * unified KV, continuous batching, forked prefixes, scored forms) and fake (deterministic, no model, for tests).
+ * The caller submits asks, and while engine_forecast says there is work, calls engine_step; what comes out goes to the
+ * sink, from inside submit, cancel or step. Every submitted ask ends in exactly one of generated, formed, embedded, failed.
+ * Owns: the model, the context, the asks it was given. Threads: one caller; llama.cpp's own compute threads inside a step.
+ * Limits: ENGINE_*; a step is bounded in tokens so that frames are read between steps.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail/fail.h"
+#include "base/mem/mem.h"
+#include "run/form/form.h"
+#include "run/ipc/ipc.h"
+
+#define ENGINE_QUEUE_MAX 1024       /* asks waiting and running */
+#define ENGINE_SEQ_MAX 64           /* asks running at once */
+#define ENGINE_IDLE_CELLS_MAX 2048  /* KV cells of prefixes nobody is using */
+#define ENGINE_STOPS_MAX 8
+#define ENGINE_EMBED_MAX 256
+#define ENGINE_LOGPROBS_MAX 5
+#define ENGINE_LOGPROB_TOKENS_MAX 512
+
+enum engine_kind { ENGINE_GENERATE, ENGINE_EMBED };
+enum engine_flash { ENGINE_FLASH_AUTO, ENGINE_FLASH_ON, ENGINE_FLASH_OFF };
+
+struct engine_load {
+    const char *model; /* its name, for log lines */
+    enum engine_kind kind;
+    unsigned n_ctx; /* 0: min(4096, what it was trained with) */
+    unsigned n_seq;
+    unsigned n_threads;
+    unsigned n_batch;
+    enum engine_flash flash;
+    const char *chat_template; /* NULL: the model's own */
+};
+
+struct engine_loaded {
+    char arch[64];
+    char desc[128];
+    enum engine_kind kind;
+    int64_t n_params;
+    int64_t bytes;
+    int n_ctx;
+    int n_ctx_train;
+    int n_embd;
+    int n_vocab;
+    int n_seq;
+    bool has_template;
+};
+
+enum engine_job { ENGINE_JOB_GENERATE, ENGINE_JOB_FORM, ENGINE_JOB_EMBED };
+
+struct engine_generate {
+    const char *request; /* JSON for shim_chat_render, or NULL with prompt */
+    const char *prompt;  /* raw text */
+    const char *schema;  /* JSON schema, or NULL */
+    const char *grammar; /* GBNF, or NULL */
+    int max_tokens;
+    double temperature;
+    double top_p;
+    uint64_t seed;
+    const char *stops[ENGINE_STOPS_MAX];
+    size_t n_stops;
+    unsigned logprobs;
+    bool stream;
+    bool tools;
+};
+
+struct engine_form {
+    const char *system; /* NULL or empty: none */
+    const char *prefix; /* the user's turn is prefix, input, suffix */
+    const char *input;
+    const char *suffix;
+    int64_t now;
+    const struct form_plan *plan;
+};
+
+struct engine_embed {
+    const char *const *texts;
+    const size_t *lens;
+    size_t n;
+};
+
+/* One ask. It and all it points to live in its arena, which the engine takes over with a successful submit. */
+struct engine_ask {
+    struct arena *arena;
+    uint64_t id;
+    enum ipc_class class;
+    enum engine_job job;
+    const char *domain;
+    struct engine_generate generate;
+    struct engine_form form;
+    struct engine_embed embed;
+};
+
+struct engine_usage {
+    int64_t tokens_in;
+    int64_t tokens_cached;
+    int64_t tokens_out;
+    double ms_queue;
+    double ms_prefill;
+    double ms_decode;
+};
+
+struct engine_token {
+    const char *text; /* valid UTF-8 */
+    double logprob;
+};
+
+struct engine_logprob {
+    struct engine_token chosen;
+    struct engine_token top[ENGINE_LOGPROBS_MAX];
+    size_t n_top;
+};
+
+struct engine_generated {
+    const char *finish_reason; /* "stop", "length", "tool_calls", "cancelled" */
+    const char *text;
+    const char *tool_calls; /* JSON array [{"id","name","arguments"}], or NULL */
+    struct engine_usage usage;
+    double logprob_mean;
+    double logprob_min;
+    const struct engine_logprob *logprobs;
+    size_t n_logprobs;
+};
+
+struct engine_embedded {
+    size_t n;
+    int dim;
+    const float *rows; /* n x dim, unit length */
+    const int *tokens;
+    const bool *cut;
+};
+
+/* Where answers go. Pointers are valid during the call only. */
+struct engine_sink {
+    void *self;
+    void (*text)(void *self, uint64_t id, const char *text, size_t len);
+    void (*generated)(void *self, uint64_t id, const struct engine_generated *result);
+    void (*formed)(void *self, uint64_t id, const struct form_result *result);
+    void (*embedded)(void *self, uint64_t id, const struct engine_embedded *result);
+    void (*failed)(void *self, uint64_t id, const struct fault *why);
+};
+
+struct engine_step {
+    uint32_t us; /* forecast */
+    unsigned tokens;
+    enum ipc_class class; /* the best one with work in the step */
+};
+
+struct engine_stats {
+    int running;
+    int queued;
+    int kv_used;
+    int kv_cells;
+    int idle_cells;
+    int prefixes;
+};
+
+struct engine;
+
+struct engine_ops {
+    const char *name;
+    /* fd is borrowed. FAIL_MODEL_UNAVAILABLE when the file is no model this engine can load; another load may follow. */
+    enum fail (*load)(struct engine *engine, int fd, const struct engine_load *load, struct engine_loaded *out,
+                      struct fault *why);
+    /* On failure the ask stays the caller's. */
+    enum fail (*submit)(struct engine *engine, struct engine_ask *ask, struct fault *why);
+    /* Unknown ids are ignored. */
+    void (*cancel)(struct engine *engine, uint64_t id);
+    /* What the next step would do; false when there is nothing to do. */
+    bool (*forecast)(struct engine *engine, struct engine_step *out);
+    /* One step. lease_us > 0: when it has run that long it is aborted, and tried again smaller. */
+    void (*step)(struct engine *engine, uint32_t lease_us);
+    enum fail (*render)(struct engine *engine, const char *text, const char *vars, int64_t now, struct buf *out,
+                        struct fault *why);
+    enum fail (*count_text)(struct engine *engine, const char *text, size_t len, int64_t *tokens, struct fault *why);
+    enum fail (*count_messages)(struct engine *engine, const char *request, int64_t *tokens, struct fault *why);
+    void (*stats)(struct engine *engine, struct engine_stats *out);
+    void (*free)(struct engine *engine);
+};
+
+struct engine {
+    const struct engine_ops *ops;
+    const struct engine_sink *sink;
+    bool loaded;
+    struct engine_loaded info;
+};
+
+/*
+ * Before the sandbox: opens the CPU backend that fits this machine from `dir` and silences llama.cpp's logs below
+ * warnings. FAIL_INTERNAL when no backend is there.
+ */
+enum fail engine_llama_start(const char *dir, struct fault *why);
+struct engine *engine_llama_new(const struct engine_sink *sink);
+struct engine *engine_fake_new(const struct engine_sink *sink);

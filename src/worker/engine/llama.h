@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), task.c (asks to tokens,
+ * admission, ends), prefix.c (forks and idle cells), step.c (batches), generate.c (chat), form.c, choice.c (scoring over a
+ * trie), sample.c, embed.c.
+ * The life of a task: WAITING (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after
+ * the step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending the logits of the last
+ * one are read and the task says what comes next.
+ * Owns: all below. Threads: the engine's one. Limits: MAX_SEQS sequences, n_ctx cells by reserve.
+ */
+#pragma once
+
+#include "llama_headers.h"
+
+#include "base/clock/clock.h"
+#include "base/text/text.h"
+#include "worker/engine/engine.h"
+#include "worker/shim/shim.h"
+
+#define MAX_SEQS 256 /* llama.cpp's own limit: running asks, resident prefixes, branches of choices */
+#define MAX_PREFIXES 48
+#define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
+#define MAX_NULLS 64
+#define STEP_US_TARGET 250000
+
+struct tokens {
+    llama_token *at;
+    int n;
+    int room;
+};
+
+void tokens_add(struct tokens *list, const llama_token *more, int n);
+void tokens_done(struct tokens *list);
+
+/* Tokens resident in the KV that asks of one domain fork from. */
+struct prefix {
+    bool used;
+    char *domain;
+    struct tokens tokens;
+    int seq;
+    int users; /* running tasks forked from it: not evicted while > 0 */
+    int64_t used_at;
+};
+
+/* Null-prompt scores of one form, by domain, prompt and plan. */
+struct null_scores {
+    char *key;
+    double *logp[FORM_PIECES_MAX]; /* per choice piece, per label */
+    size_t n_logp[FORM_PIECES_MAX];
+    int64_t used_at;
+};
+
+enum task_state { TASK_WAITING, TASK_RUNNING, TASK_ENDED };
+
+/* A text being written: by a chat, or into a text hole. */
+struct writing {
+    struct buf raw;        /* bytes of the pieces */
+    struct buf text;       /* the same as valid UTF-8, as far as it is settled */
+    size_t raw_done;       /* bytes of raw already in text */
+    int first;             /* index in tokens of the first written token */
+    size_t *ends;          /* raw bytes after each written token */
+    int n_ends;
+    int room_ends;
+    double logprob_sum;
+    double logprob_min;
+};
+
+struct branch {
+    int node;  /* the trie node whose logits are wanted */
+    int seq;   /* -1: waits for a free sequence */
+    int done;  /* tokens of the path from the root that its sequence holds */
+    int depth; /* length of that path */
+    int in_batch;
+    int out;   /* row of logits in this step, -1 */
+};
+
+struct trie_node {
+    llama_token token;
+    int parent;
+    int child;
+    int sibling;
+    int label; /* -1: inner */
+    int depth;
+    double logp;
+};
+
+struct choice_state {
+    struct trie_node *nodes;
+    int n_nodes;
+    struct branch *branches;
+    int n_branches;
+    double *label_logp;
+    int n_labels;
+    bool active;
+};
+
+struct form_state {
+    size_t piece;
+    bool started; /* inside the hole `piece` */
+    char digits[32];
+    double *choice_logp[FORM_PIECES_MAX]; /* before correction: what a null run is for */
+    struct form_result *result;
+    double *null_logp[FORM_PIECES_MAX]; /* copies: the table may forget */
+    size_t token_cap; /* of the text hole at hand */
+    char *null_key;
+    struct task *waits_for; /* the null run of this form */
+    int last_hole; /* of a null run: the last choice that needs it */
+    bool is_null;
+};
+
+struct task {
+    struct task *next;
+    struct engine_ask *ask; /* NULL in a null run */
+    uint64_t id;
+    enum ipc_class class;
+    enum engine_job job;
+    const char *domain;
+    enum task_state state;
+    struct tokens tokens;
+    int n_prompt;
+    int head; /* tokens worth keeping as a prefix, 0: none */
+    bool head_kept;
+    int n_past;
+    int seq;
+    struct prefix *source;
+    int n_shared;
+    int cached;  /* tokens that were there when it was admitted */
+    int reserve; /* cells of its own */
+    int max_new;
+    int out; /* row of logits in this step, -1 */
+    int in_batch;
+    int64_t at_submit;
+    int64_t at_admit;
+    int64_t at_first;
+    int64_t tokens_out;
+    uint64_t random;
+    struct writing writing;
+    /* chat */
+    struct shim_prompt *prompt;
+    struct llama_sampler *grammar;
+    const char *stops[ENGINE_STOPS_MAX * 2];
+    size_t n_stops;
+    size_t streamed;
+    struct engine_logprob *logprobs;
+    size_t n_logprobs;
+    /* form */
+    const struct engine_form *form_ask;
+    struct engine_form own_form; /* a null run outlives the ask it was made for: its copies */
+    struct form_plan *own_plan;
+    char *own_domain;
+    struct form_state *form;
+    struct choice_state choice;
+    /* embed */
+    size_t embed_next; /* first text not yet in a batch */
+    size_t embed_done;
+    struct tokens *embed_lists;
+    float *rows;
+    int *embed_tokens;
+    bool *embed_cut;
+};
+
+struct llama_engine {
+    struct engine base;
+    struct llama_model *model;
+    struct llama_context *context;
+    const struct llama_vocab *vocab;
+    struct shim_chat *chat;
+    struct ggml_threadpool *pool;
+    struct llama_batch batch;
+    int n_batch;
+    int n_seq;
+    int n_vocab;
+    bool seq_used[MAX_SEQS];
+    int n_seq_used;
+    struct task *first; /* all tasks, in order of arrival */
+    int n_tasks;
+    int n_running;
+    struct prefix prefixes[MAX_PREFIXES];
+    struct null_scores nulls[MAX_NULLS];
+    llama_token digit[12]; /* single-character tokens of 0-9, '-', '.'; -1: none */
+    double us_per_token;   /* measured, of steps */
+    double us_per_step;
+    int step_cap; /* tokens, halved by an abort, grown back */
+    int64_t abort_at; /* 0: never */
+    float *scratch; /* n_vocab */
+    llama_token_data *candidates;
+};
+
+static inline struct llama_engine *llama_of(struct engine *engine)
+{
+    return (struct llama_engine *)engine;
+}
+
+/* load.c */
+enum fail engine_tokenize(struct llama_engine *e, const char *text, size_t len, bool special, struct tokens *out,
+                          struct fault *why);
+/* Bytes of one token's text into out (at most room); control tokens give none. */
+int engine_piece(struct llama_engine *e, llama_token token, char *out, int room);
+int engine_seq_take(struct llama_engine *e); /* -1: none free */
+void engine_seq_drop(struct llama_engine *e, int seq);
+
+/* task.c */
+enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct fault *why);
+void task_cancel(struct engine *engine, uint64_t id);
+struct task *task_new(struct llama_engine *e, struct engine_ask *ask);
+/* Gives the sequence and cells back and marks it; freed by task_sweep. Sends nothing. */
+void task_end(struct llama_engine *e, struct task *t);
+void task_fail(struct llama_engine *e, struct task *t, const struct fault *why);
+void task_sweep(struct llama_engine *e);
+void task_admit(struct llama_engine *e);
+void task_usage(const struct task *t, struct engine_usage *out);
+
+/* prefix.c */
+struct prefix *prefix_match(struct llama_engine *e, const char *domain, const struct tokens *tokens, int max,
+                            int *shared);
+/* Keeps the first n tokens of a running task for others; frees idle ones over the limit. */
+void prefix_keep(struct llama_engine *e, struct task *t, int n);
+int prefix_cells(const struct llama_engine *e, bool idle_only);
+/* Evicts the idle prefix used longest ago; false when none is idle. */
+bool prefix_evict(struct llama_engine *e);
+void prefix_trim(struct llama_engine *e);
+
+/* step.c */
+bool step_forecast(struct engine *engine, struct engine_step *out);
+void step_run(struct engine *engine, uint32_t lease_us);
+
+/* generate.c */
+enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault *why);
+/* Logits of the last token are at hand: says what comes next. */
+void generate_advance(struct llama_engine *e, struct task *t, const float *logits);
+void generate_finish(struct llama_engine *e, struct task *t, const char *reason);
+/* Written text, shared with form.c. */
+void writing_begin(struct writing *w, int first, size_t cap);
+void writing_add(struct llama_engine *e, struct writing *w, llama_token token, double logprob);
+/* Moves whole characters of raw[0..limit) to text; with `all` also what is broken at its end. */
+void writing_settle(struct writing *w, size_t limit, bool all);
+/* Where the first stop string begins in raw, or SIZE_MAX; only places that the last token can have completed are looked at. */
+size_t writing_stop(const struct writing *w, const char *const *stops, size_t n);
+/* Bytes at the end of raw that may be the start of a stop string. */
+size_t writing_held(const struct writing *w, const char *const *stops, size_t n);
+/* Takes back all but the first `keep` raw bytes, in the text, the tokens and the KV. */
+enum fail writing_rewind(struct llama_engine *e, struct task *t, size_t keep, struct fault *why);
+void writing_done(struct writing *w);
+/* Chat messages as prompt tokens, special tokens in their contents read as plain text. */
+enum fail generate_tokenize(struct llama_engine *e, const char *text, const char *const *marks, const char *const *contents,
+                            size_t n, struct tokens *out, struct fault *why);
+
+/* form.c */
+enum fail form_prepare(struct llama_engine *e, struct task *t, struct fault *why);
+void form_advance(struct llama_engine *e, struct task *t, const float *logits);
+void form_free(struct task *t);
+/* A null run is over: those that wait for it get its scores, or its failure. */
+void form_null_over(struct llama_engine *e, struct task *null_run, const struct fault *why);
+/* Called by choice.c when a choice is scored: ln p of each label before correction. */
+void form_choice_scored(struct llama_engine *e, struct task *t, const double *logp);
+
+/* choice.c */
+/* Starts scoring with the logits at hand; may finish at once. after: the token that follows a label, or -1. */
+void choice_begin(struct llama_engine *e, struct task *t, const struct form_piece *piece, const char *before,
+                  llama_token after, const float *logits);
+/* All branches whose logits came in this step. */
+void choice_advance(struct llama_engine *e, struct task *t);
+/* Gives waiting branches sequences, forked from the task's. */
+void choice_activate(struct llama_engine *e, struct task *t);
+/* Tokens of a label after the literal before it. */
+enum fail choice_label_tokens(struct llama_engine *e, const char *before, const char *label, struct tokens *out,
+                              struct fault *why);
+void choice_free(struct llama_engine *e, struct task *t);
+/* The tokens from the root to a node, root excluded, into out[depth]. */
+void choice_path(const struct choice_state *c, int node, llama_token *out);
+
+/* sample.c */
+double sample_logsumexp(const float *logits, int n);
+llama_token sample_greedy(const float *logits, int n);
+/* Temperature, nucleus, and the grammar when there is one; the token's log probability (temperature 1) in *logprob. */
+enum fail sample_token(struct llama_engine *e, struct task *t, const float *logits, double temperature, double top_p,
+                       struct llama_sampler *grammar, llama_token *out, double *logprob, struct fault *why);
+double sample_uniform(uint64_t *state);
+
+/* embed.c */
+enum fail embed_prepare(struct llama_engine *e, struct task *t, struct fault *why);
+/* One batch of texts, of as many tasks as fit. */
+void embed_step(struct llama_engine *e);
+/* Tokens of that batch. */
+int embed_forecast(const struct llama_engine *e);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/engine, llama: drawing one token. Greedy at temperature 0; else temperature, then the nucleus (top_p), then one
+ * draw with the task's own generator, so that the same seed gives the same text.
+ * With a grammar the drawn token is checked alone, and refused ones are drawn without replacement: the same distribution
+ * as masking first, at a thousandth of the cost. After CHECKS_MAX refusals the whole vocabulary is masked once.
+ * Owns: the engine's candidate array during a call. Threads: one. A watchdog guards grammar calls: they can hang.
+ */
+#include "worker/engine/llama.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#define CHECKS_MAX 32
+#define NUCLEUS_MAX 4096
+#define WATCHDOG_S 10
+
+double sample_logsumexp(const float *logits, int n)
+{
+    float max = logits[0];
+    for (int i = 1; i < n; i++) {
+        max = logits[i] > max ? logits[i] : max;
+    }
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        float below = logits[i] - max;
+        if (below > -25.0f) {
+            sum += (double)expf(below);
+        }
+    }
+    return (double)max + log(sum);
+}
+
+llama_token sample_greedy(const float *logits, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++) {
+        best = logits[i] > logits[best] ? i : best;
+    }
+    return best;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014), 53 bits to [0, 1). */
+double sample_uniform(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15ull);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return (double)((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
+}
+
+static int by_logit(const void *left, const void *right)
+{
+    const llama_token_data *a = left;
+    const llama_token_data *b = right;
+    if (a->logit != b->logit) {
+        return a->logit < b->logit ? 1 : -1;
+    }
+    return a->id - b->id; /* a fixed order: equal logits must not make a draw depend on the sort */
+}
+
+/* Fills candidates with the tokens worth sorting, best first, p = weights; returns how many. */
+static int nucleus(struct llama_engine *e, const float *logits, double temperature, double top_p)
+{
+    float max = logits[sample_greedy(logits, e->n_vocab)];
+    double scale = temperature > 0 ? 1.0 / temperature : 1.0;
+    /* Beyond this distance a token's weight is under 1e-9 of the best one's. */
+    float floor = max - (float)(20.7 / scale);
+    int n = 0;
+    double total = 0;
+    for (int i = 0; i < e->n_vocab; i++) {
+        if (logits[i] >= floor) {
+            double p = exp((double)(logits[i] - max) * scale);
+            total += p;
+            e->candidates[n++] = (llama_token_data){.id = i, .logit = logits[i], .p = (float)p};
+        }
+    }
+    qsort(e->candidates, (size_t)n, sizeof *e->candidates, by_logit);
+    double sum = 0;
+    int kept = 0;
+    while (kept < n && kept < NUCLEUS_MAX && (kept == 0 || sum < top_p * total)) {
+        sum += (double)e->candidates[kept++].p;
+    }
+    return kept;
+}
+
+static int draw(const llama_token_data *list, int n, bool greedy, uint64_t *random)
+{
+    double total = 0;
+    int first = -1;
+    for (int i = 0; i < n; i++) {
+        if (first < 0 && list[i].p > 0) {
+            first = i;
+        }
+        total += (double)list[i].p;
+    }
+    if (greedy || first < 0) {
+        return first;
+    }
+    double mark = sample_uniform(random) * total;
+    int last = first;
+    for (int i = first; i < n; i++) {
+        if (list[i].p > 0) {
+            last = i;
+            mark -= (double)list[i].p;
+            if (mark < 0) {
+                return i;
+            }
+        }
+    }
+    return last;
+}
+
+/* A grammar call that hangs ends the process: nothing inside it can be interrupted. */
+static void watch(int seconds)
+{
+    struct itimerval timer = {.it_value = {.tv_sec = seconds}};
+    (void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static enum fail allowed(struct llama_sampler *grammar, llama_token token, bool *ok,
+                         struct fault *why)
+{
+    llama_token_data one = {.id = token, .logit = 1.0f, .p = 1.0f};
+    llama_token_data_array list = {.data = &one, .size = 1, .selected = -1, .sorted = false};
+    enum fail failed = shim_grammar_apply(grammar, &list, why);
+    *ok = failed == FAIL_NONE && !isinf(one.logit);
+    return failed;
+}
+
+static enum fail masked(struct llama_engine *e, struct task *t, const float *logits,
+                        double temperature, struct llama_sampler *grammar, llama_token *out,
+                        struct fault *why)
+{
+    for (int i = 0; i < e->n_vocab; i++) {
+        e->candidates[i] = (llama_token_data){.id = i, .logit = logits[i]};
+    }
+    llama_token_data_array list = {
+        .data = e->candidates, .size = (size_t)e->n_vocab, .selected = -1, .sorted = false};
+    enum fail failed = shim_grammar_apply(grammar, &list, why);
+    if (failed != FAIL_NONE) {
+        return failed;
+    }
+    float max = -INFINITY;
+    for (size_t i = 0; i < list.size; i++) {
+        max = list.data[i].logit > max ? list.data[i].logit : max;
+    }
+    if (isinf(max)) {
+        return FAULT(why, FAIL_INTERNAL, "the grammar allows no token here");
+    }
+    double scale = temperature > 0 ? 1.0 / temperature : 1.0;
+    int best = 0;
+    for (size_t i = 0; i < list.size; i++) {
+        llama_token_data *c = &list.data[i];
+        c->p = isinf(c->logit) ? 0 : (float)exp((double)(c->logit - max) * scale);
+        best = c->p > list.data[best].p ? (int)i : best;
+    }
+    int pick = temperature > 0 ? draw(list.data, (int)list.size, false, &t->random) : best;
+    *out = list.data[pick].id;
+    return FAIL_NONE;
+}
+
+static enum fail checked(struct llama_engine *e, struct task *t, const float *logits,
+                         double temperature, double top_p, struct llama_sampler *grammar,
+                         llama_token *out, struct fault *why)
+{
+    int n = nucleus(e, logits, temperature, temperature > 0 ? top_p : 1.0);
+    for (int checks = 0; checks < CHECKS_MAX; checks++) {
+        int i = draw(e->candidates, n, temperature <= 0, &t->random);
+        if (i < 0) {
+            break;
+        }
+        bool ok;
+        enum fail failed = allowed(grammar, e->candidates[i].id, &ok, why);
+        if (failed != FAIL_NONE || ok) {
+            *out = e->candidates[i].id;
+            return failed;
+        }
+        e->candidates[i].p = 0;
+    }
+    return masked(e, t, logits, temperature, grammar, out, why);
+}
+
+enum fail sample_token(struct llama_engine *e, struct task *t, const float *logits,
+                       double temperature, double top_p, struct llama_sampler *grammar,
+                       llama_token *out, double *logprob, struct fault *why)
+{
+    enum fail failed = FAIL_NONE;
+    if (grammar != NULL) {
+        watch(WATCHDOG_S);
+        failed = checked(e, t, logits, temperature, top_p, grammar, out, why);
+        if (failed == FAIL_NONE) {
+            failed = shim_grammar_accept(grammar, *out, why);
+        }
+        watch(0);
+    } else if (temperature <= 0) {
+        *out = sample_greedy(logits, e->n_vocab);
+    } else {
+        int n = nucleus(e, logits, temperature, top_p);
+        *out = e->candidates[draw(e->candidates, n, false, &t->random)].id;
+    }
+    if (failed == FAIL_NONE) {
+        *logprob = (double)logits[*out] - sample_logsumexp(logits, e->n_vocab);
+        *logprob = *logprob > 0 ? 0 : *logprob;
+    }
+    return failed;
+}

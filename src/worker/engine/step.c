@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/engine, llama: one step. Running tasks put their pending tokens into one batch (short ones first, then prompt
+ * chunks, by class), llama.cpp decodes it, and each task whose tokens are all in says what comes next.
+ * Owns: the batch. Threads: one. Limits: a step is at most n_batch tokens and about STEP_US_TARGET of measured time.
+ */
+#include "worker/engine/llama.h"
+
+#include <string.h>
+
+#define OUTPUTS_MAX 128
+#define SHORT_PENDING 8
+#define FIRST_STEP_TOKENS 64
+#define LEAST_STEP_TOKENS 16
+
+static int step_tokens_max(const struct llama_engine *e)
+{
+    int tokens = e->us_per_token > 0 ? (int)(STEP_US_TARGET / e->us_per_token) : FIRST_STEP_TOKENS;
+    tokens = tokens < LEAST_STEP_TOKENS ? LEAST_STEP_TOKENS : tokens;
+    if (e->step_cap > 0 && tokens > e->step_cap) {
+        tokens = e->step_cap;
+    }
+    return tokens < e->n_batch ? tokens : e->n_batch;
+}
+
+static int pending(const struct task *t)
+{
+    if (t->state != TASK_RUNNING || t->job == ENGINE_JOB_EMBED) {
+        return 0;
+    }
+    if (!t->choice.active) {
+        return t->tokens.n - t->n_past;
+    }
+    int n = 0;
+    for (int i = 0; i < t->choice.n_branches; i++) {
+        n += t->choice.branches[i].depth - t->choice.branches[i].done;
+    }
+    return n;
+}
+
+bool step_forecast(struct engine *engine, struct engine_step *out)
+{
+    struct llama_engine *e = llama_of(engine);
+    if (!engine->loaded || e->n_tasks == 0) {
+        return false;
+    }
+    *out = (struct engine_step){.class = IPC_BATCH};
+    int tokens = engine->info.kind == ENGINE_EMBED ? embed_forecast(e) : 0;
+    for (const struct task *t = e->first; t != NULL; t = t->next) {
+        if (t->state == TASK_ENDED) {
+            continue;
+        }
+        out->class = t->class < out->class ? t->class : out->class;
+        if (t->job != ENGINE_JOB_EMBED) {
+            tokens += t->state == TASK_RUNNING ? pending(t) : t->n_prompt;
+        }
+    }
+    int most = step_tokens_max(e);
+    tokens = tokens < 1 ? 1 : tokens > most ? most : tokens;
+    out->tokens = (unsigned)tokens;
+    double us = tokens * e->us_per_token;
+    out->us = (uint32_t)(us > e->us_per_step ? us : e->us_per_step);
+    return true;
+}
+
+/* The batch. */
+
+static int add(struct llama_engine *e, llama_token token, int pos, int seq, bool output)
+{
+    struct llama_batch *b = &e->batch;
+    int row = b->n_tokens++;
+    b->token[row] = token;
+    b->pos[row] = pos;
+    b->n_seq_id[row] = 1;
+    b->seq_id[row][0] = seq;
+    b->logits[row] = output;
+    return row;
+}
+
+struct room {
+    int tokens;
+    int outputs;
+};
+
+static void add_branches(struct llama_engine *e, struct task *t, struct room *room)
+{
+    choice_activate(e, t);
+    llama_token path[FORM_LABEL_BYTES_MAX + 8];
+    for (int i = 0; i < t->choice.n_branches; i++) {
+        struct branch *b = &t->choice.branches[i];
+        int n = b->depth - b->done;
+        if (b->seq < 0 || n > room->tokens || room->outputs < 1) {
+            continue;
+        }
+        choice_path(&t->choice, b->node, path);
+        for (int k = b->done; k < b->depth; k++) {
+            b->out = add(e, path[k], t->n_past + k, b->seq, k == b->depth - 1);
+        }
+        b->in_batch = n;
+        room->tokens -= n;
+        room->outputs--;
+    }
+}
+
+static void add_pending(struct llama_engine *e, struct task *t, struct room *room)
+{
+    int left = t->tokens.n - t->n_past;
+    int n = left < room->tokens ? left : room->tokens;
+    bool last = n == left;
+    if (n < 1 || (last && room->outputs < 1)) {
+        return;
+    }
+    for (int k = 0; k < n; k++) {
+        int i = t->n_past + k;
+        int row = add(e, t->tokens.at[i], i, t->seq, last && k == n - 1);
+        t->out = last ? row : -1;
+    }
+    t->in_batch = n;
+    room->tokens -= n;
+    room->outputs -= last ? 1 : 0;
+}
+
+static void compose(struct llama_engine *e)
+{
+    struct room room = {step_tokens_max(e), OUTPUTS_MAX};
+    e->batch.n_tokens = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int class = 0; class < IPC_CLASS_COUNT; class++) {
+            for (struct task *t = e->first; t != NULL; t = t->next) {
+                bool is_short = t->choice.active || pending(t) <= SHORT_PENDING;
+                if (t->state != TASK_RUNNING || (int)t->class != class ||
+                    t->job == ENGINE_JOB_EMBED || is_short != (round == 0)) {
+                    continue;
+                }
+                if (t->choice.active) {
+                    add_branches(e, t, &room);
+                } else {
+                    add_pending(e, t, &room);
+                }
+            }
+        }
+    }
+}
+
+static void clear_marks(struct llama_engine *e)
+{
+    for (struct task *t = e->first; t != NULL; t = t->next) {
+        t->in_batch = 0;
+        t->out = -1;
+        for (int i = 0; i < t->choice.n_branches; i++) {
+            t->choice.branches[i].in_batch = 0;
+            t->choice.branches[i].out = -1;
+        }
+    }
+}
+
+/* After a step that did not happen: what it may have left in the KV goes. */
+static void take_back(struct llama_engine *e)
+{
+    llama_memory_t memory = llama_get_memory(e->context);
+    for (struct task *t = e->first; t != NULL; t = t->next) {
+        if (t->state == TASK_RUNNING && t->in_batch > 0) {
+            llama_memory_seq_rm(memory, t->seq, t->n_past, -1);
+        }
+        for (int i = 0; i < t->choice.n_branches; i++) {
+            struct branch *b = &t->choice.branches[i];
+            if (b->in_batch > 0) {
+                llama_memory_seq_rm(memory, b->seq, t->n_past + b->done, -1);
+            }
+        }
+    }
+    clear_marks(e);
+}
+
+static void fail_batch(struct llama_engine *e, const struct fault *why)
+{
+    for (struct task *t = e->first; t != NULL; t = t->next) {
+        if (t->state == TASK_RUNNING && (t->in_batch > 0 || t->choice.active)) {
+            task_fail(e, t, why);
+        }
+    }
+    clear_marks(e);
+}
+
+static void learn_speed(struct llama_engine *e, int tokens, int64_t us)
+{
+    double *mean = tokens >= LEAST_STEP_TOKENS ? &e->us_per_token : &e->us_per_step;
+    double seen = tokens >= LEAST_STEP_TOKENS ? (double)us / tokens : (double)us;
+    *mean = *mean > 0 ? *mean * 0.8 + seen * 0.2 : seen;
+    if (e->step_cap > 0) {
+        e->step_cap += e->step_cap / 8 + 1;
+        e->step_cap = e->step_cap >= e->n_batch ? 0 : e->step_cap;
+    }
+}
+
+static void count_done(struct llama_engine *e)
+{
+    for (struct task *t = e->first; t != NULL; t = t->next) {
+        if (t->state != TASK_RUNNING) {
+            continue;
+        }
+        t->n_past += t->in_batch;
+        for (int i = 0; i < t->choice.n_branches; i++) {
+            t->choice.branches[i].done += t->choice.branches[i].in_batch;
+        }
+        if (!t->head_kept && t->n_past >= t->head) {
+            prefix_keep(e, t, t->head);
+            t->head_kept = true;
+        }
+    }
+}
+
+static void advance(struct llama_engine *e)
+{
+    for (struct task *t = e->first; t != NULL; t = t->next) {
+        if (t->state != TASK_RUNNING) {
+            continue;
+        }
+        if (t->choice.active) {
+            choice_advance(e, t);
+            continue;
+        }
+        if (t->out < 0) {
+            continue;
+        }
+        if (t->at_first == 0) {
+            t->at_first = clock_monotonic_us();
+        }
+        const float *logits = llama_get_logits_ith(e->context, t->out);
+        t->out = -1;
+        ASSERT(logits != NULL);
+        if (t->job == ENGINE_JOB_FORM) {
+            form_advance(e, t, logits);
+        } else {
+            generate_advance(e, t, logits);
+        }
+    }
+}
+
+static void decode(struct llama_engine *e, uint32_t lease_us)
+{
+    struct fault why = {0};
+    int rc = 0;
+    int64_t start = clock_monotonic_us();
+    e->abort_at = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS ? start + lease_us : 0;
+    enum fail failed = shim_decode(e->context, &e->batch, &rc, &why);
+    e->abort_at = 0;
+    if (failed == FAIL_NONE && rc == 0) {
+        learn_speed(e, e->batch.n_tokens, clock_monotonic_us() - start);
+        count_done(e);
+        advance(e);
+        clear_marks(e);
+        return;
+    }
+    if (failed == FAIL_NONE && rc == 2) {
+        e->step_cap = e->batch.n_tokens / 2;
+        take_back(e);
+        return;
+    }
+    if (failed == FAIL_NONE && rc == 1) {
+        take_back(e);
+        if (prefix_evict(e)) {
+            return;
+        }
+        compose(e);
+        (void)FAULT(&why, FAIL_QUEUE_FULL, "the model's context is full");
+    } else if (failed == FAIL_NONE) {
+        (void)FAULT(&why, FAIL_INTERNAL, "llama.cpp could not decode (%d)", rc);
+    }
+    fail_batch(e, &why);
+}
+
+void step_run(struct engine *engine, uint32_t lease_us)
+{
+    struct llama_engine *e = llama_of(engine);
+    if (!engine->loaded) {
+        return;
+    }
+    task_admit(e);
+    if (engine->info.kind == ENGINE_EMBED) {
+        embed_step(e);
+    } else {
+        compose(e);
+        if (e->batch.n_tokens > 0) {
+            decode(e, lease_us);
+        }
+    }
+    task_sweep(e);
+}

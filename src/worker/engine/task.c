@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/engine, llama: the life of a task. Submitted asks become tokens at once and wait; they are admitted in the order
+ * of class and arrival when a sequence is free and the cells they may come to need are not promised to others.
+ * Owns: the list of tasks. Threads: one. Limits: ENGINE_QUEUE_MAX tasks, n_seq running, n_ctx cells by reserve.
+ */
+#include "worker/engine/llama.h"
+
+#include <string.h>
+
+#define WAIT_GAIN 32 /* tokens worth waiting for while another task decodes them */
+
+static void task_free(struct llama_engine *e, struct task *t)
+{
+    (void)e;
+    tokens_done(&t->tokens);
+    writing_done(&t->writing);
+    form_free(t);
+    form_plan_free(t->own_plan);
+    mem_free(t->own_domain);
+    shim_prompt_close(t->prompt);
+    shim_grammar_close(t->grammar);
+    if (t->embed_lists != NULL) {
+        for (size_t i = 0; i < t->ask->embed.n; i++) {
+            tokens_done(&t->embed_lists[i]);
+        }
+    }
+    mem_free(t->embed_lists);
+    mem_free(t->rows);
+    mem_free(t->embed_tokens);
+    mem_free(t->embed_cut);
+    if (t->ask != NULL) {
+        arena_free(t->ask->arena);
+    }
+    mem_free(t);
+}
+
+struct task *task_new(struct llama_engine *e, struct engine_ask *ask)
+{
+    struct task *t = mem_alloc(sizeof *t);
+    t->ask = ask;
+    t->seq = -1;
+    t->out = -1;
+    t->at_submit = clock_monotonic_us();
+    if (ask != NULL) {
+        t->id = ask->id;
+        t->class = ask->class;
+        t->job = ask->job;
+        t->domain = ask->domain;
+    }
+    struct task **end = &e->first;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = t;
+    e->n_tasks++;
+    return t;
+}
+
+enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct fault *why)
+{
+    struct llama_engine *e = llama_of(engine);
+    if (!engine->loaded) {
+        return FAULT(why, FAIL_MODEL_UNAVAILABLE, "no model is loaded");
+    }
+    if ((ask->job == ENGINE_JOB_EMBED) != (engine->info.kind == ENGINE_EMBED)) {
+        return FAULT(why, FAIL_UNSUPPORTED, "this model %s",
+                     engine->info.kind == ENGINE_EMBED ? "only makes embeddings"
+                                                       : "makes no embeddings");
+    }
+    if (e->n_tasks >= ENGINE_QUEUE_MAX) {
+        return FAULT(why, FAIL_QUEUE_FULL, "%d asks already wait for this model", e->n_tasks);
+    }
+    struct task *t = task_new(e, ask);
+    enum fail failed = FAIL_NONE;
+    switch (ask->job) {
+    case ENGINE_JOB_GENERATE:
+        failed = generate_prepare(e, t, why);
+        break;
+    case ENGINE_JOB_FORM:
+        failed = form_prepare(e, t, why);
+        break;
+    case ENGINE_JOB_EMBED:
+        failed = embed_prepare(e, t, why);
+        break;
+    }
+    if (failed == FAIL_NONE && ask->job != ENGINE_JOB_EMBED) {
+        int room = engine->info.n_ctx - t->n_prompt;
+        if (room < 1 || (ask->job == ENGINE_JOB_FORM && room < t->max_new)) {
+            failed = FAULT(why, FAIL_TOO_LARGE, "a prompt of %d tokens with %d to come, in a context of %d",
+                           t->n_prompt, t->max_new, engine->info.n_ctx);
+            (void)fail_hint(why, "Shorten the input, or load the model with a larger n_ctx.");
+        }
+        t->max_new = t->max_new < room ? t->max_new : room;
+    }
+    if (failed != FAIL_NONE) {
+        t->state = TASK_ENDED;
+        if (t->embed_lists != NULL) {
+            for (size_t i = 0; i < ask->embed.n; i++) {
+                tokens_done(&t->embed_lists[i]);
+            }
+            mem_free(STEAL(t->embed_lists));
+        }
+        t->ask = NULL; /* stays the caller's */
+        task_sweep(e);
+    }
+    return failed;
+}
+
+void task_usage(const struct task *t, struct engine_usage *out)
+{
+    int64_t now = clock_monotonic_us();
+    int64_t admit = t->at_admit > 0 ? t->at_admit : now;
+    int64_t first = t->at_first > 0 ? t->at_first : now;
+    int64_t in = t->job == ENGINE_JOB_FORM ? t->tokens.n - t->tokens_out : t->n_prompt;
+    *out = (struct engine_usage){
+        .tokens_in = in > 0 ? in : 0,
+        .tokens_cached = t->cached,
+        .tokens_out = t->tokens_out,
+        .ms_queue = (double)(admit - t->at_submit) / 1000.0,
+        .ms_prefill = (double)(first - admit) / 1000.0,
+        .ms_decode = (double)(now - first) / 1000.0,
+    };
+}
+
+void task_end(struct llama_engine *e, struct task *t)
+{
+    ASSERT(t->state != TASK_ENDED);
+    choice_free(e, t);
+    if (t->state == TASK_RUNNING) {
+        e->n_running--;
+    }
+    if (t->seq >= 0) {
+        engine_seq_drop(e, t->seq);
+        t->seq = -1;
+    }
+    if (t->source != NULL) {
+        t->source->users--;
+        t->source->used_at = clock_monotonic_us();
+        t->source = NULL;
+    }
+    t->state = TASK_ENDED;
+    if (e->context != NULL) {
+        prefix_trim(e);
+    }
+}
+
+void task_fail(struct llama_engine *e, struct task *t, const struct fault *why)
+{
+    if (t->form != NULL && t->form->is_null) {
+        form_null_over(e, t, why);
+    } else {
+        e->base.sink->failed(e->base.sink->self, t->id, why);
+    }
+    task_end(e, t);
+}
+
+void task_sweep(struct llama_engine *e)
+{
+    for (struct task **at = &e->first; *at != NULL;) {
+        struct task *t = *at;
+        if (t->state == TASK_ENDED) {
+            *at = t->next;
+            e->n_tasks--;
+            task_free(e, t);
+        } else {
+            at = &t->next;
+        }
+    }
+}
+
+void task_cancel(struct engine *engine, uint64_t id)
+{
+    struct llama_engine *e = llama_of(engine);
+    for (struct task *t = e->first; t != NULL; t = t->next) {
+        if (t->ask == NULL || t->id != id || t->state == TASK_ENDED) {
+            continue;
+        }
+        if (t->job == ENGINE_JOB_GENERATE) {
+            generate_finish(e, t, "cancelled");
+        } else {
+            struct fault why = {0};
+            (void)FAULT(&why, FAIL_STOPPED, "cancelled");
+            task_fail(e, t, &why);
+        }
+        break;
+    }
+    task_sweep(e);
+}
+
+/* Another running task is about to keep a prefix that this one could fork from: worth a wait. */
+static bool better_soon(const struct llama_engine *e, const struct task *t, int shared)
+{
+    for (const struct task *r = e->first; r != NULL; r = r->next) {
+        if (r->state != TASK_RUNNING || r->head_kept || r->head < shared + WAIT_GAIN ||
+            strcmp(r->domain, t->domain) != 0) {
+            continue;
+        }
+        int n = 0;
+        while (n < r->head && n < t->n_prompt - 1 && r->tokens.at[n] == t->tokens.at[n]) {
+            n++;
+        }
+        if (n >= shared + WAIT_GAIN) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int promised(const struct llama_engine *e)
+{
+    int cells = prefix_cells(e, false);
+    for (const struct task *t = e->first; t != NULL; t = t->next) {
+        cells += t->state == TASK_RUNNING ? t->reserve : 0;
+    }
+    return cells;
+}
+
+enum admission { ADMITTED, NOT_YET, NO_ROOM };
+
+static enum admission admit(struct llama_engine *e, struct task *t)
+{
+    int shared = 0;
+    if (t->form != NULL && t->form->waits_for != NULL) {
+        return NOT_YET;
+    }
+    struct prefix *p = prefix_match(e, t->domain, &t->tokens, t->n_prompt - 1, &shared);
+    if (better_soon(e, t, shared)) {
+        return NOT_YET;
+    }
+    if (p != NULL) {
+        p->users++; /* not to be evicted while we make room */
+    }
+    int need = t->n_prompt + t->max_new - shared;
+    while (promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {
+    }
+    if (promised(e) + need > e->base.info.n_ctx && p != NULL && e->n_running == 0) {
+        /* Alone and still too much: the fork itself is in the way. */
+        p->users--;
+        p = NULL;
+        shared = 0;
+        need = t->n_prompt + t->max_new;
+        while (prefix_evict(e)) {
+        }
+    }
+    int seq = promised(e) + need > e->base.info.n_ctx ? -1 : engine_seq_take(e);
+    if (seq < 0) {
+        if (p != NULL) {
+            p->users--;
+        }
+        return NO_ROOM;
+    }
+    t->seq = seq;
+    t->source = p;
+    t->n_shared = shared;
+    t->cached = shared;
+    t->n_past = shared;
+    t->reserve = need;
+    if (shared > 0) {
+        llama_memory_seq_cp(llama_get_memory(e->context), p->seq, seq, 0, shared);
+    }
+    t->head_kept = t->head <= shared;
+    return ADMITTED;
+}
+
+void task_admit(struct llama_engine *e)
+{
+    for (int class = 0; class < IPC_CLASS_COUNT; class++) {
+        for (struct task *t = e->first; t != NULL; t = t->next) {
+            if (t->state != TASK_WAITING || (int)t->class != class) {
+                continue;
+            }
+            if (t->job != ENGINE_JOB_EMBED) {
+                if (e->n_running >= e->n_seq) {
+                    return;
+                }
+                enum admission outcome = admit(e, t);
+                if (outcome == NO_ROOM) {
+                    return; /* nobody overtakes: the large ask would starve */
+                }
+                if (outcome == NOT_YET) {
+                    continue;
+                }
+            }
+            t->state = TASK_RUNNING;
+            t->at_admit = clock_monotonic_us();
+            e->n_running++;
+        }
+    }
+}
