@@ -43,7 +43,7 @@ LOCKS = ROOT / "third_party"
 FETCHED = Path(os.environ.get("INHOUSE_FETCHED") or LOCKS / ".fetched")
 PARTS = ("deps", "engine", "models-small", "models-heavy", "test")
 PARALLEL = 4
-TRIES = 3
+TRIES = int(os.environ.get("INHOUSE_SETUP_TRIES", "3"))
 BLOCK = 1 << 20
 
 
