@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Check, inside: what a sentence says, as facts that can be compared. */
+#pragma once
+
+#include "answer/check/check.h"
+#include "base/mem/mem.h"
+
+enum unit {
+    UNIT_NONE,
+    UNIT_SECONDS,  /* value in seconds */
+    UNIT_WORKDAYS,
+    UNIT_MONTHS,   /* value in months */
+    UNIT_MONEY,    /* euros, dollars, pounds: value in the unit; the currency is a word */
+    UNIT_PERCENT,
+    UNIT_GRAMS,
+    UNIT_LITRES,
+    UNIT_METRES,
+    UNIT_HERTZ,
+    UNIT_DEGREES,
+    UNIT_CLOCK,    /* value in minutes of the day */
+};
+
+enum bound { BOUND_NONE, BOUND_MIN, BOUND_MAX };
+
+struct quantity {
+    double value;
+    enum unit unit;
+    enum bound bound;
+    size_t word; /* its position */
+};
+
+/* What the lexicon says of a word. */
+enum word_class {
+    WORD_NEGATION = 1 << 0,
+    WORD_CAN = 1 << 1,
+    WORD_MUST = 1 << 2,
+    WORD_MAYBE = 1 << 3,
+    WORD_ONLY = 1 << 4,
+    WORD_CONDITION = 1 << 5, /* opens a condition: if, unless, until */
+    WORD_JOINT = 1 << 6,     /* opens a clause: and, but, because */
+    WORD_LIGHT = 1 << 7,     /* may be added by a paraphrase */
+    WORD_CALENDAR = 1 << 8,  /* a month or a weekday */
+    WORD_POLITE = 1 << 9,    /* words of greetings and thanks */
+};
+
+struct token {
+    struct knowledge_word w;
+    unsigned classes;
+    int clause;     /* counts up at , ; : ( and joints */
+    int segment;    /* counts up at ; and ", and" */
+    int condition;  /* id > 0 of the condition phrase it stands in */
+    bool first;     /* first word of the sentence or after a colon or quote */
+    bool content;   /* neither stop word, light, polite nor number */
+    bool number;
+};
+
+#define MAX_TOKENS 400
+#define MAX_QUANTITIES 48
+#define MAX_CONDITIONS 32
+
+struct condition {
+    int segment;     /* whose statement it limits */
+    bool whole;      /* stands first: limits every segment up to a semicolon */
+    bool only;       /* "only" and its like */
+    bool alternative; /* behind "or": may be left out */
+};
+
+struct facts {
+    const char *text;
+    size_t len;
+    struct token *tokens;
+    size_t count;
+    int clauses, segments;
+    struct quantity quantities[MAX_QUANTITIES];
+    size_t quantity_count;
+    struct condition conditions[MAX_CONDITIONS]; /* id - 1 */
+    int condition_count;
+    bool too_long;
+};
+
+/* facts.c */
+void check_facts_init(struct facts *f, const char *text, size_t len, enum knowledge_lang lang);
+void check_facts_done(struct facts *f);
+/* Joins two neighbours: clause, segment and condition numbers of b follow those of a. */
+void check_facts_join(struct facts *out, const struct facts *a, const struct facts *b);
+
+/* lexicon.c */
+unsigned check_word_classes(const char *folded, const char *stem, enum knowledge_lang lang);
+/* True when a and b (stems) stand in one row of synonyms. */
+bool check_share_group(const char *a, const char *b, enum knowledge_lang lang);
+/* True when a and b (stems) are opposites of each other. */
+bool check_is_opposite(const char *a, const char *b, enum knowledge_lang lang);
+/* Reads a number word ("thirty", "zwei"); false when it is none. */
+bool check_number_word(const char *folded, enum knowledge_lang lang, double *value);
+/* The unit a word names, with the factor to its base unit; UNIT_NONE otherwise. */
+enum unit check_unit(const char *folded, double *factor);
+
+/* match.c */
+/* True when the source word b can stand for the claim's word a. */
+bool check_same_word(const struct token *a, const struct token *b, enum knowledge_lang lang);
+
+/* language.cpp */
+#ifdef __cplusplus
+extern "C"
+#endif
+bool check_cld2(const char *text, int len, char code[8], double *percent, bool *reliable);

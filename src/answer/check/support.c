@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The support check: does a source sentence, or two neighbours, say what this sentence says?
+ *
+ * A claim is held against the nearest source sentences one after the other; it is supported when
+ * one of them (or a pair) passes every test below. The reason given is that of the nearest.
+ * Owns: nothing. Threads: pure.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "answer/check/check_internal.h"
+#include "base/text/text.h"
+
+#define NEAREST 5
+#define SEGMENT_TOUCHED 0.34 /* a segment the claim takes something from */
+#define SEGMENT_COVERED 0.5  /* a segment the claim says: its conditions bind */
+#define CONDITION_KEPT 0.4
+
+struct hold {
+    const struct facts *claim, *source;
+    enum knowledge_lang lang;
+    const struct knowledge_words *ticket;
+    const char *source_text; /* for links and menus; the pair's texts joined */
+    struct check_claim *out;
+};
+
+static bool refuse(struct hold *h, enum check_reason reason, const char *text, size_t len)
+{
+    h->out->reason = reason;
+    len = len < sizeof(h->out->detail) ? len : sizeof(h->out->detail) - 1;
+    len = text_utf8_cut(text, len);
+    memcpy(h->out->detail, text, len);
+    h->out->detail[len] = '\0';
+    return false;
+}
+
+static bool refuse_token(struct hold *h, enum check_reason reason, const struct facts *f, const struct token *t)
+{
+    return refuse(h, reason, f->text + t->w.at, t->w.len);
+}
+
+static const struct token *find_in(const struct facts *f, const struct token *t, enum knowledge_lang lang)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (check_same_word(t, &f->tokens[i], lang)) {
+            return &f->tokens[i];
+        }
+    }
+    return NULL;
+}
+
+static bool in_ticket(const struct hold *h, const struct token *t)
+{
+    for (size_t i = 0; h->ticket != NULL && i < h->ticket->count; i++) {
+        if (strcmp(h->ticket->items[i].folded, t->w.folded) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An id of the ticket: letters with digits, or five digits and more. */
+static bool is_ticket_id(const struct hold *h, const struct token *t)
+{
+    size_t digits = 0, len = strlen(t->w.folded);
+    for (const char *p = t->w.folded; *p != '\0'; p++) {
+        digits += *p >= '0' && *p <= '9';
+    }
+    return digits >= 3 && (digits < len || digits >= 5) && strpbrk(t->w.folded, ".,:") == NULL && in_ticket(h, t);
+}
+
+/* Share of a source segment's own words (conditions aside) that the claim says; -1 when it has none. */
+static double segment_share(const struct hold *h, int segment)
+{
+    size_t all = 0, said = 0;
+    for (size_t i = 0; i < h->source->count; i++) {
+        const struct token *t = &h->source->tokens[i];
+        if (t->segment == segment && t->content && t->condition == 0) {
+            all++;
+            said += find_in(h->claim, t, h->lang) != NULL;
+        }
+    }
+    return all == 0 ? -1 : (double)said / (double)all;
+}
+
+static bool segment_touched(const struct hold *h, int segment)
+{
+    double own = segment_share(h, segment);
+    if (own >= SEGMENT_TOUCHED || h->source->segments == 1) {
+        return true;
+    }
+    size_t all = 0, said = 0; /* or through its condition */
+    for (size_t i = 0; i < h->source->count; i++) {
+        const struct token *t = &h->source->tokens[i];
+        if (t->segment == segment && t->content && t->condition != 0) {
+            all++;
+            said += find_in(h->claim, t, h->lang) != NULL;
+        }
+    }
+    return all > 0 && (double)said >= SEGMENT_COVERED * (double)all;
+}
+
+static bool is_name(const struct token *t, enum knowledge_lang lang)
+{
+    if (t->w.digit || (t->classes & WORD_CALENDAR)) {
+        return true;
+    }
+    return lang != KNOWLEDGE_LANG_DE && t->w.capital && !t->first && t->content;
+}
+
+static bool near_ticket_id(const struct hold *h, size_t i)
+{
+    static const char words[] = " order number ticket bestellung nummer bestellnummer auftrag ";
+    char key[KNOWLEDGE_WORD_SIZE + 2];
+    snprintf(key, sizeof(key), " %s ", h->claim->tokens[i].w.folded);
+    if (strstr(words, key) == NULL) {
+        return false;
+    }
+    for (size_t k = i > 2 ? i - 2 : 0; k <= i + 2 && k < h->claim->count; k++) {
+        if (is_ticket_id(h, &h->claim->tokens[k])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every word of content, and every name in a segment that the claim really takes from. */
+static bool words_agree(struct hold *h)
+{
+    for (size_t i = 0; i < h->claim->count; i++) {
+        const struct token *t = &h->claim->tokens[i];
+        bool name = is_name(t, h->lang) && !t->number;
+        if ((!t->content && !name) || is_ticket_id(h, t)) {
+            continue;
+        }
+        bool found = false, touched = false;
+        for (size_t k = 0; k < h->source->count && !touched; k++) {
+            if (check_same_word(t, &h->source->tokens[k], h->lang)) {
+                found = true;
+                touched = segment_touched(h, h->source->tokens[k].segment);
+            }
+        }
+        if (!found && !near_ticket_id(h, i)) {
+            return refuse_token(h, name ? CHECK_REASON_NAME : CHECK_REASON_CONTENT, h->claim, t);
+        }
+        if (found && !touched && name) {
+            return refuse_token(h, CHECK_REASON_NAME, h->claim, t);
+        }
+    }
+    return true;
+}
+
+static bool same_quantity(const struct quantity *a, const struct quantity *b)
+{
+    return fabs(a->value - b->value) < 1e-6 * (1 + fabs(a->value)) &&
+           (a->unit == b->unit || a->unit == UNIT_NONE || b->unit == UNIT_NONE);
+}
+
+static bool numbers_agree(struct hold *h)
+{
+    for (size_t i = 0; i < h->claim->quantity_count; i++) {
+        const struct quantity *q = &h->claim->quantities[i];
+        const struct token *t = &h->claim->tokens[q->word];
+        if (is_ticket_id(h, t)) {
+            continue;
+        }
+        bool found = false;
+        for (size_t k = 0; k < h->source->quantity_count && !found; k++) {
+            const struct quantity *s = &h->source->quantities[k];
+            bool against = q->bound != BOUND_NONE && s->bound != BOUND_NONE && q->bound != s->bound;
+            found = same_quantity(q, s) && !against && segment_touched(h, h->source->tokens[s->word].segment);
+        }
+        if (!found) {
+            return refuse_token(h, CHECK_REASON_NUMBER, h->claim, t);
+        }
+    }
+    return true;
+}
+
+/* ---- clauses: negation, can and must, opposites ---- */
+
+struct clause_view {
+    const struct facts *f;
+    int clause;
+    int negations;
+    bool can, must, need, maybe;
+    size_t content;
+};
+
+static struct clause_view view_clause(const struct facts *f, int clause)
+{
+    struct clause_view v = {.f = f, .clause = clause};
+    for (size_t i = 0; i < f->count; i++) {
+        const struct token *t = &f->tokens[i];
+        if (t->clause != clause) {
+            continue;
+        }
+        v.negations += (t->classes & WORD_NEGATION) != 0;
+        v.can = v.can || (t->classes & WORD_CAN);
+        v.must = v.must || (t->classes & WORD_MUST);
+        v.need = v.need || ((t->classes & WORD_MUST) && strcmp(t->w.folded, "must") != 0 &&
+                            strcmp(t->w.folded, "mustn't") != 0);
+        bool to_you = i > 0 && (strcmp(f->tokens[i - 1].w.folded, "you") == 0 ||
+                                strcmp(f->tokens[i - 1].w.folded, "person") == 0);
+        v.maybe = v.maybe || ((t->classes & WORD_MAYBE) && !to_you);
+        v.content += t->content || t->number;
+    }
+    return v;
+}
+
+static double clause_overlap(const struct hold *h, int mine, int theirs)
+{
+    size_t said = 0, own = 0;
+    for (size_t i = 0; i < h->claim->count; i++) {
+        const struct token *t = &h->claim->tokens[i];
+        bool counts = t->clause == mine && (t->content || t->number || !t->w.stop);
+        for (size_t k = 0; counts && k < h->source->count; k++) {
+            if (h->source->tokens[k].clause == theirs && check_same_word(t, &h->source->tokens[k], h->lang)) {
+                said++;
+                break;
+            }
+        }
+    }
+    for (size_t k = 0; k < h->source->count; k++) {
+        own += h->source->tokens[k].clause == theirs && h->source->tokens[k].content;
+    }
+    return said == 0 ? 0 : (double)said + 1.0 / (2.0 + (double)own);
+}
+
+static bool says(const struct facts *f, int clause, const char *stem)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if ((clause < 0 || f->tokens[i].clause == clause) && strcmp(f->tokens[i].w.stem, stem) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A claim word whose opposite stands in the source clause, and that clause does not say the word. */
+static bool opposites_agree(struct hold *h, int mine, int theirs)
+{
+    for (size_t i = 0; i < h->claim->count; i++) {
+        const struct token *t = &h->claim->tokens[i];
+        if ((mine >= 0 && t->clause != mine) || says(h->source, theirs, t->w.stem)) {
+            continue;
+        }
+        for (size_t k = 0; k < h->source->count; k++) {
+            const struct token *s = &h->source->tokens[k];
+            if ((theirs < 0 || s->clause == theirs) && check_is_opposite(t->w.stem, s->w.stem, h->lang) &&
+                !says(h->claim, mine, s->w.stem)) {
+                return refuse_token(h, CHECK_REASON_OPPOSITE, h->claim, t);
+            }
+        }
+    }
+    return true;
+}
+
+static const struct token *clause_word(const struct facts *f, int clause, unsigned classes)
+{
+    const struct token *any = &f->tokens[0];
+    for (size_t i = f->count; i-- > 0;) {
+        if (f->tokens[i].clause == clause) {
+            any = &f->tokens[i];
+            if (f->tokens[i].classes & classes) {
+                return any;
+            }
+        }
+    }
+    return any;
+}
+
+static bool modality_agrees(struct hold *h, const struct clause_view *c, const struct clause_view *s)
+{
+    unsigned modal = WORD_CAN | WORD_MUST | WORD_MAYBE;
+    bool negated = c->negations % 2 == 1;
+    bool wrong = !negated && ((c->must && !c->can && s->can && !s->must) || (c->can && !c->must && s->must && !s->can));
+    wrong = wrong || (negated && c->must && s->must && c->need != s->need && h->lang == KNOWLEDGE_LANG_EN);
+    wrong = wrong || (s->maybe && !c->maybe && !c->can);
+    return !wrong || refuse_token(h, CHECK_REASON_MODALITY, h->claim, clause_word(h->claim, c->clause, modal));
+}
+
+static bool clauses_agree(struct hold *h)
+{
+    int mine_total = 0, theirs_total = 0;
+    for (int s = 0; s < h->source->clauses; s++) {
+        theirs_total += view_clause(h->source, s).negations;
+    }
+    for (int c = 0; c < h->claim->clauses; c++) {
+        struct clause_view mine = view_clause(h->claim, c);
+        mine_total += mine.negations;
+        double best = 0;
+        for (int s = 0; s < h->source->clauses; s++) {
+            best = fmax(best, clause_overlap(h, c, s));
+        }
+        bool agreed = best <= 0;
+        enum check_reason first = CHECK_REASON_NONE;
+        for (int s = 0; s < h->source->clauses && !agreed; s++) {
+            if (clause_overlap(h, c, s) < best - 1e-9) {
+                continue;
+            }
+            struct clause_view theirs = view_clause(h->source, s);
+            if (mine.negations % 2 != theirs.negations % 2) {
+                refuse_token(h, CHECK_REASON_NEGATION, h->claim, clause_word(h->claim, c, WORD_NEGATION));
+            } else if (modality_agrees(h, &mine, &theirs) && opposites_agree(h, c, s)) {
+                agreed = true;
+            }
+            first = first == CHECK_REASON_NONE ? h->out->reason : first;
+        }
+        if (!agreed) {
+            return false;
+        }
+        h->out->reason = CHECK_REASON_NONE;
+        h->out->detail[0] = '\0';
+    }
+    if (mine_total > theirs_total) {
+        return refuse(h, CHECK_REASON_NEGATION, "not", 3);
+    }
+    return opposites_agree(h, -1, -1);
+}
+
+/* ---- conditions ---- */
+
+static bool claim_has_class(const struct hold *h, unsigned classes)
+{
+    for (size_t i = 0; i < h->claim->count; i++) {
+        if (h->claim->tokens[i].classes & classes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool condition_kept(const struct hold *h, int id)
+{
+    size_t all = 0, said = 0;
+    for (size_t i = 0; i < h->source->count; i++) {
+        const struct token *t = &h->source->tokens[i];
+        if (t->condition == id && (t->content || t->number)) {
+            all++;
+            said += find_in(h->claim, t, h->lang) != NULL;
+        }
+    }
+    if (all == 0) {
+        return claim_has_class(h, WORD_CONDITION);
+    }
+    return (double)said >= CONDITION_KEPT * (double)all;
+}
+
+static const struct token *condition_word(const struct facts *f, int id)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->tokens[i].condition == id || (id < 0 && (f->tokens[i].classes & WORD_ONLY))) {
+            return &f->tokens[i];
+        }
+    }
+    return &f->tokens[0];
+}
+
+static bool conditions_agree(struct hold *h)
+{
+    for (int i = 0; i < h->source->condition_count; i++) {
+        const struct condition *c = &h->source->conditions[i];
+        bool binds = segment_share(h, c->segment) >= SEGMENT_COVERED;
+        for (int s = c->segment + 1; c->whole && !binds && s < h->source->segments; s++) {
+            binds = segment_share(h, s) >= SEGMENT_COVERED;
+        }
+        if (!binds || c->alternative) {
+            continue;
+        }
+        if (c->only ? !claim_has_class(h, WORD_ONLY) : !condition_kept(h, i + 1)) {
+            return refuse_token(h, CHECK_REASON_CONDITION, h->source, condition_word(h->source, c->only ? -1 : i + 1));
+        }
+    }
+    for (size_t i = 0; i < h->source->quantity_count; i++) {
+        const struct quantity *q = &h->source->quantities[i];
+        if (q->bound == BOUND_NONE || segment_share(h, h->source->tokens[q->word].segment) < SEGMENT_COVERED) {
+            continue;
+        }
+        bool kept = false;
+        for (size_t k = 0; k < h->claim->quantity_count; k++) {
+            const struct quantity *c = &h->claim->quantities[k];
+            kept = kept || (same_quantity(c, q) && c->bound == q->bound);
+        }
+        if (!kept) {
+            return refuse_token(h, CHECK_REASON_CONDITION, h->source, &h->source->tokens[q->word]);
+        }
+    }
+    return true;
+}
+
+/* ---- menus and links, on the text itself ---- */
+
+static bool arrow_between(const struct facts *f, size_t i)
+{
+    if (i == 0) {
+        return false;
+    }
+    size_t from = f->tokens[i - 1].w.at + f->tokens[i - 1].w.len, to = f->tokens[i].w.at;
+    return to > from && (memchr(f->text + from, '>', to - from) != NULL ||
+                         memmem(f->text + from, to - from, "\xE2\x86\x92", 3) != NULL ||
+                         memmem(f->text + from, to - from, "\xE2\x80\xBA", 3) != NULL);
+}
+
+static bool menus_agree(struct hold *h, const struct facts *a, const struct facts *b)
+{
+    for (size_t i = 1; i < h->claim->count; i++) {
+        if (!arrow_between(h->claim, i)) {
+            continue;
+        }
+        bool found = false;
+        const struct facts *sides[2] = {a, b};
+        for (int s = 0; s < 2 && !found; s++) {
+            for (size_t k = 1; sides[s] != NULL && k < sides[s]->count && !found; k++) {
+                found = arrow_between(sides[s], k) &&
+                        strcmp(sides[s]->tokens[k].w.folded, h->claim->tokens[i].w.folded) == 0 &&
+                        strcmp(sides[s]->tokens[k - 1].w.folded, h->claim->tokens[i - 1].w.folded) == 0;
+            }
+        }
+        if (!found) {
+            return refuse_token(h, CHECK_REASON_MENU, h->claim, &h->claim->tokens[i]);
+        }
+    }
+    return true;
+}
+
+static bool links_agree(struct hold *h, const struct facts *a, const struct facts *b)
+{
+    AUTO_FREE char *one = mem_dup_strn(a->text, a->len);
+    AUTO_FREE char *two = b != NULL ? mem_dup_strn(b->text, b->len) : NULL;
+    const char *allowed[2] = {one, two};
+    struct check_result r = check_links(h->claim->text, h->claim->len, allowed, b != NULL ? 2 : 1);
+    return r.ok || refuse(h, CHECK_REASON_LINK, r.detail, strlen(r.detail));
+}
+
+static bool held(struct hold *h, const struct facts *a, const struct facts *b)
+{
+    struct facts both;
+    if (b != NULL) {
+        check_facts_join(&both, a, b);
+        h->source = &both;
+    } else {
+        h->source = a;
+    }
+    h->out->reason = CHECK_REASON_NONE;
+    h->out->detail[0] = '\0';
+    bool ok;
+    if (h->source->too_long || h->claim->too_long) {
+        ok = refuse(h, CHECK_REASON_LIMIT, "", 0);
+    } else {
+        ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) && clauses_agree(h) &&
+             conditions_agree(h);
+    }
+    if (b != NULL) {
+        mem_free(both.tokens);
+    }
+    return ok;
+}
+
+/* ---- one claim against all sources ---- */
+
+static double overlap(const struct facts *claim, const struct facts *source, enum knowledge_lang lang)
+{
+    size_t all = 0, said = 0;
+    for (size_t i = 0; i < claim->count; i++) {
+        if (claim->tokens[i].content) {
+            all++;
+            said += find_in(source, &claim->tokens[i], lang) != NULL;
+        }
+    }
+    return all == 0 ? 0 : (double)said / (double)all;
+}
+
+static bool same_words(const struct facts *a, const struct facts *b)
+{
+    if (a->count != b->count || a->count == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        if (strcmp(a->tokens[i].w.folded, b->tokens[i].w.folded) != 0 || arrow_between(a, i) != arrow_between(b, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void nearest(const double *score, size_t n, int best[NEAREST])
+{
+    for (int r = 0; r < NEAREST; r++) {
+        best[r] = -1;
+        for (size_t i = 0; i < n; i++) {
+            bool taken = false;
+            for (int k = 0; k < r; k++) {
+                taken = taken || best[k] == (int)i;
+            }
+            if (!taken && score[i] > 0 && (best[r] < 0 || score[i] > score[best[r]])) {
+                best[r] = (int)i;
+            }
+        }
+    }
+}
+
+static bool try_sources(struct hold *h, const struct facts *sources, size_t n, const double *score, const int best[NEAREST])
+{
+    struct check_claim first = {0};
+    for (int r = 0; r < NEAREST && best[r] >= 0; r++) {
+        size_t i = (size_t)best[r];
+        bool ok = held(h, &sources[i], NULL);
+        ok = ok || (i + 1 < n && score[i + 1] > 0 && held(h, &sources[i], &sources[i + 1]));
+        ok = ok || (i > 0 && score[i - 1] > 0 && held(h, &sources[i - 1], &sources[i]));
+        if (ok) {
+            h->out->source = (int)i;
+            h->out->overlap = score[i];
+            return true;
+        }
+        if (r == 0) {
+            held(h, &sources[i], NULL);
+            first = *h->out;
+        }
+    }
+    if (best[0] >= 0 && best[1] >= 0 && held(h, &sources[best[0]], &sources[best[1]])) {
+        h->out->source = best[0];
+        h->out->overlap = score[best[0]];
+        return true;
+    }
+    h->out->reason = first.reason;
+    memcpy(h->out->detail, first.detail, sizeof(first.detail));
+    return false;
+}
+
+static void judge(const struct facts *claim, const struct facts *sources, size_t n, enum knowledge_lang lang,
+                  const struct knowledge_words *ticket, struct check_claim *out)
+{
+    struct hold h = {.claim = claim, .lang = lang, .ticket = ticket, .out = out};
+    double *score = mem_alloc_array(n + 1, sizeof(*score));
+    out->verdict = CHECK_UNSUPPORTED;
+    out->reason = CHECK_REASON_NO_SOURCE;
+    out->source = -1;
+    for (size_t i = 0; i < n; i++) {
+        score[i] = overlap(claim, &sources[i], lang);
+        if (same_words(claim, &sources[i])) {
+            out->verdict = CHECK_SUPPORTED;
+            out->reason = CHECK_REASON_NONE;
+            out->source = (int)i;
+            out->overlap = 1;
+            break;
+        }
+    }
+    int best[NEAREST];
+    nearest(score, n, best);
+    if (out->verdict != CHECK_SUPPORTED && best[0] >= 0) {
+        out->source = best[0];
+        out->overlap = score[best[0]];
+        if (try_sources(&h, sources, n, score, best)) {
+            out->verdict = CHECK_SUPPORTED;
+            out->reason = CHECK_REASON_NONE;
+            out->detail[0] = '\0';
+        } else if (out->overlap < 0.3) {
+            out->reason = CHECK_REASON_NO_SOURCE;
+        }
+    }
+    mem_free(score);
+}
+
+static struct facts *facts_of(const char *const *sources, size_t n, enum knowledge_lang lang)
+{
+    struct facts *f = mem_alloc_array(n + 1, sizeof(*f));
+    for (size_t i = 0; i < n; i++) {
+        check_facts_init(&f[i], sources[i], strlen(sources[i]), lang);
+    }
+    return f;
+}
+
+static void facts_free(struct facts *f, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        check_facts_done(&f[i]);
+    }
+    mem_free(f);
+}
+
+void check_claim(const char *claim, size_t len, enum knowledge_lang lang, const char *const *sources,
+                 size_t source_count, const char *ticket, size_t ticket_len, struct check_claim *out)
+{
+    size_t n = source_count > CHECK_MAX_SOURCES ? CHECK_MAX_SOURCES : source_count;
+    struct facts *f = facts_of(sources, n, lang), mine;
+    struct knowledge_words words;
+    *out = (struct check_claim){.len = (uint32_t)len};
+    check_facts_init(&mine, claim, len, lang);
+    knowledge_words_init(&words, ticket != NULL ? ticket : "", ticket != NULL ? ticket_len : 0, lang);
+    judge(&mine, f, n, lang, &words, out);
+    knowledge_words_done(&words);
+    check_facts_done(&mine);
+    facts_free(f, n);
+}
+
+/* Greeting, thanks, sign-off: the house's own words, or nothing but polite ones and the customer's name. */
+static bool is_frame(const struct check_support *in, const struct facts *claim, const struct knowledge_words *ticket)
+{
+    for (size_t i = 0; i < in->frame_count; i++) {
+        struct facts f;
+        check_facts_init(&f, in->frame[i], strlen(in->frame[i]), in->lang);
+        bool same = same_words(claim, &f);
+        check_facts_done(&f);
+        if (same) {
+            return true;
+        }
+    }
+    struct hold h = {.claim = claim, .ticket = ticket};
+    size_t names = 0;
+    bool greeting = claim->count > 0 && claim->count <= 5 && (claim->tokens[0].classes & WORD_POLITE);
+    for (size_t i = 0; i < claim->count; i++) {
+        const struct token *t = &claim->tokens[i];
+        if (t->number || t->w.digit) {
+            return false;
+        }
+        if (!(t->classes & WORD_POLITE) && !(t->w.stop && !(t->classes & (WORD_CAN | WORD_MUST | WORD_CONDITION)))) {
+            names++;
+            if (!greeting || !t->w.capital || !in_ticket(&h, t)) {
+                return false;
+            }
+        }
+    }
+    size_t polite = 0;
+    for (size_t i = 0; i < claim->count; i++) {
+        polite += (claim->tokens[i].classes & WORD_POLITE) != 0;
+    }
+    return names <= 2 && claim->count <= 24 && polite * 3 >= claim->count && polite > 0;
+}
+
+bool check_support(const struct check_support *in, struct check_claim *out, size_t max, size_t *count)
+{
+    struct knowledge_span spans[CHECK_MAX_CLAIMS + 1];
+    size_t len = in->reply_len > CHECK_MAX_REPLY ? text_utf8_cut(in->reply, CHECK_MAX_REPLY) : in->reply_len;
+    size_t n = knowledge_split(in->reply, len, in->lang, spans, CHECK_MAX_CLAIMS + 1);
+    size_t sources = in->source_count > CHECK_MAX_SOURCES ? CHECK_MAX_SOURCES : in->source_count;
+    bool ok = n <= CHECK_MAX_CLAIMS && n <= max && len == in->reply_len, supported = false;
+    struct facts *f = facts_of(in->sources, sources, in->lang);
+    struct knowledge_words ticket;
+    knowledge_words_init(&ticket, in->ticket != NULL ? in->ticket : "", in->ticket != NULL ? in->ticket_len : 0, in->lang);
+    n = n > max ? max : n;
+    n = n > CHECK_MAX_CLAIMS ? CHECK_MAX_CLAIMS : n;
+    for (size_t i = 0; i < n; i++) {
+        struct facts claim;
+        out[i] = (struct check_claim){.at = spans[i].at, .len = spans[i].len, .source = -1};
+        check_facts_init(&claim, in->reply + spans[i].at, spans[i].len, in->lang);
+        if (claim.count == 0 || is_frame(in, &claim, &ticket)) {
+            out[i].verdict = CHECK_FRAME;
+        } else {
+            judge(&claim, f, sources, in->lang, &ticket, &out[i]);
+        }
+        ok = ok && out[i].verdict != CHECK_UNSUPPORTED;
+        supported = supported || out[i].verdict == CHECK_SUPPORTED;
+        check_facts_done(&claim);
+    }
+    knowledge_words_done(&ticket);
+    facts_free(f, sources);
+    *count = n;
+    return ok && supported;
+}
