@@ -7,13 +7,9 @@
  */
 #include "worker/tool/tool_internal.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem/mem.h"
 #include "base/text/text.h"
@@ -37,29 +33,6 @@ static void keep_error(enum ggml_log_level level, const char *text, void *user)
     }
 }
 
-/* The CPU variants lie beside libllama. */
-static enum fail load_backends(struct fault *why)
-{
-    Dl_info info;
-    AUTO_FREE char *dir = NULL;
-    if (dladdr((void *)(uintptr_t)llama_model_desc, &info) != 0 && info.dli_fname != NULL) {
-        dir = mem_dup_str(info.dli_fname);
-        char *slash = strrchr(dir, '/');
-        if (slash != NULL) {
-            *slash = '\0';
-        }
-    }
-    if (dir == NULL) {
-        return FAULT(why, FAIL_INTERNAL, "the engine's folder cannot be found");
-    }
-    ggml_backend_load_all_from_path(dir);
-    if (ggml_backend_dev_count() == 0) {
-        return FAULT(why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine",
-                     dir);
-    }
-    return FAIL_NONE;
-}
-
 static void say_model(const struct llama_model *model)
 {
     char desc[128], arch[64];
@@ -77,7 +50,8 @@ static void say_model(const struct llama_model *model)
                        chat != NULL));
 }
 
-enum fail tool_check(const char *in_file, struct fault *why)
+enum fail tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal,
+                     struct fault *why)
 {
     char error[200] = "";
     int fd = open(in_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -88,10 +62,15 @@ enum fail tool_check(const char *in_file, struct fault *why)
     FILE *file = fdopen(fd, "rb");
     ASSERT(file != NULL);
     llama_log_set(keep_error, error);
-    enum fail f = load_backends(why);
+    enum fail f = FAIL_NONE;
+    ggml_backend_load_all_from_path(engine_dir);
+    if (ggml_backend_dev_count() == 0) {
+        f = FAULT(why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine",
+                  engine_dir);
+    }
     if (f == FAIL_NONE) {
         llama_backend_init();
-        f = tool_seal(why);
+        f = seal(why);
     }
     if (f == FAIL_NONE) {
         struct llama_model_params params = llama_model_default_params();

@@ -115,7 +115,8 @@ static enum fail convert(struct tool_file *files, bool half, FILE *out, struct f
     return f;
 }
 
-enum fail tool_import(const char *in_dir, const char *out_dir, bool half, struct fault *why)
+enum fail tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal,
+                      struct fault *why)
 {
     struct tool_file files[TOOL_INPUT_COUNT] = {0};
     FILE *out = NULL;
@@ -124,7 +125,7 @@ enum fail tool_import(const char *in_dir, const char *out_dir, bool half, struct
         f = open_output(out_dir, &out, why);
     }
     if (f == FAIL_NONE) {
-        f = tool_seal(why);
+        f = seal(why);
     }
     if (f == FAIL_NONE) {
         f = convert(files, half, out, why);

@@ -13,7 +13,6 @@
 
 #include "base/json/json.h"
 #include "base/mem/mem.h"
-#include "worker/sandbox/sandbox.h"
 #include "worker/tool/tool_internal.h"
 
 enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why)
@@ -107,7 +106,7 @@ static int usage(void)
     return 2;
 }
 
-int tool_main(int argc, char **argv)
+int tool_main(int argc, char **argv, const char *engine_dir, tool_seal_fn seal)
 {
     struct options o = {NULL, NULL, "f16"};
     struct fault why = {0};
@@ -117,9 +116,9 @@ int tool_main(int argc, char **argv)
     bool half = strcmp(o.type, "f16") == 0;
     enum fail f;
     if (strcmp(argv[0], "import") == 0 && o.out != NULL && (half || strcmp(o.type, "f32") == 0)) {
-        f = tool_import(o.in, o.out, half, &why);
+        f = tool_import(o.in, o.out, half, seal, &why);
     } else if (strcmp(argv[0], "check") == 0 && o.out == NULL) {
-        f = tool_check(o.in, &why);
+        f = tool_check(o.in, engine_dir, seal, &why);
     } else {
         return usage();
     }

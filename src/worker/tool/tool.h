@@ -31,9 +31,14 @@
  */
 #pragma once
 
+#include "base/fail/fail.h"
+
 #define TOOL_TEXT_MAX (32u * 1024u * 1024u)
 #define TOOL_HEADER_MAX (16u * 1024u * 1024u)
 
-/* Runs the job that argv names (argv[0] is the job: "import", "check"); returns the exit status.
- * Blocks. */
-int tool_main(int argc, char **argv);
+/* Closes the process in; called once, when every file is open and nothing of it has been read. */
+typedef enum fail (*tool_seal_fn)(struct fault *why);
+
+/* Runs the job that argv names (argv[0] is "import" or "check"); returns the exit status. Blocks.
+   engine_dir holds the engine's CPU backends. */
+int tool_main(int argc, char **argv, const char *engine_dir, tool_seal_fn seal);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/fail/fail.h"
+#include "worker/tool/tool.h"
 
 /* A file of the input folder, opened before the process is sealed and mapped afterwards. */
 struct tool_file {
@@ -101,12 +102,12 @@ enum fail tool_vocabulary_read(struct tool_bert *bert, const struct tool_file *v
 enum fail tool_gguf_write(const struct tool_bert *bert, const struct tool_safetensors *st,
                           bool half, FILE *out, uint64_t *bytes, struct fault *why);
 
-/* The jobs. Each prints its own "done" line. */
-enum fail tool_import(const char *in_dir, const char *out_dir, bool half, struct fault *why);
-enum fail tool_check(const char *in_file, struct fault *why);
+/* The jobs. Each opens its files, seals, and prints its own "done" line. */
+enum fail tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal,
+                      struct fault *why);
+enum fail tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal,
+                     struct fault *why);
 
 /* One JSON line on stdout; takes over line. */
 void tool_say(json_t *line);
 void tool_say_progress(uint64_t done, uint64_t total);
-/* Closes the process in; call after every file is open. */
-enum fail tool_seal(struct fault *why);
