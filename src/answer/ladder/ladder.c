@@ -97,7 +97,8 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
     if (!checks_pass(p) && next.confidence > FAILED_CHECK_CONFIDENCE) {
         next.confidence = FAILED_CHECK_CONFIDENCE;
     }
-    bool certified = own_word || (e->n > 0 && next.confidence + 1e-6 >= e->threshold);
+    bool certified = own_word ? next.confidence >= 1 - c->form->fields[field].target_error
+                              : e->n > 0 && next.confidence + 1e-6 >= e->threshold;
     next.closed = certified && checks_pass(p);
     struct ladder_proposal *held = &c->held[field];
     if (held->set && (held->closed || next.confidence <= held->confidence)) {
@@ -112,11 +113,17 @@ bool ladder_field_is_open(const struct ladder_climb *c, size_t field)
     return !c->held[field].closed;
 }
 
+bool ladder_needs_person(const struct ladder_climb *c, size_t field)
+{
+    enum ladder_type type = c->form->fields[field].type;
+    return (type == LADDER_CHOICE || type == LADDER_LANGUAGE) && !c->held[field].closed;
+}
+
 size_t ladder_open_count(const struct ladder_climb *c)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->form->fields_len; i++) {
-        n += c->form->fields[i].type != LADDER_DRAFT && ladder_field_is_open(c, i);
+        n += ladder_needs_person(c, i);
     }
     return n;
 }
@@ -137,7 +144,7 @@ bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const cha
 {
     bool any_open = false;
     for (size_t i = 0; i < c->form->fields_len; i++) {
-        any_open = any_open || (c->form->fields[i].type != LADDER_DRAFT && ladder_field_is_open(c, i));
+        any_open = any_open || ladder_needs_person(c, i);
         if (could_improve(c, i, rung)) {
             return true;
         }

@@ -177,6 +177,10 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
    beat what is held (no evidence at all: yes, it may propose where nothing is held). */
 bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const char **why_not);
 bool ladder_field_is_open(const struct ladder_climb *c, size_t field);
+/* Open, and of a type that a person must then decide. A line is an aid: its words are checked or copied, so an open
+   one waits for nobody; a draft is read by a person anyway. */
+bool ladder_needs_person(const struct ladder_climb *c, size_t field);
+/* How many fields need a person. */
 size_t ladder_open_count(const struct ladder_climb *c);
 void ladder_step_add(struct ladder_climb *c, const struct ladder_step *step);
 /* calibrated confidence of a raw one under evidence e (identity when e->n == 0 capped at 0.5). */

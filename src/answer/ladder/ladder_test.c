@@ -16,6 +16,7 @@ static struct ladder_form *two_field_form(void)
     f->fields_len = 2;
     memcpy(f->fields[0].name, "queue", 6);
     memcpy(f->fields[1].name, "priority", 9);
+    f->fields[0].target_error = f->fields[1].target_error = 0.05;
     return f;
 }
 
