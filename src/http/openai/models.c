@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /v1/models: the loaded models by name, and the roles that stand for them. Read on the core thread. */
+#include "http/openai/openai_internal.h"
+
+#include <string.h>
+
+#include "base/json/json.h"
+
+struct listing {
+    const struct openai_house *h;
+    struct wire_request *r;
+    const char *only; /* one id, or NULL */
+};
+
+static bool put_model(struct jn_writer *w, const struct listing *l, const char *id)
+{
+    if (l->only != NULL && strcmp(l->only, id) != 0) {
+        return false;
+    }
+    jn_object_begin(w);
+    jn_kv_str(w, "id", id);
+    jn_kv_str(w, "object", "model");
+    jn_kv_int(w, "created", l->h->started_at / 1000000);
+    jn_kv_str(w, "owned_by", "inhouse");
+    jn_object_end(w);
+    return true;
+}
+
+/* Every id a request may name as its model; true when one was written. */
+static bool put_models(struct jn_writer *w, const struct listing *l)
+{
+    bool any_text = false;
+    bool wrote = false;
+    struct fleet_model seen[FLEET_ROLE_COUNT];
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        struct fleet_model *m = &seen[role];
+        memset(m, 0, sizeof(*m));
+        fleet_model_get(l->h->fleet, (enum fleet_role)role, m);
+        if (m->state != FLEET_READY) {
+            m->name[0] = '\0';
+            continue;
+        }
+        bool again = false;
+        for (int k = 0; k < role; k++) {
+            again = again || strcmp(seen[k].name, m->name) == 0;
+        }
+        wrote = (!again && put_model(w, l, m->name)) || wrote;
+        wrote = put_model(w, l, fleet_role_name((enum fleet_role)role)) || wrote;
+        any_text = any_text || role != FLEET_EMBED;
+    }
+    return (any_text && put_model(w, l, "auto")) || wrote;
+}
+
+static void list_on_core(void *arg)
+{
+    struct listing *l = arg;
+    struct jn_writer w;
+    struct buf body;
+    buf_init(&body, 65536);
+    jn_begin(&w, &body, false);
+    if (l->only != NULL) {
+        if (!put_models(&w, l)) {
+            struct fault why;
+            FAULT(&why, FAIL_NOT_FOUND, "no loaded model is named \"%.72s\"", l->only);
+            fail_hint(&why, "GET /v1/models lists them.");
+            fail_param(&why, "model");
+            buf_done(&body);
+            wire_fail(l->r, FAIL_NOT_FOUND, &why);
+            return;
+        }
+    } else {
+        jn_object_begin(&w);
+        jn_kv_str(&w, "object", "list");
+        jn_key(&w, "data");
+        jn_array_begin(&w);
+        (void)put_models(&w, l);
+        jn_array_end(&w);
+        jn_object_end(&w);
+    }
+    wire_reply(l->r, 200, NULL, &body);
+}
+
+static void list(struct wire_request *r, const struct openai_house *h, const char *only)
+{
+    struct listing *l = wire_alloc(r, sizeof(*l));
+    l->h = h;
+    l->r = r;
+    l->only = only;
+    loop_post(h->loop, list_on_core, l);
+}
+
+void openai_models(struct wire_request *r, const struct openai_house *h)
+{
+    list(r, h, NULL);
+}
+
+void openai_model_show(struct wire_request *r, const struct openai_house *h)
+{
+    list(r, h, wire_param(r, "model"));
+}

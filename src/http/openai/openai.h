@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OpenAI: /v1/chat/completions, /v1/embeddings and /v1/models, in the shapes their own clients read.
+ *
+ * Unknown keys are ignored, as that API does; a known parameter that would change the answer and
+ * cannot be honoured is refused by name. Decoding happens on http threads; answers are written on
+ * the core thread as the task reports them.
+ * Limits: 512 messages, 64 tools, 256 texts to embed, a request that fits one frame to a worker.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "answer/task/task.h"
+#include "base/fail/fail.h"
+#include "base/json/json.h"
+#include "base/loop/loop.h"
+#include "base/mem/mem.h"
+#include "http/wire/wire.h"
+#include "run/fleet/fleet.h"
+
+#define OPENAI_MAX_TEXTS 256
+
+/* What the handlers work with; outlives every request. */
+struct openai_house {
+    struct loop *loop;
+    struct task_desk *desk;
+    struct fleet *fleet;
+    int64_t context_max; /* tokens; a larger max_tokens is taken down to this */
+    int64_t started_at;  /* µs UTC, the `created` of models */
+};
+
+/* Handlers: any http thread. The route's scope was checked. wire_who must be a struct principal. */
+void openai_chat(struct wire_request *r, const struct openai_house *h);
+void openai_embeddings(struct wire_request *r, const struct openai_house *h);
+void openai_models(struct wire_request *r, const struct openai_house *h);
+void openai_model_show(struct wire_request *r, const struct openai_house *h); /* {model} */
+
+/* A chat request, decoded and checked. */
+struct openai_chat_ask {
+    char model[128];
+    bool stream;
+    bool include_usage;
+    bool has_tools;
+    bool one_tool_call; /* parallel_tool_calls: false */
+    bool logprobs;
+    int top_logprobs;
+    struct buf ask; /* the GENERATE body without domain and class */
+};
+/* Pure. seed is used when the request names none. On success free with openai_chat_ask_done. */
+MUST_CHECK enum fail openai_chat_decode(const char *body, size_t len, int64_t context_max,
+                                        int64_t seed, struct openai_chat_ask *out,
+                                        struct fault *why);
+void openai_chat_ask_done(struct openai_chat_ask *ask);
+
+struct openai_embed_ask {
+    char model[128];
+    const char **texts; /* borrowed from tree */
+    size_t texts_len;
+    bool base64;
+    int64_t dimensions; /* 0: not said */
+    json_t *tree;
+};
+MUST_CHECK enum fail openai_embed_decode(const char *body, size_t len, struct openai_embed_ask *out,
+                                         struct fault *why);
+void openai_embed_ask_done(struct openai_embed_ask *ask);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of decoding: what is passed on to a model, what is refused by name, and the shapes of answers. */
+#include "http/openai/openai_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/json/json.h"
+
+#define HEAD "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+
+static void what_cannot_be_honoured_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum fail code;
+        const char *param;
+    } rows[] = {
+        {"[]", FAIL_BAD_REQUEST, ""},
+        {"{", FAIL_BAD_REQUEST, ""},
+        {"{\"model\":\"m\"}", FAIL_BAD_REQUEST, "messages"},
+        {"{\"messages\":[]}", FAIL_BAD_REQUEST, "model"},
+        {"{\"model\":\"m\",\"messages\":[]}", FAIL_BAD_REQUEST, "messages"},
+        {"{\"model\":\"m\",\"messages\":[1]}", FAIL_BAD_REQUEST, "messages"},
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"robot\",\"content\":\"x\"}]}", FAIL_BAD_REQUEST,
+         "messages"},
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\"}]}", FAIL_BAD_REQUEST, "messages"},
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
+         "\"image_url\":{\"url\":\"x\"}}]}]}",
+         FAIL_UNSUPPORTED, "messages"},
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"content\":\"b\"}]}",
+         FAIL_BAD_REQUEST, ""},
+        {HEAD ",\"n\":2}", FAIL_UNSUPPORTED, "n"},
+        {HEAD ",\"temperature\":2.5}", FAIL_BAD_REQUEST, "temperature"},
+        {HEAD ",\"temperature\":\"hot\"}", FAIL_BAD_REQUEST, "temperature"},
+        {HEAD ",\"max_tokens\":0}", FAIL_BAD_REQUEST, "max_tokens"},
+        {HEAD ",\"stop\":[\"a\",\"\"]}", FAIL_BAD_REQUEST, "stop"},
+        {HEAD ",\"frequency_penalty\":0.5}", FAIL_UNSUPPORTED, "frequency_penalty"},
+        {HEAD ",\"logit_bias\":{\"50\":1}}", FAIL_UNSUPPORTED, "logit_bias"},
+        {HEAD ",\"functions\":[{\"name\":\"f\"}]}", FAIL_UNSUPPORTED, "functions"},
+        {HEAD ",\"modalities\":[\"audio\"]}", FAIL_UNSUPPORTED, "modalities"},
+        {HEAD ",\"top_logprobs\":3}", FAIL_BAD_REQUEST, "top_logprobs"},
+        {HEAD ",\"logprobs\":true,\"top_logprobs\":9}", FAIL_UNSUPPORTED, "top_logprobs"},
+        {HEAD ",\"logprobs\":true,\"stream\":true}", FAIL_UNSUPPORTED, "logprobs"},
+        {HEAD ",\"response_format\":{\"type\":\"xml\"}}", FAIL_BAD_REQUEST, "response_format"},
+        {HEAD ",\"response_format\":{\"type\":\"json_schema\"}}", FAIL_BAD_REQUEST, "json_schema"},
+        {HEAD ",\"tools\":[{\"type\":\"function\"}]}", FAIL_BAD_REQUEST, "tools"},
+        {HEAD ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+              "\"tool_choice\":\"maybe\"}",
+         FAIL_BAD_REQUEST, "tool_choice"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct openai_chat_ask ask;
+        struct fault why;
+        memset(&why, 0, sizeof(why));
+        enum fail f = openai_chat_decode(rows[i].body, strlen(rows[i].body), 4096, 1, &ask, &why);
+        if (f != rows[i].code || strcmp(why.param, rows[i].param) != 0) {
+            fail_msg("row %zu: %s, param \"%s\": %s", i, fail_name(f), why.param, why.message);
+        }
+    }
+}
+
+static json_t *decoded(const char *body, struct openai_chat_ask *ask)
+{
+    struct fault why;
+    if (openai_chat_decode(body, strlen(body), 4096, 7, ask, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    json_t *j = NULL;
+    assert_int_equal(jn_parse(ask->ask.data, ask->ask.len, "ask", &j, &why), FAIL_NONE);
+    return j;
+}
+
+static void known_keys_reach_the_model_and_unknown_ones_are_ignored(void **state)
+{
+    (void)state;
+    static const char body[] =
+        "{\"model\":\"heavy\",\"messages\":[{\"role\":\"developer\",\"content\":\"be brief\"},"
+        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}],\"name\":\"x\"},"
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\","
+        "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"42\"}],"
+        "\"max_completion_tokens\":99999,\"stop\":\"END\",\"temperature\":0,\"seed\":-5,"
+        "\"user\":\"u\",\"metadata\":{},\"never_heard_of\":1,\"n\":1,\"frequency_penalty\":0,"
+        "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+        "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\","
+        "\"strict\":true,\"schema\":{\"type\":\"object\",\"properties\":{}}}}}";
+    struct openai_chat_ask ask;
+    AUTO_JSON json_t *j = decoded(body, &ask);
+    assert_string_equal(ask.model, "heavy");
+    assert_true(ask.stream && ask.include_usage && !ask.has_tools);
+    json_t *messages = json_object_get(j, "messages");
+    assert_int_equal(json_array_size(messages), 4);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(messages, 0), "role")),
+                        "system");
+    assert_int_equal(json_integer_value(json_object_get(j, "max_tokens")), 4096);
+    assert_int_equal(json_integer_value(json_object_get(j, "seed")), 4294967291);
+    assert_true(json_is_object(json_object_get(j, "json_schema")));
+    assert_true(json_is_true(json_object_get(j, "stream")));
+    assert_null(json_object_get(j, "user"));
+    assert_null(json_object_get(j, "domain"));
+    openai_chat_ask_done(&ask);
+}
+
+static void tool_calls_are_not_streamed_as_text(void **state)
+{
+    (void)state;
+    struct openai_chat_ask ask;
+    AUTO_JSON json_t *j =
+        decoded(HEAD ",\"stream\":true,\"parallel_tool_calls\":false,"
+                     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}",
+                &ask);
+    assert_true(ask.stream && ask.has_tools && ask.one_tool_call);
+    assert_true(json_is_false(json_object_get(j, "stream")));
+    openai_chat_ask_done(&ask);
+}
+
+static void embeddings_take_texts_and_refuse_token_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum fail code;
+    } rows[] = {
+        {"{\"model\":\"embed\",\"input\":\"a\"}", FAIL_NONE},
+        {"{\"model\":\"embed\",\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\"}", FAIL_NONE},
+        {"{\"model\":\"embed\",\"input\":[]}", FAIL_BAD_REQUEST},
+        {"{\"model\":\"embed\",\"input\":[\"\"]}", FAIL_BAD_REQUEST},
+        {"{\"model\":\"embed\",\"input\":[1,2]}", FAIL_UNSUPPORTED},
+        {"{\"model\":\"embed\",\"input\":[[1,2]]}", FAIL_UNSUPPORTED},
+        {"{\"model\":\"embed\",\"input\":\"a\",\"encoding_format\":\"hex\"}", FAIL_BAD_REQUEST},
+        {"{\"input\":\"a\"}", FAIL_BAD_REQUEST},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct openai_embed_ask ask;
+        struct fault why;
+        enum fail f = openai_embed_decode(rows[i].body, strlen(rows[i].body), &ask, &why);
+        assert_int_equal(f, rows[i].code);
+        if (f == FAIL_NONE) {
+            openai_embed_ask_done(&ask);
+        }
+    }
+}
+
+static void worker_answers_are_reshaped_never_passed_through(void **state)
+{
+    (void)state;
+    struct jn_writer w;
+    struct buf b;
+    buf_init(&b, 4096);
+    jn_begin(&w, &b, false);
+    openai_put_logprobs(&w, "[{\"token\":\"\xc3\xa4\",\"logprob\":-0.5,\"top\":[{\"token\":\"a\","
+                            "\"logprob\":-1},{\"token\":\"b\",\"logprob\":-2}]}]",
+                        1);
+    assert_string_equal(b.data,
+                        "{\"content\":[{\"token\":\"\xc3\xa4\",\"logprob\":-0.500000,"
+                        "\"bytes\":[195,164],\"top_logprobs\":[{\"token\":\"a\","
+                        "\"logprob\":-1.000000,\"bytes\":[97]}]}],\"refusal\":null}");
+    buf_clear(&b);
+    jn_begin(&w, &b, false);
+    openai_put_logprobs(&w, "[{]", 1);
+    assert_string_equal(b.data, "null");
+    buf_clear(&b);
+    jn_begin(&w, &b, false);
+    jn_object_begin(&w);
+    assert_true(openai_put_tool_calls(
+        &w,
+        "[{\"id\":\"c1\",\"evil\":1,\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"c2\"}]",
+        true, true));
+    jn_object_end(&w);
+    assert_string_equal(b.data, "{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\","
+                                "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}");
+    buf_done(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cannot_be_honoured_is_refused_by_name),
+        cmocka_unit_test(known_keys_reach_the_model_and_unknown_ones_are_ignored),
+        cmocka_unit_test(tool_calls_are_not_streamed_as_text),
+        cmocka_unit_test(embeddings_take_texts_and_refuse_token_numbers),
+        cmocka_unit_test(worker_answers_are_reshaped_never_passed_through),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
