@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker/sandbox. The list of calls is what llama.cpp, glibc and our loop were seen to need (strace of load, Jinja,
+ * grammar, decode, embed, threads); what libraries try but can do without gets EACCES instead of death.
+ * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0, NOFILE NOFILE_MAX.
+ */
+#include "worker/sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem/mem.h"
+
+#define NOFILE_MAX 64
+
+/* linux/landlock.h of Debian 12 ends at ABI 2; the kernel takes a longer struct if the rest is zero or known. */
+struct landlock_ruleset {
+    uint64_t access_fs;
+    uint64_t access_net;
+    uint64_t scoped;
+};
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_restrict_self 446
+#endif
+#define LANDLOCK_VERSION_FLAG 1u
+
+static enum fail enter_landlock(int *abi, struct fault *why)
+{
+    static const struct {
+        int abi;
+        struct landlock_ruleset rules;
+    } levels[] = {
+        {6, {0xffff, 3, 3}}, {5, {0xffff, 3, 0}}, {4, {0x7fff, 3, 0}},
+        {3, {0x7fff, 0, 0}}, {2, {0x3fff, 0, 0}}, {1, {0x1fff, 0, 0}},
+    };
+    long have = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
+    *abi = have < 1 ? 0 : (int)have;
+    for (size_t i = 0; i < COUNT_OF(levels) && *abi > 0; i++) {
+        if (*abi < levels[i].abi) {
+            continue;
+        }
+        size_t size = levels[i].abi >= 6   ? sizeof(struct landlock_ruleset)
+                      : levels[i].abi >= 4 ? offsetof(struct landlock_ruleset, scoped)
+                                           : offsetof(struct landlock_ruleset, access_net);
+        int fd = (int)syscall(SYS_landlock_create_ruleset, &levels[i].rules, size, 0);
+        if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) != 0) {
+            return FAULT_ERRNO(why, FAIL_INTERNAL, "Landlock (ABI %d) refuses", *abi);
+        }
+        close(fd);
+        break;
+    }
+    return FAIL_NONE;
+}
+
+#define CALL(name) SCMP_SYS(name)
+
+static const int allowed[] = {
+    CALL(futex), CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64),
+    CALL(lseek), CALL(close), CALL(dup), CALL(poll), CALL(ppoll), CALL(recvmsg), CALL(sendmsg),
+    CALL(brk), CALL(munmap), CALL(mremap), CALL(madvise), CALL(fadvise64), CALL(membarrier),
+    CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(sigaltstack),
+    CALL(setitimer), CALL(clock_gettime), CALL(clock_getres), CALL(clock_nanosleep),
+    CALL(nanosleep), CALL(gettimeofday), CALL(time), CALL(restart_syscall), CALL(getrandom),
+    CALL(sched_yield), CALL(sched_getaffinity), CALL(sched_setaffinity), CALL(getcpu),
+    CALL(set_robust_list), CALL(get_robust_list), CALL(rseq), CALL(set_tid_address),
+    CALL(getpid), CALL(gettid), CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid),
+    CALL(getrusage), CALL(sysinfo), CALL(fstat), CALL(exit), CALL(exit_group), CALL(tgkill),
+};
+
+/* Tried by libraries at run time, not needed: an error instead of death. */
+static const int refused[] = {
+    CALL(open), CALL(openat), CALL(openat2), CALL(stat), CALL(lstat), CALL(statx), CALL(access),
+    CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat), CALL(getdents64),
+    CALL(statfs), CALL(fstatfs), CALL(unlink), CALL(unlinkat), CALL(mkdir), CALL(mkdirat),
+    CALL(rename), CALL(renameat), CALL(renameat2), CALL(chdir), CALL(getcwd), CALL(ioctl),
+    CALL(uname), CALL(mlock), CALL(mlock2), CALL(munlock), CALL(setpriority), CALL(getpriority),
+    CALL(sched_setscheduler), CALL(sched_getscheduler), CALL(sched_getparam),
+    CALL(sched_setparam), CALL(set_mempolicy), CALL(get_mempolicy), CALL(mbind),
+    CALL(prlimit64), CALL(ftruncate), CALL(truncate), CALL(creat),
+};
+
+static int add_conditions(scmp_filter_ctx f)
+{
+    const uint32_t allow = SCMP_ACT_ALLOW;
+    const uint32_t deny = SCMP_ACT_ERRNO(EACCES);
+    int rc = 0;
+    /* Memory never becomes executable. */
+    rc |= seccomp_rule_add(f, allow, CALL(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    rc |= seccomp_rule_add(f, deny, CALL(mmap), 1,
+                           SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    rc |= seccomp_rule_add(f, allow, CALL(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    rc |= seccomp_rule_add(f, deny, CALL(mprotect), 1,
+                           SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    /* fstat(fd) is newfstatat(fd, "", ..., AT_EMPTY_PATH). */
+    rc |= seccomp_rule_add(f, allow, CALL(newfstatat), 1, SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+    rc |= seccomp_rule_add(f, deny, CALL(newfstatat), 1, SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
+    /* Threads, not processes. clone3's flags cannot be read here: glibc falls back to clone. */
+    rc |= seccomp_rule_add(f, allow, CALL(clone), 1,
+                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
+    /* Flags of its own descriptors; thread names. */
+    static const unsigned fcntls[] = {F_GETFD, F_SETFD, F_GETFL};
+    for (size_t i = 0; i < COUNT_OF(fcntls); i++) {
+        rc |= seccomp_rule_add(f, allow, CALL(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, fcntls[i]));
+    }
+    rc |= seccomp_rule_add(f, allow, CALL(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+    rc |= seccomp_rule_add(f, deny, CALL(prctl), 1, SCMP_A0(SCMP_CMP_NE, PR_SET_NAME));
+    return rc;
+}
+
+static enum fail enter_seccomp(struct fault *why)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    if (f == NULL) {
+        return FAULT(why, FAIL_INTERNAL, "libseccomp cannot start");
+    }
+    int rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+    (void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    for (size_t i = 0; i < COUNT_OF(allowed); i++) {
+        rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+    }
+    rc |= add_conditions(f);
+    if (rc == 0) {
+        rc = seccomp_load(f);
+    }
+    seccomp_release(f);
+    return rc == 0 ? FAIL_NONE : FAULT(why, FAIL_INTERNAL, "the seccomp filter does not load");
+}
+
+static enum fail set_limits(struct fault *why)
+{
+    static const struct {
+        __rlimit_resource_t what;
+        rlim_t value;
+    } limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_FSIZE, 0}, {RLIMIT_NOFILE, NOFILE_MAX}};
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        struct rlimit limit = {limits[i].value, limits[i].value};
+        if (setrlimit(limits[i].what, &limit) != 0) {
+            return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot set a resource limit");
+        }
+    }
+    return FAIL_NONE;
+}
+
+enum fail sandbox_enter(struct sandbox_report *out, struct fault *why)
+{
+    *out = (struct sandbox_report){0};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot give up privileges");
+    }
+    enum fail failed = set_limits(why);
+    if (failed == FAIL_NONE) {
+        failed = enter_landlock(&out->landlock_abi, why);
+    }
+    if (failed == FAIL_NONE) {
+        failed = enter_seccomp(why);
+    }
+    out->seccomp = failed == FAIL_NONE;
+    return failed;
+}
