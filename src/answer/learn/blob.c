@@ -4,7 +4,7 @@
  * against what is left, every order, every index and that every number is finite and in range.
  *
  * Layout, all little-endian: "IHHEAD1\n" · u32 labels, dim, n-grams, rows, evidence · f32 embedding,
- * word and char weight, temperature · f32[101] support · labels (u16 length, bytes) · report (u32,
+ * word and char weight, scale, vote weight, width · f32[101] support · labels (u16 length, bytes) · report (u32,
  * bytes) · u64 keys ascending · f32 idf · f16 weights [(dim + 1 + n-grams) x labels] · rows (u32
  * example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]) · SHA-256 of all before.
  * Owns nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
@@ -88,7 +88,9 @@ static void put_head(const struct learn_head *h, struct buf *b)
     put_float(b, (float)h->embedding_weight);
     put_float(b, (float)h->word_weight);
     put_float(b, (float)h->char_weight);
-    put_float(b, (float)h->temperature);
+    put_float(b, h->mix.scale);
+    put_float(b, h->mix.vote_weight);
+    put_float(b, h->mix.width);
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         put_float(b, h->support[i]);
     }
@@ -310,7 +312,9 @@ static void get_head(struct reader *r, struct learn_head *h)
     h->embedding_weight = (double)get_float(r, 0, 100);
     h->word_weight = (double)get_float(r, 0, 100);
     h->char_weight = (double)get_float(r, 0, 100);
-    h->temperature = (double)get_float(r, 0.01F, 100);
+    h->mix.scale = get_float(r, 0.001F, 1000);
+    h->mix.vote_weight = get_float(r, 0, 1000);
+    h->mix.width = get_float(r, 0.001F, 10);
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         h->support[i] = get_float(r, i > 0 ? h->support[i - 1] : -2, 2);
     }

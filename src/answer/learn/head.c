@@ -119,24 +119,34 @@ size_t learn_rank(const float *p, size_t labels, struct learn_choice *top, size_
     return n;
 }
 
-static void find_neighbours(const struct learn_head *h, const float *near,
-                            struct learn_prediction *out)
+size_t learn_store_voters(const struct learn_head *h, const float *near, const float *z,
+                          const uint8_t *part, int skip, struct learn_voters *v, uint32_t *place)
 {
+    struct learn_choice top[LEARN_TOP];
     uint32_t labels[LEARN_TOP];
-    uint32_t place[LEARN_TOP];
-    float cosine[LEARN_TOP];
-    for (size_t k = 0; k < out->n_top; k++) {
-        labels[k] = out->top[k].label;
+    size_t n = learn_rank(z, h->labels, top, LEARN_TOP);
+    for (size_t k = 0; k < n; k++) {
+        labels[k] = top[k].label;
     }
-    out->n_nearest = learn_store_nearest(&h->store, near, labels, out->n_top, NULL, 0, LEARN_TOP,
-                                         place, cosine);
+    v->n = (uint32_t)learn_store_nearest(&h->store, near, labels, n, part, skip, LEARN_VOTERS, place,
+                                         v->cosine);
+    for (size_t i = 0; i < v->n; i++) {
+        v->label[i] = h->store.label[place[i]];
+    }
+    return v->n;
+}
+
+static void finish(const struct learn_head *h, const struct learn_voters *v, const uint32_t *place,
+                   struct learn_prediction *out)
+{
+    out->n_nearest = v->n < LEARN_TOP ? v->n : LEARN_TOP;
     for (size_t i = 0; i < out->n_nearest; i++) {
         out->nearest[i].ref = h->store.ref[place[i]];
-        out->nearest[i].label = h->store.label[place[i]];
+        out->nearest[i].label = v->label[i];
         out->nearest[i].example = h->store.example[place[i]];
-        out->nearest[i].cosine = cosine[i];
+        out->nearest[i].cosine = v->cosine[i];
     }
-    out->support = out->n_nearest > 0 ? cosine[0] : -1;
+    out->support = v->n > 0 ? v->cosine[0] : -1;
     out->none = learn_none(h, out->support);
     out->confidence = out->top[0].p * learn_reach(h, out->support);
 }
@@ -162,19 +172,22 @@ enum fail learn_predict(const struct learn_head *h, const char *text, size_t tex
     if (h->dim > 0 && !(fabs(length - 1) <= 0.02)) {
         return FAULT(why, FAIL_BAD_REQUEST, "the embedding is not of length 1");
     }
+    struct learn_voters voters;
+    uint32_t place[LEARN_VOTERS];
     struct learn_grams g;
     learn_grams_init(&g);
     learn_grams_read(&g, text, text_len);
     AUTO_FREE uint32_t *col = mem_alloc_array(g.n + 1, sizeof(*col));
     AUTO_FREE float *val = mem_alloc_array(g.n + 1, sizeof(*val));
-    AUTO_FREE float *z = mem_alloc_array(2 * h->stride, sizeof(*z));
+    AUTO_FREE float *z = mem_alloc_array(3 * h->stride, sizeof(*z));
     float *p = z + h->stride;
     size_t n = learn_vocabulary_weigh(&h->vocabulary, &g, h->word_weight, h->char_weight, col, val,
                                       &out->known, h->dim > 0 ? NULL : sketch);
     learn_score(h->w, h->stride, dense, h->dim, col, val, n, z);
-    learn_softmax(z, h->labels, h->temperature, p);
+    learn_store_voters(h, h->dim > 0 ? embedding : sketch, z, NULL, 0, &voters, place);
+    learn_combine(&h->mix, z, &voters, h->labels, p + h->stride, p);
     out->n_top = learn_rank(p, h->labels, out->top, LEARN_TOP);
-    find_neighbours(h, h->dim > 0 ? embedding : sketch, out);
+    finish(h, &voters, place, out);
     learn_grams_done(&g);
     return FAIL_NONE;
 }

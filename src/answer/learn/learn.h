@@ -6,9 +6,9 @@
  * inside words, of guard-masked, case-folded text (Unicode NFKC_Casefold, so German and other
  * scripts work). Masking happens in here, at training and at prediction: callers pass raw text.
  * Model: one multinomial logistic regression over all of them, L2-regularised, trained by dual
- * block coordinate ascent (docs/decisions/0010). Probabilities are tempered by one number fitted
- * on out-of-fold predictions. Beside it stand the nearest examples by cosine ("as decided on
- * #4711") and a none-of-these score; a text far from every example lowers the confidence.
+ * block coordinate ascent (docs/decisions/0010). Beside it the nearest examples by cosine vote ("as
+ * decided on #4711"); logits and vote are mixed and tempered by three numbers fitted on out-of-fold
+ * predictions. A none-of-these score says how far off a text is; far off lowers the confidence.
  *
  * Owns: heads. Threads: a head is immutable once made; learn_predict may run on many threads at
  * once. learn_train takes seconds and runs on the caller's thread: call it from a crunch thread.
@@ -121,7 +121,8 @@ struct learn_report {
     double macro_f1;
     double ece;          /* expected calibration error, 15 equal-mass bins, after calibration */
     double ece_raw;
-    double temperature;
+    double temperature;  /* of the linear model's logits */
+    double vote_weight;  /* of the nearest examples' vote beside them */
     double coverage_at_1, coverage_at_2, coverage_at_5; /* share answerable at that error; a
                             plain reading of the sample, not a guarantee */
     struct learn_certificate certificate; /* on out-of-fold scores: provisional */

@@ -85,15 +85,37 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
 /* z[stride] = w' x for one row given in parts. */
 void learn_score(const float *w, size_t stride, const float *dense, int dim, const uint32_t *col,
                  const float *val, size_t n, float *z);
-/* p[labels] = softmax(z / temperature) */
-void learn_softmax(const float *z, size_t labels, double temperature, float *p);
+/* p[labels] = softmax(z); p may be z. */
+void learn_softmax(const float *z, size_t labels, float *p);
 int32_t learn_dot8(const int8_t *a, const int8_t *b, int n);
 /* Rounds unit x to int8; returns the scale so that x[i] is about scale * out[i]. */
 float learn_round8(const float *x, int n, int8_t *out);
 
-/* The temperature that minimises the log loss of logits z[n x stride] against truth. */
-double learn_fit_temperature(const float *z, size_t stride, size_t labels, const uint32_t *truth,
-                             size_t n);
+/* How a label's logit and the vote of the nearest examples make one probability:
+   p = softmax(scale * z + vote_weight * ln(vote + LEARN_VOTE_FLOOR)), where vote is the label's
+   share of sum exp((cosine - best cosine) / width) over the nearest examples. */
+struct learn_mix {
+    float scale; /* 1 / temperature */
+    float vote_weight;
+    float width;
+};
+#define LEARN_VOTERS 30
+#define LEARN_VOTE_FLOOR 0.01F
+
+/* The nearest examples of one text, nearest first. */
+struct learn_voters {
+    uint32_t label[LEARN_VOTERS];
+    float cosine[LEARN_VOTERS];
+    uint32_t n;
+};
+/* l[labels] = ln(vote + LEARN_VOTE_FLOOR) */
+void learn_vote(const struct learn_voters *v, float width, size_t labels, float *l);
+/* p[labels]; scratch has room for labels floats. */
+void learn_combine(const struct learn_mix *mix, const float *z, const struct learn_voters *v,
+                   size_t labels, float *scratch, float *p);
+/* The mix that minimises the log loss of n examples' logits (z, `stride` apart) and voters. */
+struct learn_mix learn_fit_mix(const float *z, size_t stride, size_t labels,
+                               const struct learn_voters *voters, const uint32_t *truth, size_t n);
 
 struct learn_store {
     size_t n;
@@ -114,11 +136,18 @@ size_t learn_store_nearest(const struct learn_store *s, const float *x, const ui
                            size_t n_labels, const uint8_t *part, int skip, size_t want,
                            uint32_t *place, float *cosine);
 
+struct learn_head;
+/* The voters for one text: the nearest examples of the labels that lead by logit z. place[] gets
+   their rows. part and skip as above. Returns how many. */
+size_t learn_store_voters(const struct learn_head *h, const float *near, const float *z,
+                          const uint8_t *part, int skip, struct learn_voters *v, uint32_t *place);
+
 struct learn_head {
     size_t labels, stride;
     char **label; /* ascending */
     int dim;
-    double embedding_weight, word_weight, char_weight, temperature;
+    double embedding_weight, word_weight, char_weight;
+    struct learn_mix mix;
     enum learn_evidence evidence;
     struct learn_vocabulary vocabulary;
     float *w;

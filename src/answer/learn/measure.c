@@ -1,63 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measure: temperature, calibration error, coverage, and the fixed-sequence certificate.
+ * Measure: calibration error, coverage, and the fixed-sequence certificate.
  *
- * Owns nothing. Threads: pure. Sources: routing anchors section 2 (Learn-then-Test with the exact
- * binomial); Guo et al. 2017 (temperature).
+ * Owns nothing. Threads: pure. Source: routing anchors section 2 (Learn-then-Test with the exact
+ * binomial).
  */
 #include "answer/learn/learn_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static double log_loss(const float *z, size_t stride, size_t labels, const uint32_t *truth,
-                       size_t n, double beta)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        const float *row = z + i * stride;
-        double top = -1e30;
-        double e = 0;
-        for (size_t k = 0; k < labels; k++) {
-            top = row[k] > top ? row[k] : top;
-        }
-        for (size_t k = 0; k < labels; k++) {
-            e += exp(beta * ((double)row[k] - top));
-        }
-        sum += log(e) - beta * ((double)row[truth[i]] - top);
-    }
-    return sum;
-}
-
-double learn_fit_temperature(const float *z, size_t stride, size_t labels, const uint32_t *truth,
-                             size_t n)
-{
-    /* golden section over ln(1/T): the log loss is convex in 1/T */
-    const double ratio = 0.6180339887498949;
-    double lo = log(0.05);
-    double hi = log(20.0);
-    double a = hi - ratio * (hi - lo);
-    double b = lo + ratio * (hi - lo);
-    double fa = log_loss(z, stride, labels, truth, n, exp(a));
-    double fb = log_loss(z, stride, labels, truth, n, exp(b));
-    while (hi - lo > 0.002) {
-        if (fa < fb) {
-            hi = b;
-            b = a;
-            fb = fa;
-            a = hi - ratio * (hi - lo);
-            fa = log_loss(z, stride, labels, truth, n, exp(a));
-        } else {
-            lo = a;
-            a = b;
-            fa = fb;
-            b = lo + ratio * (hi - lo);
-            fb = log_loss(z, stride, labels, truth, n, exp(b));
-        }
-    }
-    return exp(-(lo + hi) / 2);
-}
 
 struct scored {
     float score;

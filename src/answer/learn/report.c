@@ -95,6 +95,7 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_kv_real(&w, "ece", r->ece, 4);
     jn_kv_real(&w, "ece_raw", r->ece_raw, 4);
     jn_kv_real(&w, "temperature", r->temperature, 4);
+    jn_kv_real(&w, "vote_weight", r->vote_weight, 4);
     jn_kv_real(&w, "coverage_at_1", r->coverage_at_1, 4);
     jn_kv_real(&w, "coverage_at_2", r->coverage_at_2, 4);
     jn_kv_real(&w, "coverage_at_5", r->coverage_at_5, 4);

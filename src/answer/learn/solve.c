@@ -227,16 +227,15 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
     return going;
 }
 
-FAST void learn_softmax(const float *z, size_t labels, double temperature, float *p)
+FAST void learn_softmax(const float *z, size_t labels, float *p)
 {
-    float f = (float)(1 / temperature);
     float top = -1e30F;
     for (size_t k = 0; k < labels; k++) {
         top = z[k] > top ? z[k] : top;
     }
     float sum = 0;
     for (size_t k = 0; k < labels; k++) {
-        p[k] = quick_exp((z[k] - top) * f);
+        p[k] = quick_exp(z[k] - top);
         sum += p[k];
     }
     for (size_t k = 0; k < labels; k++) {

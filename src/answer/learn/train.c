@@ -36,7 +36,7 @@ struct training {
     uint32_t *truth;
     uint8_t *part;   /* which fold each example is in */
     float *logits;   /* n x stride, out of fold */
-    float *support;  /* n: cosine to the nearest example of another part */
+    struct learn_voters *voters; /* n: the nearest examples of other parts */
 };
 
 static bool tick(void *arg)
@@ -225,8 +225,6 @@ static bool fit(struct training *t)
             }
         }
     }
-    h->temperature = learn_fit_temperature(t->logits, h->stride, h->labels, t->truth, t->n);
-    h->temperature = (double)(float)h->temperature; /* as it is saved */
     if (!solve(t, -1, h->w)) {
         return false;
     }
@@ -265,27 +263,22 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Out-of-fold distances: each example against the nearest of the other parts. */
-static void measure_support(struct training *t, float *p)
+/* Out-of-fold neighbours: each example among those of the other parts; then the mix and the
+   distances they give. */
+static void measure_neighbours(struct training *t)
 {
     struct learn_head *h = t->h;
+    AUTO_FREE float *support = mem_alloc_array(t->n, sizeof(*support));
     for (size_t i = 0; i < t->n; i++) {
-        struct learn_choice top[LEARN_TOP];
-        uint32_t labels[LEARN_TOP];
-        uint32_t place;
-        learn_softmax(t->logits + i * h->stride, h->labels, h->temperature, p);
-        size_t n = learn_rank(p, h->labels, top, LEARN_TOP);
-        for (size_t k = 0; k < n; k++) {
-            labels[k] = top[k].label;
-        }
-        t->support[i] = -1;
-        learn_store_nearest(&h->store, t->m.near + i * (size_t)t->m.near_dim, labels, n, t->part,
-                            t->part[i], 1, &place, &t->support[i]);
+        uint32_t place[LEARN_VOTERS];
+        learn_store_voters(h, t->m.near + i * (size_t)t->m.near_dim, t->logits + i * h->stride,
+                           t->part, t->part[i], &t->voters[i], place);
+        support[i] = t->voters[i].n > 0 ? t->voters[i].cosine[0] : -1;
     }
-    AUTO_FREE float *sorted = mem_dup(t->support, t->n * sizeof(*sorted));
-    qsort(sorted, t->n, sizeof(*sorted), compare_floats);
+    h->mix = learn_fit_mix(t->logits, h->stride, h->labels, t->voters, t->truth, t->n);
+    qsort(support, t->n, sizeof(*support), compare_floats);
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
-        h->support[i] = sorted[i * (t->n - 1) / (LEARN_QUANTILES - 1)];
+        h->support[i] = support[i * (t->n - 1) / (LEARN_QUANTILES - 1)];
     }
 }
 
@@ -295,20 +288,24 @@ static void fill_report(struct training *t, float *p, struct learn_report *r)
     AUTO_FREE float *score = mem_alloc_array(t->n, sizeof(*score));
     AUTO_FREE float *raw = mem_alloc_array(t->n, sizeof(*raw));
     AUTO_FREE bool *ok = mem_alloc_array(t->n, sizeof(*ok));
+    AUTO_FREE bool *raw_ok = mem_alloc_array(t->n, sizeof(*raw_ok));
     size_t right = 0;
     r->oof = mem_alloc_array(t->n, sizeof(*r->oof));
     for (size_t i = 0; i < t->n; i++) {
         struct learn_choice top;
         struct learn_oof *o = &r->oof[i];
-        learn_softmax(t->logits + i * h->stride, h->labels, 1, p);
+        const struct learn_voters *v = &t->voters[i];
+        float support = v->n > 0 ? v->cosine[0] : -1;
+        learn_softmax(t->logits + i * h->stride, h->labels, p);
         learn_rank(p, h->labels, &top, 1);
         raw[i] = top.p;
-        learn_softmax(t->logits + i * h->stride, h->labels, h->temperature, p);
+        raw_ok[i] = top.label == t->truth[i];
+        learn_combine(&h->mix, t->logits + i * h->stride, v, h->labels, p + h->stride, p);
         learn_rank(p, h->labels, &top, 1);
         o->truth = t->truth[i];
         o->answered = top.label;
-        o->none = learn_none(h, t->support[i]);
-        o->confidence = top.p * learn_reach(h, t->support[i]);
+        o->none = learn_none(h, support);
+        o->confidence = top.p * learn_reach(h, support);
         score[i] = o->confidence;
         ok[i] = o->truth == o->answered;
         right += ok[i] ? 1 : 0;
@@ -319,8 +316,9 @@ static void fill_report(struct training *t, float *p, struct learn_report *r)
     r->features = h->vocabulary.n;
     r->accuracy = (double)right / (double)t->n;
     r->ece = learn_ece(score, ok, t->n);
-    r->ece_raw = learn_ece(raw, ok, t->n);
-    r->temperature = h->temperature;
+    r->ece_raw = learn_ece(raw, raw_ok, t->n);
+    r->temperature = 1 / (double)h->mix.scale;
+    r->vote_weight = (double)h->mix.vote_weight;
     r->coverage_at_1 = learn_coverage(score, ok, t->n, 0.01);
     r->coverage_at_2 = learn_coverage(score, ok, t->n, 0.02);
     r->coverage_at_5 = learn_coverage(score, ok, t->n, 0.05);
@@ -352,13 +350,13 @@ static enum fail train(struct training *t, struct learn_report *r, struct fault 
     h->char_weight = (double)(float)o.char_weight;
     h->evidence = o.evidence;
     t->logits = mem_alloc_array(t->n * h->stride, sizeof(*t->logits));
-    t->support = mem_alloc_array(t->n, sizeof(*t->support));
+    t->voters = mem_alloc_array(t->n, sizeof(*t->voters));
     if (!fit(t)) {
         return FAULT(why, FAIL_STOPPED, "training was cancelled");
     }
     remember(t);
-    AUTO_FREE float *p = mem_alloc_array(h->stride, sizeof(*p));
-    measure_support(t, p);
+    measure_neighbours(t);
+    AUTO_FREE float *p = mem_alloc_array(2 * h->stride, sizeof(*p));
     fill_report(t, p, r);
     struct buf json;
     buf_init(&json, (size_t)1 << 20);
@@ -388,7 +386,7 @@ enum fail learn_train(const struct learn_example *examples, size_t n,
     mem_free(t.truth);
     mem_free(t.part);
     mem_free(t.logits);
-    mem_free(t.support);
+    mem_free(t.voters);
     if (f != FAIL_NONE) {
         learn_report_done(&r);
         learn_head_free(t.h);
