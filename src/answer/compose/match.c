@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which article, and how sure: the search's parts as features of a small logistic model.
+ * Owns: nothing. Threads: pure.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/compose/compose_internal.h"
+
+#define FUSED_SCALE 20.0 /* brings 1 / (60 + rank) sums near 0..1 */
+
+double compose_logistic(double z)
+{
+    return 1.0 / (1.0 + exp(-fmin(fmax(z, -40), 40)));
+}
+
+char *compose_query_text(const char *subject, const char *text)
+{
+    struct buf b;
+    buf_init(&b, (size_t)1 << 20);
+    if (subject != NULL && *subject != '\0') {
+        buf_add_str(&b, subject);
+        buf_add_char(&b, '\n');
+    }
+    buf_add(&b, text, strnlen(text, (size_t)32 << 10)); /* what follows does not change the topic */
+    return buf_take(&b);
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->score != y->score) {
+        return x->score < y->score ? 1 : -1;
+    }
+    return x->hit.article < y->hit.article ? -1 : 1;
+}
+
+static double share_known(const struct knowledge *k, const char *text, enum knowledge_lang lang)
+{
+    struct knowledge_words w;
+    knowledge_words_init(&w, text, strlen(text), lang);
+    double all = 0, known = 0, most = knowledge_idf(k, "\x01");
+    for (size_t i = 0; i < w.count; i++) {
+        if (!w.items[i].stop) {
+            all++;
+            known += knowledge_idf(k, w.items[i].stem) < most;
+        }
+    }
+    knowledge_words_done(&w);
+    return all > 0 ? known / all : 0;
+}
+
+void compose_match(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *t,
+                   enum knowledge_lang lang, bool any_lang, struct match *m)
+{
+    AUTO_FREE char *text = compose_query_text(t->subject, t->text);
+    struct knowledge_query q = {.text = text, .len = strlen(text), .vector = t->vector, .dim = t->dim, .lang = lang,
+                                .any_lang = any_lang, .except_key = t->except_key};
+    struct knowledge_hit hits[COUNT_OF(m->list)];
+    *m = (struct match){.lang = lang};
+    m->count = knowledge_search(k, &q, hits, COUNT_OF(hits));
+    for (size_t i = 0; i < m->count; i++) {
+        struct candidate *c = &m->list[i];
+        const struct knowledge_hit *h = &hits[i];
+        c->hit = *h;
+        double f[COMPOSE_FEATURES] = {h->lexical, h->grams, h->cosine, h->asked, h->asked_cosine, h->fused * FUSED_SCALE};
+        memcpy(c->feature, f, sizeof(f));
+        c->score = model->rank[COMPOSE_FEATURES];
+        for (size_t j = 0; j < COMPOSE_FEATURES; j++) {
+            c->score += model->rank[j] * f[j];
+        }
+    }
+    qsort(m->list, m->count, sizeof(m->list[0]), by_score);
+    m->known = share_known(k, text, lang);
+    double f[3];
+    compose_accept_features(m, f);
+    double z = model->accept[3] + model->accept[0] * f[0] + model->accept[1] * f[1] + model->accept[2] * f[2];
+    m->confidence = m->count > 0 ? compose_logistic(z) : 0;
+}
+
+void compose_accept_features(const struct match *m, double out[3])
+{
+    out[0] = m->count > 0 ? m->list[0].score : -10;
+    out[1] = m->count > 1 ? m->list[0].score - m->list[1].score : m->count > 0 ? 2 : 0;
+    out[2] = m->known;
+}
