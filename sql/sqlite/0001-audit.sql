@@ -8,21 +8,31 @@ CREATE TABLE leaf (
     hash BLOB NOT NULL        -- SHA-256(0x00 || body)
 ) STRICT;
 
+-- The newest one, and the last of every 64 leaves.
 -- owner: trust/audit
 CREATE TABLE checkpoint (
-    size       INTEGER PRIMARY KEY, -- leaves covered
-    root       BLOB    NOT NULL,
-    note       TEXT    NOT NULL,    -- C2SP tlog-checkpoint with its signature
-    created_at INTEGER NOT NULL
+    size INTEGER PRIMARY KEY, -- leaves covered
+    root BLOB NOT NULL,
+    note TEXT NOT NULL        -- C2SP tlog-checkpoint with its signature
 ) STRICT;
 
--- Erased by deleting the subject's key in keys.db and these rows; the leaves stay.
+-- The right edge of the tree, so that a start need not read every leaf.
+-- owner: trust/audit
+CREATE TABLE tree_edge (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    size   INTEGER NOT NULL,
+    hashes BLOB    NOT NULL -- roots of the full subtrees, left to right, 32 bytes each
+) STRICT;
+
+-- Input and output text, encrypted under the subject's key. Erased by erasing that key; the leaves stay.
 -- owner: trust/audit
 CREATE TABLE content (
-    id         BLOB    NOT NULL UNIQUE,
+    id         BLOB    NOT NULL, -- of the task
+    part       INTEGER NOT NULL, -- enum audit_part
     subject    INTEGER NOT NULL, -- subject_key.id in keys.db
     nonce      BLOB    NOT NULL,
     box        BLOB    NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (id, part)
 ) STRICT;
 CREATE INDEX content_subject ON content (subject);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Audit: the record. Leaves of one log, an RFC 6962 tree over them, a signed checkpoint per commit,
+ * and beside them the content, which can be erased while the log still verifies.
+ *
+ * A leaf is RFC 8785 JSON of at most 8 KiB, of frozen form:
+ *   {"actor":S,"at":I,"cost":I,"in_mac":M,"kind":S,"out_mac":M,"releases":[S..],"rung":S|null,
+ *    "seq":I,"task":S|null,"team":S,"tokens":{"in":I,"out":I},"v":1,"verdict":S|null}
+ * `at` is microseconds UTC, `cost` nano-units of the one currency, M is null or the hex of
+ * HMAC-SHA256 under the subject's key (subject = team + requester). So a leaf holds no text, and
+ * nobody without the keys can test a guess against it.
+ *
+ * Hashes: leaf SHA-256(0x00 || body), node SHA-256(0x01 || left || right), RFC 6962 section 2.1.
+ * Checkpoint: C2SP tlog-checkpoint (origin, size, base64 root) as a signed note with Ed25519.
+ *
+ * Owns: tables leaf, checkpoint, tree_edge, content (data.db), subject_key, log_key (keys.db).
+ * Threads: audit_append and audit_content_put only inside a write of the data store. audit_mac from
+ * any (it waits for one flush when the subject is new). Verification opens its own connections: any
+ * thread or process. Limits: leaf 8 KiB, content part 8 MiB.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fail/fail.h"
+#include "base/mem/mem.h"
+#include "base/store/store.h"
+#include "base/text/text.h"
+#include "trust/keyring/keyring.h"
+
+#define AUDIT_HASH_SIZE 32
+#define AUDIT_LEAF_MAX 8192
+#define AUDIT_RELEASES_MAX 32
+#define AUDIT_NOTE_MAX 1024
+#define AUDIT_VKEY_SIZE 160
+
+enum audit_kind {
+#define KIND(name, text) AUDIT_KIND_##name,
+#include "trust/audit/kinds.def"
+#undef KIND
+    AUDIT_KIND_COUNT
+};
+const char *audit_kind_name(enum audit_kind kind);
+
+/* ---- the log ---- */
+
+struct audit;
+
+/*
+ * Opens the log of `data` (HOME/data.db, store_schema_data) and HOME/keys.db, and hooks into the
+ * store's commits. At first start it makes the log's Ed25519 key. Blocks. Errors:
+ * FAIL_RECORD_UNAVAILABLE when the tables do not match their last checkpoint (run a verification)
+ * or keys.db lacks the log's key; those of store_open.
+ */
+MUST_CHECK enum fail audit_open(const char *home, struct store *data,
+                                const struct keyring_master *master, struct audit **out,
+                                struct fault *why);
+/* After the data store was closed. NULL is fine. */
+void audit_close(struct audit *a);
+/* The public key as a note verifier key, "origin+hash+base64": to be kept outside. */
+const char *audit_vkey(const struct audit *a);
+
+/* Strings are borrowed during the call. NULL texts are null in the leaf. */
+struct audit_leaf {
+    enum audit_kind kind;
+    const char *actor;     /* who acts: a principal's name, "system"; required */
+    const char *team;      /* required */
+    const char *requester; /* whose subject key; NULL: actor */
+    const char *task;      /* "tsk_..."; may be another object's shown id */
+    const char *const *releases;
+    size_t releases_len;
+    const char *rung;
+    const char *verdict;
+    const void *input; /* MACed, not stored; NULL: null */
+    size_t input_len;
+    const void *output;
+    size_t output_len;
+    int64_t tokens_in;
+    int64_t tokens_out;
+    int64_t cost_nano;
+};
+
+/* Appends inside a write: undone with it, and its checkpoint is signed and committed with the
+   group.
+   *seq and hash may be NULL. Errors: FAIL_TOO_LARGE over 8 KiB, and the store's. */
+MUST_CHECK enum fail audit_append(struct store_tx *tx, struct audit *a,
+                                  const struct audit_leaf *leaf, int64_t *seq,
+                                  uint8_t hash[AUDIT_HASH_SIZE], struct fault *why);
+
+/* HMAC-SHA256 of data under the key of (team, requester); makes the key when there is none. */
+MUST_CHECK enum fail audit_mac(struct audit *a, const char *team, const char *requester,
+                               const void *data, size_t n, uint8_t out[32], struct fault *why);
+
+/* ---- content ---- */
+
+enum audit_part { AUDIT_PART_INPUT = 1, AUDIT_PART_OUTPUT = 2, AUDIT_PART_DRAFT = 3 };
+
+/* Stores data encrypted (XChaCha20-Poly1305, bound to id and part). FAIL_CONFLICT when it exists.
+   */
+MUST_CHECK enum fail audit_content_put(struct store_tx *tx, struct audit *a, const struct id *id,
+                                       enum audit_part part, const char *team,
+                                       const char *requester, const void *data, size_t n,
+                                       struct fault *why);
+/* Appends the text to out. FAIL_NOT_FOUND when missing or erased. conn is a reader of the data
+   store. */
+MUST_CHECK enum fail audit_content_get(struct audit *a, struct store_conn *conn,
+                                       const struct id *id, enum audit_part part, struct buf *out,
+                                       struct fault *why);
+/* Destroys the subject's key and its content, and flushes both databases. Leaves stay. Blocks;
+   never on a loop's or the store's thread. *parts gets how many pieces of content went (may be
+   NULL). */
+MUST_CHECK enum fail audit_subject_erase(struct audit *a, const char *team, const char *requester,
+                                         int64_t *parts, struct fault *why);
+
+/* ---- reading ---- */
+
+/* The leaf's body as stored. FAIL_NOT_FOUND beyond the end. */
+MUST_CHECK enum fail audit_leaf_get(struct store_conn *conn, int64_t seq, struct buf *body,
+                                    struct fault *why);
+/* Leaves from seq on, at most limit, in order; fn returns false to stop. */
+MUST_CHECK enum fail audit_leaf_each(struct store_conn *conn, int64_t from, int64_t limit,
+                                     bool (*fn)(void *arg, int64_t seq, const char *body, size_t n),
+                                     void *arg, struct fault *why);
+int64_t audit_size(struct store_conn *conn); /* leaves now; 0 also when unreadable */
+/* The newest checkpoint's note into out. FAIL_NOT_FOUND in an empty log. */
+MUST_CHECK enum fail audit_checkpoint_get(struct store_conn *conn, struct buf *out,
+                                          struct fault *why);
+
+/* ---- proof of one leaf ---- */
+
+struct audit_proof {
+    int64_t seq;
+    int64_t size; /* of the tree of the newest checkpoint */
+    uint8_t leaf[AUDIT_HASH_SIZE];
+    uint8_t root[AUDIT_HASH_SIZE];
+    int hashes_len;
+    uint8_t hashes[63][AUDIT_HASH_SIZE]; /* from the leaf upwards */
+};
+/* Reads every leaf hash below the checkpoint: about 1 s for a million. */
+MUST_CHECK enum fail audit_prove(struct store_conn *conn, int64_t seq, struct audit_proof *out,
+                                 struct fault *why);
+/* Pure: RFC 9162 section 2.1.3.2. */
+bool audit_proof_check(const struct audit_proof *p);
+void audit_leaf_hash(const void *body, size_t n, uint8_t out[AUDIT_HASH_SIZE]);
+
+/* ---- verification ---- */
+
+enum audit_finding_kind {
+    AUDIT_FINDING_LEAF_CHANGED = 1, /* body and hash disagree */
+    AUDIT_FINDING_LEAF_MISSING,
+    AUDIT_FINDING_LEAF_MOVED,  /* it carries another leaf's number */
+    AUDIT_FINDING_LEAF_FORM,   /* not the canonical form */
+    AUDIT_FINDING_REWRITTEN,   /* leaves whose tree is not the signed one */
+    AUDIT_FINDING_TRUNCATED,   /* a signed checkpoint covers leaves that are gone */
+    AUDIT_FINDING_UNSIGNED,    /* leaves after the last checkpoint, or no checkpoint */
+    AUDIT_FINDING_CHECKPOINT,  /* a checkpoint that is malformed or disagrees with its own note */
+    AUDIT_FINDING_SIGNATURE,   /* a checkpoint not signed by the log's key */
+    AUDIT_FINDING_EDGE,        /* the stored edge of the tree is wrong */
+    AUDIT_FINDING_KNOWN,       /* the log is not an extension of the checkpoint given */
+    AUDIT_FINDING_DAMAGED,     /* the database cannot be read on */
+    AUDIT_FINDING_KEY,         /* the log's key cannot be read */
+};
+struct audit_finding {
+    enum audit_finding_kind kind;
+    int64_t first; /* leaves concerned, inclusive; -1 when none */
+    int64_t last;
+    char text[240]; /* one sentence with the position in it */
+};
+#define AUDIT_FINDINGS_MAX 32
+struct audit_report {
+    bool ok;
+    int64_t leaves;
+    int64_t checkpoints;
+    int64_t findings_len; /* all found; the first AUDIT_FINDINGS_MAX are kept */
+    struct audit_finding findings[AUDIT_FINDINGS_MAX];
+    uint8_t root[AUDIT_HASH_SIZE];
+    char vkey[AUDIT_VKEY_SIZE];
+    double ms;
+};
+struct audit_verify_options {
+    const char *home;
+    const char *vkey;       /* the log's key as kept outside; NULL: the one in keys.db */
+    const char *known_note; /* a checkpoint kept outside, which the log must extend; NULL: none */
+    void (*progress)(void *arg, int64_t done, int64_t total); /* NULL: none */
+    void *arg;
+};
+/*
+ * Recomputes everything from the leaves: form, hash and number of each, the tree at each
+ * checkpoint, and every signature. Needs no server and no master key, and works beside a running
+ * server. FAIL_NONE when it could look: then report->ok says whether all is well. Who holds the
+ * log's key can still cut the newest leaves off together with their checkpoints: only known_note
+ * shows that.
+ */
+MUST_CHECK enum fail audit_verify(const struct audit_verify_options *options,
+                                  struct audit_report *report, struct fault *why);

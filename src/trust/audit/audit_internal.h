@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share: the tree's arithmetic, notes, keys, and the log's state. */
+#pragma once
+
+#include <pthread.h>
+#include <sodium.h>
+
+#include "trust/audit/audit.h"
+
+/* One checkpoint stays for every so many leaves: bounds both their number and what a finding names.
+   */
+#define AUDIT_STRIDE 64
+#define AUDIT_ORIGIN_SIZE 64
+
+/* ---- tree.c: pure ---- */
+
+/* The roots of the full subtrees of a tree's leaves, left to right: enough to append and to tell
+   the root. */
+struct audit_range {
+    uint64_t size;
+    int len;
+    uint8_t hash[64][AUDIT_HASH_SIZE];
+};
+void audit_node_hash(const uint8_t *left, const uint8_t *right, uint8_t *out);
+void audit_range_push(struct audit_range *r, const uint8_t *leaf_hash);
+void audit_range_root(const struct audit_range *r, uint8_t *root);
+/* Copies only what is used. */
+void audit_range_copy(struct audit_range *to, const struct audit_range *from);
+
+/* ---- leaf.c: pure ---- */
+
+/* False when a text is not valid UTF-8 or the leaf is over AUDIT_LEAF_MAX. MACs may be NULL. */
+bool audit_leaf_write(struct buf *out, const struct audit_leaf *leaf, int64_t seq, int64_t at,
+                      const uint8_t *in_mac, const uint8_t *out_mac);
+/* True when body is exactly what audit_leaf_write can write; then *seq is its number. */
+bool audit_leaf_scan(const char *body, size_t n, int64_t *seq);
+
+/* ---- note.c: pure ---- */
+
+struct audit_verifier {
+    char origin[AUDIT_ORIGIN_SIZE];
+    uint8_t public[32];
+    uint8_t id[4];
+};
+void audit_verifier_init(struct audit_verifier *v, const char *origin, const uint8_t public[32]);
+void audit_vkey_write(const struct audit_verifier *v, char out[AUDIT_VKEY_SIZE]);
+bool audit_vkey_read(const char *vkey, struct audit_verifier *out);
+void audit_note_write(const struct audit_verifier *v, const uint8_t secret[64], int64_t size,
+                      const uint8_t root[32], struct buf *out);
+struct audit_note {
+    char origin[AUDIT_ORIGIN_SIZE];
+    int64_t size;
+    uint8_t root[32];
+    bool is_signed; /* by the verifier given */
+};
+/* False when it is not byte for byte a checkpoint as audit_note_write makes them. */
+bool audit_note_read(const char *note, size_t n, const struct audit_verifier *v,
+                     struct audit_note *out);
+
+/* ---- keys.c ---- */
+
+struct audit_keys;
+MUST_CHECK enum fail audit_keys_open(const char *home, const struct keyring_master *master,
+                                     struct audit_keys **out, struct fault *why);
+void audit_keys_close(struct audit_keys *k);
+/* The log's key; made when there is none and may_make. FAIL_RECORD_UNAVAILABLE when there is none.
+   */
+MUST_CHECK enum fail audit_keys_log(struct audit_keys *k, bool may_make,
+                                    struct audit_verifier *verifier, uint8_t secret[64],
+                                    struct fault *why);
+/* The public half, from the file alone. */
+MUST_CHECK enum fail audit_keys_public(const char *home, struct audit_verifier *out,
+                                       struct fault *why);
+
+struct audit_subject {
+    int64_t id;
+    uint8_t mac_key[32];
+    uint8_t box_key[32];
+};
+MUST_CHECK enum fail audit_keys_subject(struct audit_keys *k, const char *team,
+                                        const char *requester, struct audit_subject *out,
+                                        struct fault *why);
+MUST_CHECK enum fail audit_keys_subject_by_id(struct audit_keys *k, int64_t id,
+                                              struct audit_subject *out, struct fault *why);
+/* *id is 0 when the subject has no key. Durable and truncated when it returns. */
+MUST_CHECK enum fail audit_keys_erase(struct audit_keys *k, const char *team,
+                                      const char *requester, int64_t *id, struct fault *why);
+
+/* ---- audit.c ---- */
+
+struct audit {
+    struct store *data;
+    struct audit_keys *keys;
+    struct audit_verifier verifier;
+    uint8_t *secret; /* 64 bytes of sodium memory */
+    char vkey[AUDIT_VKEY_SIZE];
+    /* Store thread only. What is durable; what the group's members left so far; with the member
+       now. */
+    struct audit_range durable;
+    struct audit_range kept;
+    struct audit_range now;
+    int64_t checkpoint;      /* size of the newest durable checkpoint, 0: none */
+    int64_t checkpoint_next; /* of the one in this group */
+};
