@@ -33,6 +33,8 @@ struct landlock_ruleset {
 #define SYS_landlock_restrict_self 446
 #endif
 #define LANDLOCK_VERSION_FLAG 1u
+/* asm/prctl.h: asks for the registers of AMX, which ggml does when it first sees such a machine. */
+#define ARCH_REQ_XCOMP_PERM_CALL 0x1023
 
 static enum fail enter_landlock(int *abi, struct fault *why)
 {
@@ -113,6 +115,8 @@ static int add_conditions(scmp_filter_ctx f)
     for (size_t i = 0; i < COUNT_OF(fcntls); i++) {
         rc |= seccomp_rule_add(f, allow, CALL(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, fcntls[i]));
     }
+    rc |= seccomp_rule_add(f, allow, CALL(arch_prctl), 1,
+                           SCMP_A0(SCMP_CMP_EQ, ARCH_REQ_XCOMP_PERM_CALL));
     rc |= seccomp_rule_add(f, allow, CALL(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
     rc |= seccomp_rule_add(f, deny, CALL(prctl), 1, SCMP_A0(SCMP_CMP_NE, PR_SET_NAME));
     return rc;
