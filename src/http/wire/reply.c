@@ -71,19 +71,25 @@ enum MHD_Result reply_queue_or_suspend(struct wire_request *r)
 {
     pthread_mutex_lock(&r->lock);
     enum MHD_Result ok = MHD_YES;
+    struct MHD_Response *ready = NULL;
+    struct MHD_Connection *conn = r->conn; /* ours while the library is in this call */
+    unsigned status = (unsigned)r->status;
     if (r->queued) {
         /* nothing: the library has it */
     } else if (r->response != NULL) {
         r->queued = true;
-        ok = MHD_queue_response(r->conn, (unsigned)r->status, r->response);
-        MHD_destroy_response(r->response); /* the library keeps its own reference */
-        r->response = NULL;
+        ready = STEAL(r->response);
     } else if (r->gone) {
         ok = MHD_NO; /* nobody reads: close */
     } else {
         suspend(r);
     }
     pthread_mutex_unlock(&r->lock);
+    if (ready != NULL) {
+        /* Without our lock: the library holds the response's when it calls stream_read, which takes ours. */
+        ok = MHD_queue_response(conn, status, ready);
+        MHD_destroy_response(ready); /* the library keeps its own reference */
+    }
     return ok;
 }
 
