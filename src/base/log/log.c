@@ -9,12 +9,12 @@
 #include "base/mem/mem.h"
 #include "base/text/text.h"
 
-static enum log_level least_level = LOG_LEVEL_INFO;
+static enum log_level least_level = LOG_LEVEL_INFO; /* atomic: SIGHUP may change it */
 static const char *program = "inhouse";
 
 void log_set_level(enum log_level least)
 {
-    least_level = least;
+    __atomic_store_n(&least_level, least, __ATOMIC_RELAXED);
 }
 
 void log_set_program(const char *name)
@@ -43,7 +43,7 @@ static void add_quoted(struct buf *b, const char *s)
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    if (level < least_level) {
+    if (level < __atomic_load_n(&least_level, __ATOMIC_RELAXED)) {
         return;
     }
     struct buf b;

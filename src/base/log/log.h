@@ -20,8 +20,9 @@ struct log_field {
     int64_t number;   /* else this number */
 };
 
-/* Process-wide, set once at start-up before threads exist. */
+/* Process-wide; any thread, at any time. */
 void log_set_level(enum log_level least);
+/* Process-wide, set once at start-up before threads exist. */
 void log_set_program(const char *name);
 
 /* event is a fixed dotted name ("worker.died"); fields end with {0}. */
