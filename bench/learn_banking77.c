@@ -206,9 +206,9 @@ static bool run_fold(const struct data *d, const struct setup *s, const unsigned
         sums->blob = blob.len;
     }
     buf_done(&blob);
-    printf("fold %2d: %.4f of %zu; inside: %.4f, ece %.4f (raw %.4f), temperature %.3f, vote %.3f, %.1f s\n",
-           fold + 1, (double)right / (double)(sums->n - before), sums->n - before, r.accuracy,
-           r.ece, r.ece_raw, r.temperature, r.vote_weight, r.train_ms / 1000);
+    printf("fold %2d: %.4f of %zu; inside: %.4f, ece %.4f (raw %.4f), temperature %.3f, vote %.3f, "
+           "%.1f s\n", fold + 1, (double)right / (double)(sums->n - before), sums->n - before,
+           r.accuracy, r.ece, r.ece_raw, r.temperature, r.vote_weight, r.train_ms / 1000);
     fflush(stdout);
     learn_report_done(&r);
     learn_head_free(h);

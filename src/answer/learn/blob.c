@@ -3,10 +3,11 @@
  * Blob: a head as bytes and back. The reader trusts nothing: it checks the hash, then every count
  * against what is left, every order, every index and that every number is finite and in range.
  *
- * Layout, all little-endian: "IHHEAD1\n" · u32 labels, dim, n-grams, rows, evidence · f32 embedding,
- * word and char weight, scale, vote weight, width · f32[101] support · labels (u16 length, bytes) · report (u32,
- * bytes) · u64 keys ascending · f32 idf · f16 weights [(dim + 1 + n-grams) x labels] · rows (u32
- * example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]) · SHA-256 of all before.
+ * Layout, all little-endian: "IHHEAD1\n"; u32 labels, dim, n-grams, rows, evidence; f32 embedding,
+ * word and char weight, scale, vote weight, width; f32[101] support; labels (u16 length, bytes);
+ * report (u32 length, bytes); u64 keys ascending; f32 idf; f16 weights [(dim + 1 + n-grams) x
+ * labels]; rows (u32 example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all
+ * before.
  * Owns nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
  */
 #include "answer/learn/learn_internal.h"

@@ -2,7 +2,7 @@
 /*
  * Head: one decision, with its neighbours and how far the text is from everything known.
  *
- * Owns the head's memory. Threads: any number may predict with one head; scratch memory is per call.
+ * Owns the head's memory. Threads: any number may predict with one head; scratch is per call.
  */
 #include "answer/learn/learn_internal.h"
 
@@ -128,8 +128,9 @@ size_t learn_store_voters(const struct learn_head *h, const float *near, const f
     for (size_t k = 0; k < n; k++) {
         labels[k] = top[k].label;
     }
-    v->n = (uint32_t)learn_store_nearest(&h->store, near, labels, n, part, skip, LEARN_VOTERS, place,
-                                         v->cosine);
+    n = learn_store_nearest(&h->store, near, labels, n, part, skip, LEARN_VOTERS, place,
+                            v->cosine);
+    v->n = (uint32_t)n;
     for (size_t i = 0; i < v->n; i++) {
         v->label[i] = h->store.label[place[i]];
     }
@@ -181,8 +182,9 @@ enum fail learn_predict(const struct learn_head *h, const char *text, size_t tex
     AUTO_FREE float *val = mem_alloc_array(g.n + 1, sizeof(*val));
     AUTO_FREE float *z = mem_alloc_array(3 * h->stride, sizeof(*z));
     float *p = z + h->stride;
+    float *near = h->dim > 0 ? NULL : sketch;
     size_t n = learn_vocabulary_weigh(&h->vocabulary, &g, h->word_weight, h->char_weight, col, val,
-                                      &out->known, h->dim > 0 ? NULL : sketch);
+                                      &out->known, near);
     learn_score(h->w, h->stride, dense, h->dim, col, val, n, z);
     learn_store_voters(h, h->dim > 0 ? embedding : sketch, z, NULL, 0, &voters, place);
     learn_combine(&h->mix, z, &voters, h->labels, p + h->stride, p);

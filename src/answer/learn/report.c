@@ -129,7 +129,8 @@ void learn_report_text(const struct learn_report *r, struct buf *out)
     const struct learn_certificate *c = &r->certificate;
     buf_printf(out, "%zu examples, %zu labels, %zu n-grams%s; labels from %s\n", r->n, r->labels,
                r->features, r->has_embeddings ? " beside embeddings" : ", no embeddings",
-               r->evidence == LEARN_EVIDENCE_REVIEWED ? "reviewed outcomes" : "history (unreviewed)");
+               r->evidence == LEARN_EVIDENCE_REVIEWED ? "reviewed outcomes"
+                                                      : "history (unreviewed)");
     buf_printf(out, "accuracy %.1f %%   macro-F1 %.3f   calibration error %.3f (raw %.3f)\n",
                100 * r->accuracy, r->macro_f1, r->ece, r->ece_raw);
     buf_printf(out, "answers %.0f %% at 1 %% error, %.0f %% at 2 %%, %.0f %% at 5 %%\n",

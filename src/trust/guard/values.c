@@ -51,8 +51,8 @@ size_t guard_link(const char *s, size_t n)
 size_t guard_email(const char *s, size_t n)
 {
     size_t at = 0;
-    while (at < n && at < 65 && (guard_is_word(s[at]) || (at > 0 && strchr("._%+-", s[at]) != NULL &&
-                                                          s[at] != 0))) {
+    while (at < n && at < 65 && s[at] != 0 &&
+           (guard_is_word(s[at]) || (at > 0 && strchr("._%+-", s[at]) != NULL))) {
         at++;
     }
     if (at == 0 || at >= n || s[at] != '@') {
