@@ -15,6 +15,7 @@
 #include "worker/engine/engine.h"
 #include "worker/sandbox/sandbox.h"
 #include "worker/serve/serve.h"
+#include "worker/tool/tool.h"
 
 #define EXIT_OPTIONS 2
 #define EXIT_START 4
@@ -31,7 +32,9 @@ static int usage(void)
 {
     static const char text[] =
         "usage: inhouse-worker --engine llama|fake [--engine-dir DIR] [--no-seal] [--log-level LEVEL]\n"
-        "Serves one model over the socket on descriptor 3; inhoused starts it. LEVEL: debug, info, warn, error.\n";
+        "Serves one model over the socket on descriptor 3; inhoused starts it. LEVEL: debug, info, warn, error.\n"
+        "       inhouse-worker --tool import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]\n"
+        "       inhouse-worker --tool check --in FILE.gguf\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     return EXIT_OPTIONS;
 }
@@ -106,8 +109,18 @@ static const char *default_engine_dir(char *room, size_t size)
     return room;
 }
 
+static enum fail seal_tool(struct fault *why)
+{
+    struct sandbox_report report;
+    return sandbox_enter(&report, why);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--tool") == 0) {
+        char beside[4096];
+        return tool_main(argc - 2, argv + 2, default_engine_dir(beside, sizeof beside), seal_tool);
+    }
     struct options o;
     struct fault why = {0};
     struct sandbox_report report = {0};

@@ -8,7 +8,6 @@
 #include "worker/tool/tool_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/mem/mem.h"
@@ -50,43 +49,63 @@ static void say_model(const struct llama_model *model)
                        chat != NULL));
 }
 
-enum fail tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal,
-                     struct fault *why)
+/* The engine's name for the file is a descriptor's; the caller's says more. */
+static enum fail load_and_say(FILE *file, const char *in_file, const char *error, struct fault *why)
 {
-    char error[200] = "";
-    int fd = open(in_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be opened: %s", in_file,
-                           strerror(errno));
+    struct llama_model_params params = llama_model_default_params();
+    params.check_tensors = true;
+    params.use_extra_bufts = false; /* repacking would copy the weights for nothing */
+    struct llama_model *model = llama_model_load_from_file_ptr(file, params);
+    if (model == NULL) {
+        FAULT(why, FAIL_BAD_REQUEST, "%.100s: the engine cannot load it: %s", in_file,
+              error[0] == '\0' ? "it gave no reason" : error);
+        return fail_hint(why, "The file is damaged or of a kind this engine does not know: fetch "
+                              "it again or another.");
     }
-    FILE *file = fdopen(fd, "rb");
-    ASSERT(file != NULL);
-    llama_log_set(keep_error, error);
+    say_model(model);
+    llama_model_free(model);
+    return FAIL_NONE;
+}
+
+struct check {
+    FILE *file;
+    const char *in_file;
+    const char *engine_dir;
+    tool_seal_fn seal;
+};
+
+static int check_sealed(void *arg, int data)
+{
+    const struct check *job = arg;
+    char error[200] = "";
+    struct fault why = {0};
     enum fail f = FAIL_NONE;
-    ggml_backend_load_all_from_path(engine_dir);
+    (void)data;
+    llama_log_set(keep_error, error);
+    ggml_backend_load_all_from_path(job->engine_dir);
     if (ggml_backend_dev_count() == 0) {
-        f = FAULT(why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine",
-                  engine_dir);
+        f = FAULT(&why, FAIL_INTERNAL, "%.200s holds no backend of the engine for this machine",
+                  job->engine_dir);
     }
     if (f == FAIL_NONE) {
         llama_backend_init();
-        f = seal(why);
+        f = job->seal(&why);
     }
     if (f == FAIL_NONE) {
-        struct llama_model_params params = llama_model_default_params();
-        params.check_tensors = true;
-        params.use_extra_bufts = false; /* repacking would copy the weights for nothing */
-        struct llama_model *model = llama_model_load_from_file_ptr(file, params);
-        if (model == NULL) {
-            FAULT(why, FAIL_BAD_REQUEST, "%.100s: the engine cannot load it: %s", in_file,
-                  error[0] == '\0' ? "it gave no reason" : error);
-            f = fail_hint(why, "The file is damaged or of a kind this engine does not know: fetch "
-                               "it again or another.");
-        } else {
-            say_model(model);
-            llama_model_free(model);
-        }
+        f = load_and_say(job->file, job->in_file, error, &why);
     }
-    fclose(file);
-    return f;
+    return f == FAIL_NONE ? 0 : tool_say_error(&why);
+}
+
+int tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal)
+{
+    struct fault why = {0};
+    struct check job = {fopen(in_file, "rbe"), in_file, engine_dir, seal};
+    if (job.file == NULL) {
+        FAULT_ERRNO(&why, FAIL_NOT_FOUND, "%.200s: cannot be opened: %s", in_file, strerror(errno));
+        return tool_say_error(&why);
+    }
+    int status = tool_keep(check_sealed, &job, -1, 0);
+    fclose(job.file);
+    return status;
 }

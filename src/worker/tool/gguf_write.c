@@ -239,6 +239,18 @@ static bool fits_half(const float *v, size_t n)
     return true;
 }
 
+static uint64_t size_of(const struct part *part, bool half)
+{
+    return part->columns * (part->rows == 0 ? 1 : part->rows_kept) *
+           (is_half(part, half) ? sizeof(ggml_fp16_t) : sizeof(float));
+}
+
+static uint64_t padded_size(const struct part *part, bool half)
+{
+    return (size_of(part, half) + GGUF_DEFAULT_ALIGNMENT - 1) / GGUF_DEFAULT_ALIGNMENT *
+           GGUF_DEFAULT_ALIGNMENT;
+}
+
 static enum fail write_part(const struct part *part, const struct tool_safetensors *st, bool half,
                             FILE *out, float *wide, ggml_fp16_t *narrow, struct fault *why)
 {
@@ -296,8 +308,10 @@ static enum fail write_all(const struct parts *p, struct gguf_context *g,
         f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
                         strerror(errno));
     }
-    long at = f == FAIL_NONE ? ftell(out) : 0;
-    *bytes = (uint64_t)at;
+    *bytes = head_size;
+    for (size_t i = 0; i < p->n; i++) {
+        *bytes += padded_size(&p->list[i], half);
+    }
     return f;
 }
 

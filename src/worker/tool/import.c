@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The import job: open the folder's eight files and the output, seal, then read, check and write.
- * Threads: one. Limits: TOOL_TEXT_MAX for a text file, 64 GiB for the weights.
+ * The import job. Two processes: the sealed one holds the folder's eight opened files and a pipe,
+ * and reads, checks and converts; the keeper copies the pipe into the output file and looks at none
+ * of it. So the sandbox is the one that models run in, which may not write files at all. Threads:
+ * one. Limits: TOOL_TEXT_MAX for a text file, 64 GiB for the weights.
  */
 #include "worker/tool/tool_internal.h"
 
@@ -10,6 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/mem/mem.h"
 
 #include "worker/tool/tool.h"
 
@@ -66,22 +70,29 @@ static enum fail map_inputs(struct tool_file *files, struct fault *why)
     return f;
 }
 
-static enum fail open_output(const char *dir, FILE **out, struct fault *why)
+static enum fail open_output(const char *dir, int *fd, struct fault *why)
 {
     int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = at < 0 ? -1 : openat(at, OUT_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    *fd = at < 0 ? -1 : openat(at, OUT_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int saved = errno;
     if (at >= 0) {
         close(at);
     }
-    if (fd < 0) {
+    if (*fd < 0) {
         FAULT(why, FAIL_CONFLICT, "%.200s: cannot make " OUT_NAME " there: %s", dir,
               strerror(saved));
         return fail_hint(why, "Give an empty folder that this user may write.");
     }
-    *out = fdopen(fd, "wb");
-    return *out == NULL ? FAULT_ERRNO(why, FAIL_INTERNAL, "fdopen: %s", strerror(errno))
-                        : FAIL_NONE;
+    return FAIL_NONE;
+}
+
+static void say_done(const struct tool_bert *b, bool half, uint64_t bytes)
+{
+    tool_say(json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "event", "done",
+                       "file", OUT_NAME, "bytes", (json_int_t)bytes, "type", half ? "f16" : "f32",
+                       "name", b->name, "licence", b->licence, "layers", (int)b->layers, "width",
+                       (int)b->width, "context", (int)b->context, "vocabulary",
+                       (int)b->vocab_size));
 }
 
 static enum fail convert(struct tool_file *files, bool half, FILE *out, struct fault *why)
@@ -99,41 +110,62 @@ static enum fail convert(struct tool_file *files, bool half, FILE *out, struct f
     if (f == FAIL_NONE) {
         f = tool_gguf_write(&bert, &st, half, out, &bytes, why);
     }
-    if (f == FAIL_NONE && fsync(fileno(out)) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
-                        strerror(errno));
-    }
     if (f == FAIL_NONE) {
-        tool_say(json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "event", "done",
-                           "file", OUT_NAME, "bytes", (json_int_t)bytes, "type",
-                           half ? "f16" : "f32", "name", bert.name, "licence", bert.licence,
-                           "layers", (int)bert.layers, "width", (int)bert.width, "context",
-                           (int)bert.context, "vocabulary", (int)bert.vocab_size));
+        say_done(&bert, half, bytes);
     }
     tool_safetensors_done(&st);
     tool_bert_done(&bert);
     return f;
 }
 
-enum fail tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal,
-                      struct fault *why)
+struct import {
+    struct tool_file *files;
+    bool half;
+    tool_seal_fn seal;
+};
+
+/* In the sealed process; data is the pipe to the keeper. */
+static int import_sealed(void *arg, int data)
+{
+    const struct import *job = arg;
+    struct fault why = {0};
+    FILE *out = fdopen(data, "wb");
+    ASSERT(out != NULL);
+    enum fail f = job->seal(&why);
+    if (f == FAIL_NONE) {
+        f = convert(job->files, job->half, out, &why);
+    }
+    if (fclose(out) != 0 && f == FAIL_NONE) {
+        f = FAULT_ERRNO(&why, FAIL_INTERNAL, "writing the GGUF file failed: %s", strerror(errno));
+    }
+    return f == FAIL_NONE ? 0 : tool_say_error(&why);
+}
+
+static uint64_t size_limit(const struct tool_file *files)
+{
+    struct stat st;
+    uint64_t weights = files[TOOL_INPUT_WEIGHTS].fd >= 0 &&
+                               fstat(files[TOOL_INPUT_WEIGHTS].fd, &st) == 0 && st.st_size > 0
+                           ? (uint64_t)st.st_size
+                           : 0;
+    /* F16 read, F32 written; and what the small files can make of a header. */
+    return 2 * weights + 4 * (uint64_t)TOOL_TEXT_MAX;
+}
+
+int tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal)
 {
     struct tool_file files[TOOL_INPUT_COUNT] = {0};
-    FILE *out = NULL;
-    enum fail f = open_inputs(in_dir, files, why);
+    struct import job = {files, half, seal};
+    struct fault why = {0};
+    int out = -1;
+    enum fail f = open_inputs(in_dir, files, &why);
     if (f == FAIL_NONE) {
-        f = open_output(out_dir, &out, why);
+        f = open_output(out_dir, &out, &why);
     }
-    if (f == FAIL_NONE) {
-        f = seal(why);
+    if (f != FAIL_NONE) {
+        return tool_say_error(&why);
     }
-    if (f == FAIL_NONE) {
-        f = convert(files, half, out, why);
-    }
-    if (out != NULL && fclose(out) != 0 && f == FAIL_NONE) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "closing the GGUF file failed: %s",
-                        strerror(errno));
-    }
-    /* Mappings and descriptors end with the process. */
-    return f;
+    int status = tool_keep(import_sealed, &job, out, size_limit(files));
+    close(out);
+    return status;
 }

@@ -70,10 +70,11 @@ void tool_say_progress(uint64_t done, uint64_t total)
                        (json_int_t)total));
 }
 
-static void say_error(const struct fault *why)
+int tool_say_error(const struct fault *why)
 {
     tool_say(json_pack("{s:s, s:s, s:s, s:s}", "event", "error", "code", fail_name(why->code),
                        "message", why->message, "hint", why->hint));
+    return 1;
 }
 
 /* Options come in pairs, `--name value`. */
@@ -109,22 +110,15 @@ static int usage(void)
 int tool_main(int argc, char **argv, const char *engine_dir, tool_seal_fn seal)
 {
     struct options o = {NULL, NULL, "f16"};
-    struct fault why = {0};
     if (argc < 1 || !read_options(argc, argv, &o) || o.in == NULL) {
         return usage();
     }
     bool half = strcmp(o.type, "f16") == 0;
-    enum fail f;
     if (strcmp(argv[0], "import") == 0 && o.out != NULL && (half || strcmp(o.type, "f32") == 0)) {
-        f = tool_import(o.in, o.out, half, seal, &why);
-    } else if (strcmp(argv[0], "check") == 0 && o.out == NULL) {
-        f = tool_check(o.in, engine_dir, seal, &why);
-    } else {
-        return usage();
+        return tool_import(o.in, o.out, half, seal);
     }
-    if (f != FAIL_NONE) {
-        say_error(&why);
-        return 1;
+    if (strcmp(argv[0], "check") == 0 && o.out == NULL) {
+        return tool_check(o.in, engine_dir, seal);
     }
-    return 0;
+    return usage();
 }

@@ -8,8 +8,9 @@
  *   check --in FILE
  *       does llama.cpp itself load this GGUF?
  *
- * The files are opened first, then the process seals itself (no network, no file system), then it
- * parses. So a hostile file reaches only descriptors that were opened for it. Nothing is renamed
+ * The files are opened first, then a child seals itself (no network, no file system, no writing but
+ * into pipes) and parses; the process that started it only relays bytes. So a hostile file reaches
+ * only descriptors that were opened for it. Nothing is renamed
  * here: the caller gives `import` an empty output folder of its own and throws it away when the job
  * fails.
  *
@@ -17,8 +18,7 @@
  *   {"event":"progress","done":bytes,"total":bytes}
  *   {"event":"done", ...facts}                           last line, exit status 0
  *   {"event":"error","code":..,"message":..,"hint":..}   last line, exit status 1
- * Exit status 2: the command line is wrong. Ended by a signal: the input broke the parser, and the
- * caller says so.
+ * Exit status 2: the command line is wrong.
  *
  * Owns: nothing that outlives the process. Threads: one (llama.cpp's loader may add its own in
  * `check`).
@@ -36,7 +36,8 @@
 #define TOOL_TEXT_MAX (32u * 1024u * 1024u)
 #define TOOL_HEADER_MAX (16u * 1024u * 1024u)
 
-/* Closes the process in; called once, when every file is open and nothing of it has been read. */
+/* Closes the process in; called once, in the child that parses, when every file is open and nothing
+   of it has been read. */
 typedef enum fail (*tool_seal_fn)(struct fault *why);
 
 /* Runs the job that argv names (argv[0] is "import" or "check"); returns the exit status. Blocks.

@@ -98,16 +98,24 @@ void tool_bert_done(struct tool_bert *bert);
 enum fail tool_vocabulary_read(struct tool_bert *bert, const struct tool_file *vocab,
                                json_t *tokenizer, struct fault *why);
 
-/* Writes the GGUF to out. half: matrices as F16. Reports progress with tool_say_progress. */
+/* Writes the GGUF to out, front to back, so that out may be a pipe. half: matrices as F16. Reports
+   progress with tool_say_progress. */
 enum fail tool_gguf_write(const struct tool_bert *bert, const struct tool_safetensors *st,
                           bool half, FILE *out, uint64_t *bytes, struct fault *why);
 
-/* The jobs. Each opens its files, seals, and prints its own "done" line. */
-enum fail tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal,
-                      struct fault *why);
-enum fail tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal,
-                     struct fault *why);
+/* The jobs. Each opens its files, seals, prints its lines, and returns the exit status. */
+int tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal);
+int tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal);
+
+/*
+ * keep.c: runs job(arg, data) in a child whose stdout is a pipe, relays its lines to our stdout and
+ * what it writes into `data` to out_file (-1: none), at most max bytes, synced. Returns the exit
+ * status. The job seals itself: it may write into pipes, and into files not at all.
+ */
+int tool_keep(int (*job)(void *arg, int data), void *arg, int out_file, uint64_t max);
 
 /* One JSON line on stdout; takes over line. */
 void tool_say(json_t *line);
 void tool_say_progress(uint64_t done, uint64_t total);
+/* The last line of a job that failed; returns the exit status for it. */
+int tool_say_error(const struct fault *why);
