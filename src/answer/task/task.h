@@ -47,6 +47,8 @@ struct task_request {
     unsigned rungs;       /* bits 1u << enum ladder_rung; 0: all */
     bool no_draft;        /* fields only */
     bool no_artifact;     /* nothing goes to the review queue (try, evaluation) */
+    bool choices_only; /* lines are not asked for (evaluation) */
+    struct ladder_form *form; /* instead of the active one (evaluation): a reference is taken; NULL */
     const char *idempotency_key; /* may be NULL */
 
     /* TASK_CHAT: `model` is a model's name or a role; ask is the GENERATE body of docs/protocol/worker.md
@@ -79,6 +81,7 @@ struct task_result {
     /* TASK_FORM: the whole answer as JSON, exactly as it is recorded and stored (docs/reference/task.md) */
     const char *json;
     size_t json_len;
+    const struct ladder_climb *climb; /* the same as structs, NULL when refused before it began */
 
     /* TASK_CHAT */
     const struct fleet_generated *generated;
@@ -90,6 +93,32 @@ struct task_result {
     int64_t tokens;
 };
 
+/* What a form's task leaves for people, given to the house's sink inside the record's own write. */
+struct task_artifact_field {
+    const char *name, *type, *value;
+    double confidence;
+    enum ladder_rung rung;
+    bool open; /* not sure enough: a person decides it */
+};
+struct task_artifact {
+    struct id id, task;
+    const char *workflow, *team, *actor, *title;
+    bool waits; /* for a person */
+    const char *input;       /* subject and text */
+    const char *result_json;
+    const char *draft;       /* text, NULL: none */
+    const struct task_artifact_field *fields;
+    size_t fields_len;
+};
+/* Filled in by src/bin from work/review, which is a floor above. Both run on the store thread. */
+struct task_sink {
+    void *arg;
+    enum fail (*create)(struct store_tx *tx, void *arg, const struct task_artifact *a, struct fault *why);
+    /* Replaces the draft of an artifact nobody has opened; FAIL_CONFLICT when somebody has. */
+    enum fail (*redraft)(struct store_tx *tx, void *arg, const struct id *artifact, const char *draft,
+                         struct fault *why);
+};
+
 /* What the room works with; all outlive it. */
 struct task_house {
     struct loop *loop;   /* the core loop */
@@ -97,7 +126,7 @@ struct task_house {
     struct store *store;
     struct audit *audit;
     struct fleet *fleet;
-    const char *home;
+    struct task_sink sink;
     int max_running;     /* tasks climbing at once; the rest wait, then queue_full */
     int max_waiting;
 };
@@ -134,13 +163,13 @@ struct task_example {
     const char *text;
     const char *reply; /* what was sent, or NULL */
     const char *article; /* the article it came from, or NULL */
-    const char *const *values; /* one per field of the form, NULL where not given */
+    const char *const *values; /* `fields` of them, in the form's order, NULL where not given */
 };
 typedef void (*task_learn_progress_fn)(void *arg, const char *stage, size_t done, size_t total);
 typedef void (*task_learn_done_fn)(void *arg, enum fail code, const struct fault *why,
                                    const char *report_json, size_t len);
 void task_learn(struct task_desk *desk, const struct principal *who, const char *workflow,
-                const struct task_example *examples, size_t n, bool measure_models,
+                const struct task_example *examples, size_t n, size_t fields, bool measure_models,
                 task_learn_progress_fn progress, task_learn_done_fn done, void *arg);
 
 /* Articles of a dataset: Markdown with front matter, name = file name for messages. Replaces the dataset's articles
@@ -158,6 +187,8 @@ void task_articles_put(struct task_desk *desk, const struct principal *who, cons
 struct task_rewrite_counts {
     int waiting, running, replaced, refused; /* refused: a claim was not supported, or it was opened meanwhile */
 };
+/* Core thread: the fleet has changed (wire it to fleet_on_change). */
+void task_fleet_changed(struct task_desk *desk);
 void task_rewrite_pause(struct task_desk *desk, bool paused); /* any thread */
 /* Core thread. */
 void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_counts *out);

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The climb of a form: reuse, rule, learned, light, heavy, person.
+ *
+ * Each rung is one step function that either goes on at once or waits for a worker. All open fields
+ * go to a rung together; ladder_offer decides what stands. Whatever is open at the end is a person's.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "answer/check/check.h"
+#include "answer/task/task_internal.h"
+#include "base/clock/clock.h"
+#include "trust/guard/guard.h"
+
+static void step_reuse(struct task *t);
+static void step_rule(struct task *t);
+static void step_embed(struct task *t);
+static void step_learned(struct task *t);
+static void step_draft(struct task *t);
+static void step_light(struct task *t);
+static void step_heavy(struct task *t);
+static void step_end(struct task *t);
+
+static const task_step_fn climb_steps[] = {step_reuse, step_rule,  step_embed, step_learned,
+                                           step_draft, step_light, step_heavy, step_end};
+
+static void next_step(struct task *t)
+{
+    task_step_fn fn = climb_steps[t->step++];
+    t->step_us = clock_monotonic_us();
+    fn(t);
+}
+
+static bool may(const struct task *t, enum ladder_rung rung)
+{
+    return (t->rungs & (1u << rung)) != 0;
+}
+
+static void note(struct task *t, enum ladder_rung rung, enum ladder_verdict verdict, const char *why)
+{
+    struct ladder_step s = {.rung = rung, .verdict = verdict, .note = why,
+                            .ms = clock_ms_since(t->step_us)};
+    ladder_step_add(&t->climb, &s);
+}
+
+static enum fail check_request(struct task *t, struct fault *why)
+{
+    struct entry *e = desk_entry_find(t->desk, t->model);
+    if (e == NULL) {
+        FAULT(why, FAIL_NOT_FOUND, "there is no workflow \"%.64s\"", t->model);
+        fail_param(why, "workflow");
+        fail_hint(why, "`inhouse workflow list` names them; `inhouse workflow new` makes one.");
+        return FAIL_NOT_FOUND;
+    }
+    if (strlen(t->text) > TASK_MAX_TEXT || strlen(t->subject) > TASK_MAX_TEXT) {
+        FAULT(why, FAIL_TOO_LARGE, "the text is larger than %u bytes", TASK_MAX_TEXT);
+        fail_param(why, "text");
+        fail_hint(why, "Send what a person would read: cut quoted threads, attachments and logs.");
+        return FAIL_TOO_LARGE;
+    }
+    if (!text_utf8_is_valid(t->text, strlen(t->text)) ||
+        !text_utf8_is_valid(t->subject, strlen(t->subject))) {
+        FAULT(why, FAIL_BAD_REQUEST, "the text is not valid UTF-8");
+        return fail_param(why, "text");
+    }
+    heads_void_stale(t->desk, e);
+    t->form = t->own_form ? t->form : ladder_form_ref(e->form);
+    t->heads = headset_ref(e->heads);
+    t->shelf = shelf_ref(desk_shelf_find(t->desk, t->form->dataset));
+    return FAIL_NONE;
+}
+
+/* The same key with the same input: the stored answer again. With another input: refused. */
+static bool answered_before(struct task *t, struct fault *why, enum fail *failed)
+{
+    const char *parts[] = {t->who.team, t->who.name, "tasks", t->idem_key};
+    const char *input[] = {t->model, t->input_id, t->input};
+    struct reuse_key key, hash;
+    reuse_key_make(parts, COUNT_OF(parts), &key);
+    reuse_key_make(input, COUNT_OF(input), &hash);
+    memcpy(t->idem_hash, key.bytes, sizeof(t->idem_hash));
+    memcpy(t->idem_input, hash.bytes, sizeof(t->idem_input));
+    AUTO_STMT struct store_stmt *s = store_query(
+        t->desk->reader, "SELECT idem_input, result, leaf, id FROM task WHERE idem_key = ?1");
+    bool row = false;
+    store_bind_blob(s, 1, t->idem_hash, sizeof(t->idem_hash));
+    *failed = store_step(s, &row, why);
+    if (*failed != FAIL_NONE || !row) {
+        return false;
+    }
+    size_t n = 0;
+    const void *was = store_col_blob(s, 0, &n);
+    if (n != sizeof(t->idem_input) || memcmp(was, t->idem_input, n) != 0) {
+        *failed = FAULT(why, FAIL_IDEMPOTENCY_MISMATCH,
+                        "this Idempotency-Key was used for another request");
+        return false;
+    }
+    buf_add_str(&t->json, store_col_text(s, 1));
+    t->leaf = store_col_int(s, 2);
+    store_col_id(s, 3, &t->id);
+    return true;
+}
+
+void climb_start(struct task *t)
+{
+    struct fault why;
+    enum fail f = check_request(t, &why);
+    if (f != FAIL_NONE) {
+        task_fail(t, &why);
+        return;
+    }
+    bool subject = t->subject[0] != '\0';
+    t->input = arena_printf(t->arena, "%s%s%s", t->subject, subject ? "\n\n" : "", t->text);
+    t->input_len = strlen(t->input);
+    if (t->idem_key != NULL) {
+        bool again = answered_before(t, &why, &f);
+        if (f != FAIL_NONE) {
+            t->idem_key = NULL; /* not ours to store */
+            task_fail(t, &why);
+            return;
+        }
+        if (again) {
+            t->state = TASK_DONE;
+            task_finish(t);
+            return;
+        }
+    }
+    ladder_climb_begin(&t->climb, t->form, t->arena);
+    t->stake = ladder_stake_find(t->form, t->input);
+    next_step(t);
+}
+
+/* ---- reuse ---- */
+
+static void make_key(struct task *t)
+{
+    const char *parts[8 + LADDER_MAX_FIELDS];
+    struct fleet_model light, heavy;
+    char options[48];
+    size_t n = 0;
+    fleet_model_get(t->desk->house.fleet, FLEET_LIGHT, &light);
+    fleet_model_get(t->desk->house.fleet, FLEET_HEAVY, &heavy);
+    snprintf(options, sizeof(options), "%x %d", t->rungs, t->no_draft);
+    parts[n++] = t->who.team;
+    parts[n++] = t->form->release;
+    parts[n++] = t->shelf != NULL ? t->shelf->release : NULL;
+    parts[n++] = light.sha256;
+    parts[n++] = heavy.sha256;
+    parts[n++] = options;
+    parts[n++] = t->input;
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        parts[n++] = t->heads != NULL ? t->heads->release[i] : NULL;
+    }
+    reuse_key_make(parts, n, &t->key);
+    t->has_key = true;
+}
+
+static void step_reuse(struct task *t)
+{
+    struct reuse_entry entry;
+    struct fault why;
+    bool found = false;
+    if (may(t, LADDER_REUSE) && t->stake == NULL) {
+        make_key(t);
+        if (reuse_find(t->desk->reader, &t->key, t->arena, &entry, &found, &why) != FAIL_NONE) {
+            note(t, LADDER_REUSE, LADDER_FAILED, arena_dup_str(t->arena, why.message));
+        }
+    }
+    if (!found) {
+        next_step(t);
+        return;
+    }
+    for (size_t i = 0; i < entry.n; i++) {
+        int field = ladder_field_find(t->form, entry.names[i]);
+        struct ladder_proposal p = {.value = entry.values[i], .confidence = 1, .raw = 1,
+                                    .rung = LADDER_REUSE};
+        if (field >= 0) {
+            ladder_offer(&t->climb, (size_t)field, &p);
+        }
+    }
+    t->draft_json = entry.draft[0] != '\0' ? entry.draft : NULL;
+    char from[TEXT_ID_SIZE];
+    note(t, LADDER_REUSE, LADDER_ANSWERED,
+         arena_printf(t->arena, "same request as %s", text_id_show(&entry.task, "tsk", from)));
+    if (ladder_open_count(&t->climb) == 0) {
+        step_end(t);
+    } else {
+        next_step(t);
+    }
+}
+
+/* ---- rule: code alone ---- */
+
+/* The subject if it says something, else the first sentence: copied, never written. */
+static const char *copied_line(struct task *t, int max_chars)
+{
+    struct knowledge_span spans[8];
+    const char *best = t->subject;
+    size_t len = strlen(best);
+    if (text_utf8_count(best, len) < 12) {
+        size_t n = knowledge_split(t->text, strlen(t->text),
+                                   knowledge_lang_from_code(t->lang), spans, COUNT_OF(spans));
+        for (size_t i = 0; i < n; i++) {
+            if (spans[i].len >= 25 || i + 1 == n) {
+                best = t->text + spans[i].at;
+                len = spans[i].len;
+                break;
+            }
+        }
+    }
+    struct buf b;
+    size_t chars = 0;
+    buf_init(&b, 4096);
+    for (size_t i = 0; i < len && chars < (size_t)max_chars; chars++) {
+        uint32_t cp = ' ';
+        size_t k = text_utf8_decode(best + i, len - i, &cp);
+        k = k > 0 ? k : 1;
+        if (cp <= ' ') {
+            buf_add_char(&b, ' ');
+        } else {
+            buf_add(&b, best + i, k);
+        }
+        i += k;
+    }
+    char *copy = arena_dup_str(t->arena, b.len > 0 ? b.data : "");
+    if (chars == (size_t)max_chars) {
+        char *space = strrchr(copy, ' ');
+        if (space != NULL && space > copy + max_chars / 2) {
+            *space = '\0';
+        }
+    }
+    buf_done(&b);
+    return text_trim(copy);
+}
+
+static void step_rule(struct task *t)
+{
+    struct check_language lang = check_language(t->input, t->input_len);
+    bool empty = t->input[strspn(t->input, " \t\r\n")] == '\0';
+    bool answered = false;
+    t->lang = arena_dup_str(t->arena, lang.code);
+    for (size_t i = 0; i < t->form->fields_len && !empty && may(t, LADDER_RULE); i++) {
+        const struct ladder_field *f = &t->form->fields[i];
+        struct ladder_proposal p = {.rung = LADDER_RULE};
+        if (f->type == LADDER_LANGUAGE) {
+            p.value = t->lang;
+            p.confidence = p.raw = lang.reliable;
+        } else if (f->type == LADDER_LINE) {
+            p.value = copied_line(t, f->max_chars);
+            p.confidence = p.raw = 0.3; /* true, since copied; rarely the best line */
+        } else {
+            continue;
+        }
+        answered = ladder_offer(&t->climb, i, &p) || answered;
+    }
+    note(t, LADDER_RULE, answered ? LADDER_ANSWERED : LADDER_SKIPPED,
+         empty ? "the text is empty" : NULL);
+    if (empty) {
+        step_end(t);
+    } else {
+        next_step(t);
+    }
+}
+
+/* ---- learned ---- */
+
+static void on_embedded(void *arg, const struct fleet_answer *a)
+{
+    struct task *t = arg;
+    t->ask = 0;
+    if (a->code == FAIL_NONE && a->vectors != NULL) {
+        t->dim = a->vectors->dim;
+        t->embedding = arena_dup(t->arena, a->vectors->data, t->dim * sizeof(float));
+        t->tokens_in += (int)a->vectors->tokens[0];
+    }
+    next_step(t);
+}
+
+/* The task's one embedding, of masked text: heads were trained on such. */
+static void step_embed(struct task *t)
+{
+    bool wanted = t->heads != NULL || t->shelf != NULL;
+    if (!wanted || !fleet_is_ready(t->desk->house.fleet, FLEET_EMBED)) {
+        next_step(t);
+        return;
+    }
+    struct buf masked, body;
+    char domain[128];
+    buf_init(&masked, 2 * TASK_MAX_TEXT + 4096);
+    buf_init(&body, IPC_FRAME_MAX);
+    desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
+    size_t len = text_utf8_cut(t->input, t->input_len < 8192 ? t->input_len : 8192);
+    bool ok = guard_mask(t->input, len, NULL, &masked, NULL);
+    const char *text = ok && masked.len > 0 ? masked.data : " ";
+    ok = fleet_embed_body(&body, t->class, domain, &text, 1);
+    if (ok) {
+        struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
+                                .body = body.data, .len = body.len, .done = on_embedded, .arg = t};
+        t->ask = fleet_ask(t->desk->house.fleet, &ask);
+    }
+    buf_done(&masked);
+    buf_done(&body);
+    if (!ok) {
+        next_step(t);
+    }
+}
+
+static bool offer_learned(struct task *t, size_t i, const struct learn_head *head)
+{
+    struct learn_prediction p;
+    struct fault why;
+    bool with = learn_head_dim(head) > 0;
+    if ((with && t->embedding == NULL) ||
+        learn_predict(head, t->input, t->input_len, with ? t->embedding : NULL, (int)t->dim, &p,
+                      &why) != FAIL_NONE ||
+        p.n_top == 0) {
+        return false;
+    }
+    struct ladder_proposal offer = {.rung = LADDER_LEARNED, .raw = p.confidence,
+                                    .value = learn_head_label(head, p.top[0].label)};
+    offer.value = arena_dup_str(t->arena, offer.value);
+    for (size_t k = 0; k < p.n_top && k < LADDER_MAX_CANDIDATES; k++) {
+        offer.candidates[offer.candidates_len++] = (struct ladder_candidate){
+            arena_dup_str(t->arena, learn_head_label(head, p.top[k].label)), p.top[k].p};
+    }
+    if (p.n_nearest > 0 && t->nearest_ref == NULL && p.nearest[0].ref[0] != '\0') {
+        t->nearest = p.nearest[0];
+        t->nearest_ref = arena_dup_str(t->arena, p.nearest[0].ref);
+    }
+    return ladder_offer(&t->climb, i, &offer);
+}
+
+static void step_learned(struct task *t)
+{
+    bool answered = false;
+    if (t->heads == NULL || !may(t, LADDER_LEARNED)) {
+        note(t, LADDER_LEARNED, LADDER_SKIPPED,
+             t->heads == NULL ? "nothing learned yet" : "not asked for");
+        next_step(t);
+        return;
+    }
+    for (size_t i = 0; i < t->form->fields_len; i++) {
+        if (t->heads->head[i] != NULL && ladder_field_is_open(&t->climb, i)) {
+            answered = offer_learned(t, i, t->heads->head[i]) || answered;
+        }
+    }
+    note(t, LADDER_LEARNED, answered ? LADDER_ANSWERED : LADDER_ABSTAINED,
+         answered ? NULL : "no embedding, or what is held is surer");
+    next_step(t);
+}
+
+/* ---- the draft: chosen sentences ---- */
+
+static const char *known_lang(const struct task *t)
+{
+    int i = ladder_field_find(t->form, "language");
+    return i >= 0 && t->climb.held[i].set ? t->climb.held[i].value : t->lang;
+}
+
+static void step_draft(struct task *t)
+{
+    bool wanted = false;
+    for (size_t i = 0; i < t->form->fields_len; i++) {
+        wanted = wanted || t->form->fields[i].type == LADDER_DRAFT;
+    }
+    if (wanted && !t->no_draft && t->shelf != NULL && t->stake == NULL) {
+        draft_compose(t, known_lang(t));
+    }
+    next_step(t);
+}
+
+/* ---- models ---- */
+
+static void on_form(void *arg, const struct fleet_answer *a, enum ladder_rung rung)
+{
+    struct task *t = arg;
+    struct ladder_step s = {.rung = rung, .ms = clock_ms_since(t->step_us)};
+    t->ask = 0;
+    if (a->code != FAIL_NONE || a->form == NULL) {
+        s.verdict = LADDER_FAILED;
+        s.note = arena_dup_str(t->arena, a->why != NULL ? a->why->message : "no answer");
+    } else {
+        size_t open = ladder_open_count(&t->climb);
+        double before = 0, after = 0;
+        for (size_t i = 0; i < t->form->fields_len; i++) {
+            before += t->climb.held[i].confidence;
+        }
+        form_ask_take(t, rung, a->form);
+        for (size_t i = 0; i < t->form->fields_len; i++) {
+            after += t->climb.held[i].confidence;
+        }
+        s.tokens_in = (int)a->form->tokens_in;
+        s.tokens_cached = (int)a->form->tokens_cached;
+        s.tokens_out = (int)a->form->tokens_out;
+        t->tokens_in += s.tokens_in;
+        t->tokens_cached += s.tokens_cached;
+        t->tokens_out += s.tokens_out;
+        bool better = after > before || ladder_open_count(&t->climb) < open;
+        s.verdict = better ? LADDER_ANSWERED : LADDER_ABSTAINED;
+    }
+    ladder_step_add(&t->climb, &s);
+    next_step(t);
+}
+
+static void on_light(void *arg, const struct fleet_answer *a)
+{
+    on_form(arg, a, LADDER_LIGHT);
+}
+
+static void on_heavy(void *arg, const struct fleet_answer *a)
+{
+    on_form(arg, a, LADDER_HEAVY);
+}
+
+static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role role,
+                       fleet_done_fn done)
+{
+    const char *why_not = NULL;
+    if (!may(t, rung)) {
+        why_not = "not asked for";
+    } else if (!fleet_is_ready(t->desk->house.fleet, role)) {
+        why_not = "no model is loaded";
+    } else if (t->late || t->cancelled) {
+        why_not = "the deadline has passed";
+    } else {
+        ladder_wants(&t->climb, rung, &why_not);
+    }
+    struct buf body;
+    buf_init(&body, IPC_FRAME_MAX);
+    if (why_not == NULL && !form_ask_build(t, rung, &body)) {
+        why_not = "nothing is open that a model could fill";
+    }
+    if (why_not != NULL) {
+        note(t, rung, LADDER_SKIPPED, why_not);
+        buf_done(&body);
+        next_step(t);
+        return;
+    }
+    struct fleet_ask ask = {.role = role, .type = IPC_FORM, .body = body.data, .len = body.len,
+                            .plan = t->plan, .done = done, .arg = t};
+    t->ask = fleet_ask(t->desk->house.fleet, &ask);
+    buf_done(&body);
+}
+
+static void step_light(struct task *t)
+{
+    step_model(t, LADDER_LIGHT, FLEET_LIGHT, on_light);
+}
+
+static void step_heavy(struct task *t)
+{
+    step_model(t, LADDER_HEAVY, FLEET_HEAVY, on_heavy);
+}
+
+/* ---- the end ---- */
+
+static void step_end(struct task *t)
+{
+    struct fault why;
+    if (t->cancelled) {
+        FAULT(&why, FAIL_STOPPED, "the client left");
+        task_fail(t, &why);
+        return;
+    }
+    size_t open = ladder_open_count(&t->climb);
+    t->step_us = clock_monotonic_us();
+    if (open > 0 || t->stake != NULL) {
+        t->state = TASK_WAITING_PERSON;
+        const char *reason =
+            t->stake != NULL
+                ? arena_printf(t->arena, "\"%s\" always goes to a person", t->stake)
+                : arena_printf(t->arena, "%zu field%s not sure enough", open, open == 1 ? " is" : "s are");
+        note(t, LADDER_PERSON, LADDER_ANSWERED, reason);
+    } else {
+        t->state = TASK_DONE;
+    }
+    record_form(t);
+}

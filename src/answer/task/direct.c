@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chats and embeddings: a named model, no climb; the same gates and the same record. */
+#include <string.h>
+
+#include "answer/task/task_internal.h"
+#include "base/json/json.h"
+
+#define EMBED_CHUNK 64
+
+static enum fail find_role(struct task *t, struct fault *why)
+{
+    struct fleet *fleet = t->desk->house.fleet;
+    bool embed = t->kind == TASK_EMBED;
+    enum fleet_role role = fleet_role_find(t->model);
+    if (strcmp(t->model, "auto") == 0) {
+        role = embed ? FLEET_EMBED : fleet_is_ready(fleet, FLEET_HEAVY) ? FLEET_HEAVY : FLEET_LIGHT;
+    }
+    struct fleet_model m;
+    for (int i = 0; role == FLEET_ROLE_COUNT && i < FLEET_ROLE_COUNT; i++) {
+        fleet_model_get(fleet, (enum fleet_role)i, &m);
+        if (m.state != FLEET_ABSENT && strcmp(m.name, t->model) == 0) {
+            role = (enum fleet_role)i;
+        }
+    }
+    if (role == FLEET_ROLE_COUNT) {
+        FAULT(why, FAIL_NOT_FOUND, "there is no model \"%.64s\"", t->model);
+        fail_param(why, "model");
+        fail_hint(why, "GET /v1/models lists them; `inhouse models add` adds one.");
+        return FAIL_NOT_FOUND;
+    }
+    if (embed != (role == FLEET_EMBED)) {
+        FAULT(why, FAIL_BAD_REQUEST, "the model \"%.64s\" does not %s", t->model,
+              embed ? "make embeddings" : "generate text");
+        return fail_param(why, "model");
+    }
+    t->role = role;
+    fleet_model_get(fleet, role, &m);
+    memcpy(t->model_name, m.name, sizeof(t->model_name));
+    memcpy(t->model_sha256, m.sha256, sizeof(t->model_sha256));
+    return FAIL_NONE;
+}
+
+/* ---- chat ---- */
+
+static void chat_failed(struct task *t, const struct fleet_answer *a)
+{
+    struct fault why;
+    if (t->cancelled || a->why == NULL) {
+        FAULT(&why, FAIL_STOPPED, "the client left");
+    } else {
+        why = *a->why;
+    }
+    task_fail(t, &why);
+}
+
+static void chat_done(void *arg, const struct fleet_answer *a)
+{
+    struct task *t = arg;
+    t->ask = 0;
+    const struct fleet_generated *g = a->generated;
+    if (a->code != FAIL_NONE || g == NULL) {
+        chat_failed(t, a);
+        return;
+    }
+    if (strcmp(g->finish_reason, "cancelled") == 0) {
+        struct fault why;
+        if (t->late) {
+            FAULT(&why, FAIL_DEADLINE, "the answer was not ready within its deadline");
+        } else {
+            FAULT(&why, FAIL_STOPPED, "the client left");
+        }
+        task_fail(t, &why);
+        return;
+    }
+    t->generated = *g;
+    t->generated.finish_reason = arena_dup_str(t->arena, g->finish_reason);
+    t->generated.text = arena_dup_str(t->arena, g->text);
+    t->generated.tool_calls_json = arena_dup_str(t->arena, g->tool_calls_json);
+    t->generated.logprobs_json = arena_dup_str(t->arena, g->logprobs_json);
+    t->tokens_in = g->tokens_in;
+    t->tokens_cached = g->tokens_cached;
+    t->tokens_out = g->tokens_out;
+    t->state = TASK_DONE;
+    record_direct(t, "chat", "answered");
+}
+
+static void chat_text(void *arg, const char *text, size_t len)
+{
+    struct task *t = arg;
+    if (!t->cancelled) {
+        t->on_text(t->arg, text, len);
+    }
+}
+
+static void chat_ask(struct task *t)
+{
+    struct buf body;
+    char domain[128];
+    desk_domain(&t->who, NULL, domain, sizeof(domain));
+    buf_init(&body, IPC_FRAME_MAX);
+    /* The entry made an object; domain and class are ours to add. */
+    struct jn_writer w;
+    jn_begin(&w, &body, false);
+    jn_object_begin(&w);
+    jn_kv_str(&w, "domain", domain);
+    jn_kv_str(&w, "class", ipc_class_name(t->class));
+    if (t->ask_len > 2) {
+        buf_add_char(&body, ',');
+        buf_add(&body, t->ask_json + 1, t->ask_len - 2);
+    }
+    jn_object_end(&w);
+    if (body.overflow) {
+        struct fault why;
+        FAULT(&why, FAIL_TOO_LARGE, "the request is larger than %u bytes", IPC_FRAME_MAX);
+        fail_param(&why, "messages");
+        buf_done(&body);
+        task_fail(t, &why);
+        return;
+    }
+    struct fleet_ask ask = {.role = t->role, .type = IPC_GENERATE, .body = body.data,
+                            .len = body.len, .on_text = t->stream ? chat_text : NULL,
+                            .done = chat_done, .arg = t};
+    t->ask = fleet_ask(t->desk->house.fleet, &ask);
+    buf_done(&body);
+}
+
+static void chat_accepted(void *arg, enum fail code, const struct fault *why)
+{
+    struct task *t = arg;
+    if (code != FAIL_NONE) {
+        struct fault told;
+        FAULT(&told, code == FAIL_DISK_FULL ? FAIL_DISK_FULL : FAIL_RECORD_UNAVAILABLE,
+              "the record could not be made durable: %.200s", why->message);
+        task_fail(t, &told);
+        return;
+    }
+    t->accepted = true;
+    chat_ask(t);
+}
+
+void chat_start(struct task *t)
+{
+    struct fault why;
+    if (find_role(t, &why) != FAIL_NONE) {
+        task_fail(t, &why);
+    } else if (t->stream) {
+        record_accepted(t, chat_accepted);
+    } else {
+        chat_ask(t);
+    }
+}
+
+/* ---- embeddings ---- */
+
+static void embed_next(struct task *t);
+
+static void embed_done(void *arg, const struct fleet_answer *a)
+{
+    struct task *t = arg;
+    t->ask = 0;
+    const struct fleet_vectors *v = a->vectors;
+    if (a->code != FAIL_NONE || v == NULL) {
+        chat_failed(t, a);
+        return;
+    }
+    if (t->vectors == NULL) {
+        t->dim = v->dim;
+        t->vectors = mem_alloc_array(t->texts_len, t->dim * sizeof(float));
+    }
+    ASSERT(v->dim == t->dim && t->texts_done + v->n <= t->texts_len);
+    memcpy(t->vectors + t->texts_done * t->dim, v->data, v->n * v->dim * sizeof(float));
+    t->texts_done += v->n;
+    for (size_t i = 0; i < v->n; i++) {
+        t->embed_tokens += v->tokens[i];
+    }
+    embed_next(t);
+}
+
+static void embed_next(struct task *t)
+{
+    struct fault why;
+    if (t->cancelled || t->late) {
+        FAULT(&why, t->cancelled ? FAIL_STOPPED : FAIL_DEADLINE,
+              t->cancelled ? "the client left" : "not ready within its deadline");
+        task_fail(t, &why);
+        return;
+    }
+    if (t->texts_done == t->texts_len) {
+        t->tokens_in = (int)t->embed_tokens;
+        t->state = TASK_DONE;
+        record_direct(t, "embed", "answered");
+        return;
+    }
+    struct buf body;
+    char domain[128];
+    size_t n = t->texts_len - t->texts_done, bytes = 0, fit = 0;
+    desk_domain(&t->who, NULL, domain, sizeof(domain));
+    while (fit < n && fit < EMBED_CHUNK) {
+        bytes += strlen(t->texts[t->texts_done + fit]) + 4;
+        if (bytes > IPC_FRAME_MAX - 4096 && fit > 0) {
+            break;
+        }
+        fit++;
+    }
+    buf_init(&body, IPC_FRAME_MAX);
+    if (!fleet_embed_body(&body, t->class, domain, t->texts + t->texts_done, fit)) {
+        FAULT(&why, FAIL_TOO_LARGE, "text %zu is too large to embed", t->texts_done + 1);
+        fail_param(&why, "input");
+        buf_done(&body);
+        task_fail(t, &why);
+        return;
+    }
+    struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
+                            .body = body.data, .len = body.len, .done = embed_done, .arg = t};
+    t->ask = fleet_ask(t->desk->house.fleet, &ask);
+    buf_done(&body);
+}
+
+void embed_start(struct task *t)
+{
+    struct fault why;
+    struct buf joined;
+    if (find_role(t, &why) != FAIL_NONE) {
+        task_fail(t, &why);
+        return;
+    }
+    /* What was asked, as one text, for the record's MAC. */
+    buf_init(&joined, TASK_ARENA_BYTES / 2);
+    for (size_t i = 0; i < t->texts_len; i++) {
+        buf_add(&joined, t->texts[i], strlen(t->texts[i]) + 1);
+    }
+    t->ask_json = arena_dup(t->arena, joined.data != NULL ? joined.data : "", joined.len);
+    t->ask_len = joined.len;
+    buf_done(&joined);
+    embed_next(t);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From open fields to a FORM ask, and back: proposals with their probabilities and checks. */
+#include <stdio.h>
+#include <string.h>
+
+#include "answer/check/check.h"
+#include "answer/task/task_internal.h"
+#include "base/json/json.h"
+
+/* Choices a model may fill: those it could improve; a line whenever it is open. */
+static bool asks_for(const struct task *t, size_t i, enum ladder_rung rung)
+{
+    const struct ladder_field *f = &t->form->fields[i];
+    const struct ladder_proposal *held = &t->climb.held[i];
+    const struct ladder_evidence *e = &t->form->evidence[i][rung];
+    if (held->closed) {
+        return false;
+    }
+    if (f->type == LADDER_LINE) {
+        return !t->choices_only;
+    }
+    return f->type == LADDER_CHOICE && f->labels_len >= 2 &&
+           (!held->set || (e->n > 0 && e->accuracy > held->confidence));
+}
+
+static void add_literal(struct form_plan *plan, const char *text)
+{
+    struct form_piece piece = {.kind = FORM_LITERAL, .text = text};
+    ASSERT(form_plan_add(plan, &piece, NULL) == FAIL_NONE);
+}
+
+static void add_hole(struct task *t, size_t i, const char **names)
+{
+    static const char *const line_end[] = {"\n"};
+    const struct ladder_field *f = &t->form->fields[i];
+    struct form_piece piece = {.name = f->name};
+    if (f->type == LADDER_CHOICE) {
+        for (size_t k = 0; k < f->labels_len; k++) {
+            names[k] = f->labels[k].name;
+        }
+        piece.kind = FORM_CHOICE;
+        piece.labels = names;
+        piece.n_labels = f->labels_len;
+        piece.gamma = 0.5;
+        piece.temperature = 1;
+    } else {
+        piece.kind = FORM_TEXT;
+        piece.max_chars = (unsigned)f->max_chars;
+        piece.stops = line_end;
+        piece.n_stops = 1;
+        piece.single_line = true;
+    }
+    ASSERT(form_plan_add(t->plan, &piece, NULL) == FAIL_NONE);
+    t->plan_field[t->plan_holes++] = (int)i;
+}
+
+/* The released part of the prompt: what the fields mean. The same bytes for every task, so that
+   it is decoded once and forked. */
+static void add_prefix(struct buf *b, const struct task *t, enum ladder_rung rung)
+{
+    for (size_t i = 0; i < t->form->fields_len; i++) {
+        const struct ladder_field *f = &t->form->fields[i];
+        bool described = false;
+        for (size_t k = 0; k < f->labels_len; k++) {
+            described = described || f->labels[k].describe != NULL;
+        }
+        if (f->type != LADDER_CHOICE && f->type != LADDER_LINE) {
+            continue;
+        }
+        buf_printf(b, "%s: %s\n", f->name, f->instruct != NULL ? f->instruct : "choose one");
+        /* A small model loses itself in descriptions; the labels alone are in the form anyway. */
+        for (size_t k = 0; described && rung == LADDER_HEAVY && k < f->labels_len; k++) {
+            if (f->labels[k].describe != NULL) {
+                buf_printf(b, "- %s: %s\n", f->labels[k].name, f->labels[k].describe);
+            }
+        }
+    }
+    buf_printf(b, "\n%s", t->form->prefix != NULL ? t->form->prefix : "");
+}
+
+bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
+{
+    const char **names = arena_alloc(t->arena, LADDER_MAX_LABELS * sizeof(*names));
+    form_plan_free(t->plan);
+    t->plan = form_plan_new();
+    t->plan_holes = 0;
+    for (size_t i = 0; i < t->form->fields_len; i++) {
+        if (asks_for(t, i, rung)) {
+            add_literal(t->plan, arena_printf(t->arena, "%s%s: ", t->plan_holes > 0 ? "\n" : "",
+                                              t->form->fields[i].name));
+            add_hole(t, i, names);
+        }
+    }
+    if (t->plan_holes == 0) {
+        return false;
+    }
+    struct jn_writer w;
+    struct buf prefix;
+    char domain[128];
+    size_t len = t->input_len;
+    if (len > TASK_MODEL_TEXT) {
+        len = text_utf8_cut(t->input, TASK_MODEL_TEXT);
+    }
+    buf_init(&prefix, 128 * 1024);
+    add_prefix(&prefix, t, rung);
+    desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
+    jn_begin(&w, body, false);
+    jn_object_begin(&w);
+    jn_kv_str(&w, "domain", domain);
+    jn_kv_str(&w, "class", ipc_class_name(t->class));
+    if (t->form->system != NULL) {
+        jn_kv_str(&w, "system", t->form->system);
+    }
+    jn_kv_str(&w, "prefix", prefix.data);
+    jn_key(&w, "input");
+    jn_put_strn(&w, t->input, len);
+    jn_kv_str(&w, "suffix", t->form->suffix != NULL ? t->form->suffix : "");
+    jn_key(&w, "plan");
+    form_plan_write(&w, t->plan);
+    jn_kv_int(&w, "now", t->created_at / 1000000);
+    jn_object_end(&w);
+    buf_done(&prefix);
+    return !body->overflow;
+}
+
+static void sort_candidates(struct ladder_candidate *all, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct ladder_candidate c = all[i];
+        size_t k = i;
+        while (k > 0 && all[k - 1].p < c.p) {
+            all[k] = all[k - 1];
+            k--;
+        }
+        all[k] = c;
+    }
+}
+
+static void take_choice(struct task *t, size_t i, enum ladder_rung rung, const struct form_field *f)
+{
+    const struct ladder_field *field = &t->form->fields[i];
+    struct ladder_candidate *all = arena_alloc(t->arena, field->labels_len * sizeof(*all));
+    for (size_t k = 0; k < field->labels_len && k < f->n_probs; k++) {
+        all[k] = (struct ladder_candidate){field->labels[k].name, f->probs[k]};
+    }
+    sort_candidates(all, field->labels_len);
+    struct ladder_proposal p = {.rung = rung, .value = arena_dup_str(t->arena, f->value),
+                                .raw = all[0].p};
+    for (size_t k = 0; k < field->labels_len && k < LADDER_MAX_CANDIDATES; k++) {
+        p.candidates[p.candidates_len++] = all[k];
+    }
+    ladder_offer(&t->climb, i, &p);
+}
+
+static void take_line(struct task *t, size_t i, enum ladder_rung rung, const struct form_field *f)
+{
+    char *value = text_trim(arena_dup_str(t->arena, f->value));
+    struct check_result r = check_summary(value, strlen(value), t->input, t->input_len,
+                                          (size_t)t->form->fields[i].max_chars);
+    struct ladder_proposal p = {.rung = rung, .value = value, .raw = 0.6};
+    p.checks[0] = (struct ladder_check){
+        "summary", r.ok,
+        r.ok ? NULL
+             : arena_printf(t->arena, "%s%s%s", check_reason_text(r.reason),
+                            r.detail[0] != '\0' ? ": " : "", r.detail)};
+    p.checks_len = 1;
+    if (value[0] == '\0') {
+        return;
+    }
+    ladder_offer(&t->climb, i, &p);
+}
+
+void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result)
+{
+    for (size_t h = 0; h < t->plan_holes && h < result->n_fields; h++) {
+        size_t i = (size_t)t->plan_field[h];
+        if (t->form->fields[i].type == LADDER_CHOICE) {
+            take_choice(t, i, rung, &result->fields[h]);
+        } else {
+            take_line(t, i, rung, &result->fields[h]);
+        }
+    }
+}

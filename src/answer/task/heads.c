@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Heads and evidence in the store: written together by learning, read when a form becomes active. */
+#include <string.h>
+
+#include "answer/task/task_internal.h"
+#include "base/clock/clock.h"
+
+static enum fail load_heads(struct task_desk *desk, struct entry *e, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s =
+        store_query(desk->reader, "SELECT field, release, bytes FROM head WHERE workflow = ?1");
+    store_bind_text(s, 1, e->form->name);
+    bool row;
+    enum fail f;
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
+        int i = ladder_field_find(e->form, store_col_text(s, 0));
+        size_t n = 0;
+        const void *bytes = store_col_blob(s, 2, &n);
+        if (i < 0) {
+            continue; /* the definition no longer has this field */
+        }
+        if (e->heads == NULL) {
+            e->heads = mem_alloc(sizeof(*e->heads));
+            e->heads->refs = 1;
+        }
+        f = learn_load(bytes, n, &e->heads->head[i], why);
+        if (f != FAIL_NONE) {
+            return f;
+        }
+        text_copy(e->heads->release[i], sizeof(e->heads->release[i]), store_col_text(s, 1));
+        if (e->form->fields[i].labels_learned) {
+            const struct learn_head *h = e->heads->head[i];
+            size_t labels = learn_head_labels(h);
+            const char **names = mem_alloc_array(labels, sizeof(*names));
+            for (size_t k = 0; k < labels; k++) {
+                names[k] = learn_head_label(h, k);
+            }
+            ladder_labels_set(&e->form->fields[i], names, labels);
+            mem_free(names);
+        }
+    }
+    return f;
+}
+
+static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s = store_query(
+        desk->reader, "SELECT field, rung, releases, n, accuracy, threshold, coverage, slope, "
+                      "intercept, from_history FROM evidence WHERE workflow = ?1");
+    store_bind_text(s, 1, e->form->name);
+    bool row;
+    enum fail f;
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
+        int i = ladder_field_find(e->form, store_col_text(s, 0));
+        enum ladder_rung rung = ladder_rung_find(store_col_text(s, 1));
+        if (i < 0 || rung == LADDER_RUNG_COUNT) {
+            continue;
+        }
+        e->form->evidence[i][rung] = (struct ladder_evidence){.n = (int)store_col_int(s, 3),
+                                                              .accuracy = store_col_real(s, 4),
+                                                              .threshold = store_col_real(s, 5),
+                                                              .coverage = store_col_real(s, 6),
+                                                              .slope = store_col_real(s, 7),
+                                                              .offset = store_col_real(s, 8),
+                                                              .from_history = store_col_int(s, 9) != 0};
+        if (rung != LADDER_LEARNED) {
+            text_copy(e->measured[rung], sizeof(e->measured[rung]), store_col_text(s, 2));
+        }
+    }
+    return f;
+}
+
+enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why)
+{
+    memset(e->measured, 0, sizeof(e->measured));
+    enum fail f = load_heads(desk, e, why);
+    return f != FAIL_NONE ? f : load_evidence(desk, e, why);
+}
+
+void heads_void_stale(struct task_desk *desk, struct entry *e)
+{
+    static const struct {
+        enum ladder_rung rung;
+        enum fleet_role role;
+    } pairs[] = {{LADDER_LIGHT, FLEET_LIGHT}, {LADDER_HEAVY, FLEET_HEAVY}};
+    for (size_t k = 0; k < COUNT_OF(pairs); k++) {
+        struct fleet_model m;
+        char *measured = e->measured[pairs[k].rung];
+        fleet_model_get(desk->house.fleet, pairs[k].role, &m);
+        if (measured[0] == '\0' || m.state != FLEET_READY || strcmp(measured, m.sha256) == 0) {
+            continue;
+        }
+        struct ladder_form *form = ladder_form_dup(e->form);
+        for (size_t i = 0; i < form->fields_len; i++) {
+            form->evidence[i][pairs[k].rung] = (struct ladder_evidence){.threshold = 2.0};
+        }
+        ladder_form_unref(e->form);
+        e->form = form;
+        measured[0] = '\0';
+    }
+}
+
+static enum fail store_head(struct store_tx *tx, const char *workflow, const struct head_row *h,
+                            struct fault *why)
+{
+    struct buf bytes;
+    buf_init(&bytes, LEARN_MAX_BLOB);
+    enum fail f = learn_save(h->head, &bytes, why);
+    if (f == FAIL_NONE && bytes.len > STORE_VALUE_MAX) {
+        f = FAULT(why, FAIL_TOO_LARGE, "the head of \"%.48s\" is larger than %d bytes", h->field,
+                  STORE_VALUE_MAX);
+    }
+    if (f == FAIL_NONE) {
+        AUTO_STMT struct store_stmt *s =
+            store_query(store_tx_conn(tx), "INSERT OR REPLACE INTO head (workflow, field, release, "
+                                           "bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5)");
+        store_bind_text(s, 1, workflow);
+        store_bind_text(s, 2, h->field);
+        store_bind_text(s, 3, h->release);
+        store_bind_blob(s, 4, bytes.data, bytes.len);
+        store_bind_int(s, 5, clock_now_us());
+        f = store_run(s, why);
+    }
+    buf_done(&bytes);
+    return f;
+}
+
+static enum fail store_evidence(struct store_tx *tx, const char *workflow,
+                                const struct evidence_row *r, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx),
+        "INSERT OR REPLACE INTO evidence (workflow, field, rung, releases, n, accuracy, threshold, "
+        "coverage, slope, intercept, from_history, created_at) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+    store_bind_text(s, 1, workflow);
+    store_bind_text(s, 2, r->field);
+    store_bind_text(s, 3, ladder_rung_name(r->rung));
+    store_bind_text(s, 4, r->releases);
+    store_bind_int(s, 5, r->e.n);
+    store_bind_real(s, 6, r->e.accuracy);
+    store_bind_real(s, 7, r->e.threshold);
+    store_bind_real(s, 8, r->e.coverage);
+    store_bind_real(s, 9, r->e.slope);
+    store_bind_real(s, 10, r->e.offset);
+    store_bind_int(s, 11, r->e.from_history);
+    store_bind_int(s, 12, clock_now_us());
+    return store_run(s, why);
+}
+
+enum fail heads_store(struct store_tx *tx, const char *workflow, const struct head_row *heads,
+                      size_t heads_len, const struct evidence_row *evidence, size_t evidence_len,
+                      struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    for (size_t i = 0; f == FAIL_NONE && i < heads_len; i++) {
+        f = store_head(tx, workflow, &heads[i], why);
+    }
+    for (size_t i = 0; f == FAIL_NONE && i < evidence_len; i++) {
+        f = store_evidence(tx, workflow, &evidence[i], why);
+    }
+    return f;
+}

@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Learning, as stages: embed (workers), train (a crunch thread), measure (the models on a sample, as ordinary tasks),
+ * store (one write with its leaf), activate. One job at a time a workflow; the old heads serve until the new ones stand.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "answer/task/task_internal.h"
+#include "base/clock/clock.h"
+#include "base/json/json.h"
+#include "trust/guard/guard.h"
+
+#define EMBED_CHUNK 32
+#define EMBED_TEXT 8192
+#define SAMPLE_LIGHT 48
+#define SAMPLE_HEAVY 12
+#define DELTA 0.05
+
+struct sample {
+    size_t example;
+    double raw[LADDER_MAX_FIELDS];
+    bool given[LADDER_MAX_FIELDS];
+    bool right[LADDER_MAX_FIELDS];
+};
+
+struct learn_job {
+    struct task_desk *desk;
+    struct arena *arena;
+    struct principal who;
+    const char *workflow;
+    struct ladder_form *form;
+    struct shelf *shelf;
+    struct task_example *examples;
+    const char **inputs; /* subject and text as one */
+    size_t n;
+    bool measure_models;
+    task_learn_progress_fn progress;
+    task_learn_done_fn done;
+    void *arg;
+    int64_t started_us;
+
+    float *vectors;
+    size_t dim, embedded;
+    bool no_vectors;
+
+    struct headset *heads;
+    struct learn_report reports[LADDER_MAX_FIELDS];
+    bool trained[LADDER_MAX_FIELDS];
+    size_t left_out[LADDER_MAX_FIELDS]; /* examples whose value the form does not know */
+    int training_field;
+    struct fault why;
+    enum fail code;
+
+    enum ladder_rung rung; /* being measured */
+    struct sample samples[SAMPLE_LIGHT];
+    size_t samples_len, samples_done;
+    char measured[LADDER_RUNG_COUNT][65];
+    struct ladder_evidence evidence[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
+    struct compose_model model;
+    struct compose_fit fit;
+    bool calibrated;
+    size_t questions; /* past tickets stored beside their articles */
+    struct shelf *fresh;
+    struct buf report;
+};
+
+static void job_free(struct learn_job *j)
+{
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        if (j->trained[i]) {
+            learn_report_done(&j->reports[i]);
+        }
+    }
+    j->desk->learning--;
+    ladder_form_unref(j->form);
+    shelf_unref(j->shelf);
+    shelf_unref(j->fresh);
+    headset_unref(j->heads);
+    mem_free(j->vectors);
+    buf_done(&j->report);
+    arena_free(j->arena);
+    mem_free(j);
+}
+
+static void job_end(struct learn_job *j)
+{
+    if (j->code != FAIL_NONE) {
+        j->done(j->arg, j->code, &j->why, NULL, 0);
+    } else {
+        j->done(j->arg, FAIL_NONE, NULL, j->report.data, j->report.len);
+    }
+    job_free(j);
+}
+
+static void job_fail(struct learn_job *j, const struct fault *why)
+{
+    j->why = *why;
+    j->code = why->code;
+    job_end(j);
+}
+
+/* ---- embed ---- */
+
+static void train_start(struct learn_job *j);
+static void embed_next(struct learn_job *j);
+
+static void on_vectors(void *arg, const struct fleet_answer *a)
+{
+    struct learn_job *j = arg;
+    const struct fleet_vectors *v = a->vectors;
+    if (a->code != FAIL_NONE || v == NULL) {
+        struct fault why;
+        FAULT(&why, a->code, "the examples could not be embedded: %.200s",
+              a->why != NULL ? a->why->message : "no answer");
+        job_fail(j, &why);
+        return;
+    }
+    if (j->vectors == NULL) {
+        j->dim = v->dim;
+        j->vectors = mem_alloc_array(j->n, v->dim * sizeof(float));
+    }
+    ASSERT(v->dim == j->dim && j->embedded + v->n <= j->n);
+    memcpy(j->vectors + j->embedded * j->dim, v->data, v->n * v->dim * sizeof(float));
+    j->embedded += v->n;
+    j->progress(j->arg, "embed", j->embedded, j->n);
+    embed_next(j);
+}
+
+static void embed_next(struct learn_job *j)
+{
+    if (j->embedded == j->n) {
+        train_start(j);
+        return;
+    }
+    const char *texts[EMBED_CHUNK];
+    struct buf masked[EMBED_CHUNK], body;
+    char domain[128];
+    size_t n = j->n - j->embedded < EMBED_CHUNK ? j->n - j->embedded : EMBED_CHUNK;
+    desk_domain(&j->who, j->form->dataset, domain, sizeof(domain));
+    buf_init(&body, IPC_FRAME_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const char *input = j->inputs[j->embedded + i];
+        size_t len = strlen(input);
+        buf_init(&masked[i], 4 * EMBED_TEXT);
+        len = len > EMBED_TEXT ? text_utf8_cut(input, EMBED_TEXT) : len;
+        bool ok = guard_mask(input, len, NULL, &masked[i], NULL);
+        texts[i] = ok && masked[i].len > 0 ? masked[i].data : " ";
+    }
+    bool ok = fleet_embed_body(&body, IPC_BATCH, domain, texts, n);
+    ASSERT(ok); /* 32 x 32 KiB at most fits a frame */
+    struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
+                            .body = body.data, .len = body.len, .done = on_vectors, .arg = j};
+    fleet_ask(j->desk->house.fleet, &ask);
+    for (size_t i = 0; i < n; i++) {
+        buf_done(&masked[i]);
+    }
+    buf_done(&body);
+}
+
+/* ---- train ---- */
+
+static void measure_start(struct learn_job *j, enum ladder_rung rung);
+
+struct tick {
+    struct learn_job *job;
+    char stage[64];
+    int done, total;
+};
+
+static void on_tick(void *arg)
+{
+    struct tick *k = arg;
+    k->job->progress(k->job->arg, k->stage, (size_t)k->done, (size_t)k->total);
+    mem_free(k);
+}
+
+/* On the crunch thread: the loop runs ticks before the job's own end, so the job outlives them. */
+static bool on_train_progress(void *arg, int done, int total)
+{
+    struct learn_job *j = arg;
+    struct tick *k = mem_alloc(sizeof(*k));
+    k->job = j;
+    snprintf(k->stage, sizeof(k->stage), "train %s", j->form->fields[j->training_field].name);
+    k->done = done;
+    k->total = total;
+    loop_post(j->desk->house.loop, on_tick, k);
+    return true;
+}
+
+static size_t gather(struct learn_job *j, size_t field, struct learn_example *out)
+{
+    const struct ladder_field *f = &j->form->fields[field];
+    size_t n = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const char *label = j->examples[i].values[field];
+        if (label == NULL || label[0] == '\0') {
+            continue;
+        }
+        if (!f->labels_learned && ladder_label_find(f, label) < 0) {
+            j->left_out[field]++;
+            continue;
+        }
+        out[n++] = (struct learn_example){
+            .text = j->inputs[i], .text_len = strlen(j->inputs[i]),
+            .embedding = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
+            .label = label, .ref = j->examples[i].id};
+    }
+    return n;
+}
+
+static enum fail train_field(struct learn_job *j, size_t field, struct fault *why)
+{
+    const struct ladder_field *f = &j->form->fields[field];
+    struct learn_options o = learn_defaults();
+    struct learn_progress progress = {on_train_progress, j};
+    struct learn_example *examples = mem_alloc_array(j->n, sizeof(*examples));
+    size_t n = gather(j, field, examples);
+    o.dim = (int)j->dim;
+    o.target_error = f->target_error;
+    o.delta = DELTA;
+    enum fail failed = FAIL_NONE;
+    if (n > 0) {
+        failed = learn_train(examples, n, &o, &progress, &j->heads->head[field], &j->reports[field], why);
+        j->trained[field] = failed == FAIL_NONE;
+    }
+    mem_free(examples);
+    if (!j->trained[field]) {
+        return failed;
+    }
+    uint8_t hash[32];
+    const struct learn_report *r = &j->reports[field];
+    learn_head_hash(j->heads->head[field], hash);
+    text_hex(hash, sizeof(hash), j->heads->release[field]);
+    j->evidence[field][LADDER_LEARNED] = (struct ladder_evidence){
+        .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .from_history = true,
+        .threshold = r->certificate.certified ? r->certificate.threshold : 2.0,
+        .coverage = r->certificate.certified ? r->certificate.coverage : 0};
+    return FAIL_NONE;
+}
+
+static void train_work(void *arg)
+{
+    struct learn_job *j = arg;
+    j->heads = mem_alloc(sizeof(*j->heads));
+    j->heads->refs = 1;
+    for (size_t i = 0; i < j->form->fields_len && j->code == FAIL_NONE; i++) {
+        if (j->form->fields[i].type == LADDER_CHOICE) {
+            j->training_field = (int)i;
+            j->code = train_field(j, i, &j->why);
+        }
+    }
+}
+
+static void learned_labels(struct learn_job *j)
+{
+    for (size_t i = 0; i < j->form->fields_len; i++) {
+        if (j->form->fields[i].labels_learned && j->trained[i]) {
+            size_t n = learn_head_labels(j->heads->head[i]);
+            const char **names = mem_alloc_array(n, sizeof(*names));
+            for (size_t k = 0; k < n; k++) {
+                names[k] = learn_head_label(j->heads->head[i], k);
+            }
+            ladder_labels_set(&j->form->fields[i], names, n);
+            mem_free(names);
+        }
+    }
+}
+
+static void train_done(void *arg)
+{
+    struct learn_job *j = arg;
+    bool any = false;
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        any = any || j->trained[i];
+    }
+    if (j->code == FAIL_NONE && !any) {
+        j->code = FAULT(&j->why, FAIL_BAD_REQUEST, "no example has a value for a choice of \"%s\"",
+                        j->form->name);
+        fail_hint(&j->why, "Give them as \"expected\": {\"%s\": \"…\"}.", j->form->fields[0].name);
+    }
+    if (j->code != FAIL_NONE) {
+        job_end(j);
+        return;
+    }
+    learned_labels(j);
+    measure_start(j, LADDER_LIGHT);
+}
+
+static void train_start(struct learn_job *j)
+{
+    struct fault why;
+    if (pool_submit(j->desk->house.crunch, train_work, j, j->desk->house.loop, train_done, &why) !=
+        FAIL_NONE) {
+        job_fail(j, &why);
+    }
+}
+
+/* ---- measure ---- */
+
+static void store_start(struct learn_job *j);
+
+static void fit_rung(struct learn_job *j)
+{
+    for (size_t f = 0; f < j->form->fields_len; f++) {
+        double raw[SAMPLE_LIGHT];
+        bool right[SAMPLE_LIGHT];
+        size_t n = 0;
+        for (size_t i = 0; i < j->samples_len; i++) {
+            if (j->samples[i].given[f]) {
+                raw[n] = j->samples[i].raw[f];
+                right[n++] = j->samples[i].right[f];
+            }
+        }
+        if (n > 0) {
+            struct ladder_evidence *e = &j->evidence[f][j->rung];
+            ladder_fit_evidence(raw, right, n, j->form->fields[f].target_error, DELTA, e);
+            e->from_history = true;
+        }
+    }
+}
+
+struct measured_task {
+    struct learn_job *job;
+    struct sample *sample;
+};
+
+static void on_measured(void *arg, const struct task_result *r)
+{
+    struct measured_task *m = arg;
+    struct learn_job *j = m->job;
+    const struct task_example *x = &j->examples[m->sample->example];
+    for (size_t f = 0; r->climb != NULL && f < j->form->fields_len; f++) {
+        const struct ladder_proposal *p = &r->climb->held[f];
+        if (j->form->fields[f].type == LADDER_CHOICE && p->set && p->rung == j->rung &&
+            x->values[f] != NULL) {
+            m->sample->given[f] = true;
+            m->sample->raw[f] = p->raw;
+            m->sample->right[f] = strcmp(p->value, x->values[f]) == 0;
+        }
+    }
+    mem_free(m);
+    j->samples_done++;
+    char stage[64];
+    snprintf(stage, sizeof(stage), "measure %s", ladder_rung_name(j->rung));
+    j->progress(j->arg, stage, j->samples_done, j->samples_len);
+    if (j->samples_done == j->samples_len) {
+        fit_rung(j);
+        if (j->rung == LADDER_LIGHT) {
+            measure_start(j, LADDER_HEAVY);
+        } else {
+            store_start(j);
+        }
+    }
+}
+
+/* The rung alone answers a spread sample of the examples, under a form without evidence. */
+static void measure_start(struct learn_job *j, enum ladder_rung rung)
+{
+    enum fleet_role role = rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY;
+    size_t most = rung == LADDER_LIGHT ? SAMPLE_LIGHT : SAMPLE_HEAVY;
+    struct fleet_model m;
+    fleet_model_get(j->desk->house.fleet, role, &m);
+    if (!j->measure_models || m.state != FLEET_READY) {
+        if (rung == LADDER_LIGHT) {
+            measure_start(j, LADDER_HEAVY);
+        } else {
+            store_start(j);
+        }
+        return;
+    }
+    j->rung = rung;
+    memcpy(j->measured[rung], m.sha256, sizeof(j->measured[rung]));
+    j->samples_len = j->n < most ? j->n : most;
+    j->samples_done = 0;
+    memset(j->samples, 0, sizeof(j->samples));
+    for (size_t i = 0; i < j->samples_len; i++) {
+        struct measured_task *mt = mem_alloc(sizeof(*mt));
+        j->samples[i].example = i * j->n / j->samples_len;
+        mt->job = j;
+        mt->sample = &j->samples[i];
+        const struct task_example *x = &j->examples[j->samples[i].example];
+        struct task_request r = {.kind = TASK_FORM, .who = j->who, .class = IPC_BATCH,
+                                 .workflow = j->workflow, .input_id = x->id,
+                                 .subject = x->subject, .text = x->text, .rungs = 1u << rung,
+                                 .no_draft = true, .no_artifact = true, .choices_only = true,
+                                 .form = j->form, .on_done = on_measured, .arg = mt};
+        task_submit(j->desk, &r);
+    }
+}
+
+/* ---- store and activate ---- */
+
+/* Past tickets that an article answered, masked: the search finds the article through them too. */
+static enum fail write_questions(struct store_tx *tx, struct learn_job *j, struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    struct buf masked;
+    buf_init(&masked, (size_t)2 << 20);
+    for (size_t i = 0; i < j->n && f == FAIL_NONE && j->shelf != NULL; i++) {
+        const struct task_example *x = &j->examples[i];
+        if (x->article == NULL || x->id[0] == '\0' ||
+            knowledge_article_find(j->shelf->knowledge, x->article) == NULL) {
+            continue;
+        }
+        buf_clear(&masked);
+        guard_mask(j->inputs[i], strlen(j->inputs[i]), NULL, &masked, NULL);
+        AUTO_STMT struct store_stmt *s = store_query(
+            store_tx_conn(tx), "INSERT OR REPLACE INTO dataset_question (dataset, key, article, text, "
+                               "vector) VALUES (?1, ?2, ?3, ?4, ?5)");
+        store_bind_text(s, 1, j->form->dataset);
+        store_bind_text(s, 2, x->id);
+        store_bind_text(s, 3, x->article);
+        store_bind_text(s, 4, masked.data != NULL ? masked.data : "");
+        store_bind_blob(s, 5, j->vectors != NULL ? j->vectors + i * j->dim : NULL,
+                        j->dim * sizeof(float));
+        f = store_run(s, why);
+        j->questions++;
+    }
+    buf_done(&masked);
+    return f;
+}
+
+static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why)
+{
+    struct learn_job *j = arg;
+    struct head_row heads[LADDER_MAX_FIELDS];
+    struct evidence_row rows[LADDER_MAX_FIELDS * LADDER_RUNG_COUNT];
+    const char *releases[AUDIT_RELEASES_MAX];
+    size_t heads_len = 0, rows_len = 0, releases_len = 0;
+    releases[releases_len++] = j->form->release;
+    for (size_t i = 0; i < j->form->fields_len; i++) {
+        const char *name = j->form->fields[i].name;
+        if (j->trained[i]) {
+            heads[heads_len] = (struct head_row){.field = name, .head = j->heads->head[i]};
+            memcpy(heads[heads_len++].release, j->heads->release[i], 65);
+            releases[releases_len++] = j->heads->release[i];
+        }
+        for (int r = 0; r < LADDER_RUNG_COUNT; r++) {
+            if (j->evidence[i][r].n > 0) {
+                rows[rows_len++] = (struct evidence_row){
+                    .field = name, .rung = (enum ladder_rung)r, .e = j->evidence[i][r],
+                    .releases = r == LADDER_LEARNED ? j->heads->release[i] : j->measured[r]};
+            }
+        }
+    }
+    enum fail f = heads_store(tx, j->workflow, heads, heads_len, rows, rows_len, why);
+    f = f != FAIL_NONE ? f : write_questions(tx, j, why);
+    struct audit_leaf leaf = {.kind = AUDIT_KIND_LEARNED, .actor = j->who.name,
+                              .team = j->who.team, .task = j->workflow, .releases = releases,
+                              .releases_len = releases_len};
+    return f != FAIL_NONE ? f : audit_append(tx, j->desk->house.audit, &leaf, NULL, NULL, why);
+}
+
+static void write_evidence(struct jn_writer *w, const struct ladder_evidence *e)
+{
+    jn_object_begin(w);
+    jn_kv_int(w, "n", e->n);
+    jn_kv_real(w, "accuracy", e->accuracy, 4);
+    jn_kv_bool(w, "certified", e->threshold <= 1);
+    jn_kv_real(w, "threshold", e->threshold <= 1 ? e->threshold : 0, 4);
+    jn_kv_real(w, "coverage", e->coverage, 4);
+    jn_kv_bool(w, "from_history", e->from_history);
+    jn_object_end(w);
+}
+
+static void write_report(struct learn_job *j)
+{
+    struct jn_writer w;
+    struct buf one;
+    buf_init(&one, (size_t)1 << 20);
+    jn_begin(&w, &j->report, false);
+    jn_object_begin(&w);
+    jn_kv_str(&w, "workflow", j->workflow);
+    jn_kv_int(&w, "examples", (int64_t)j->n);
+    jn_kv_bool(&w, "embeddings", j->vectors != NULL);
+    jn_kv_real(&w, "ms", clock_ms_since(j->started_us), 1);
+    jn_key(&w, "fields");
+    jn_array_begin(&w);
+    for (size_t i = 0; i < j->form->fields_len; i++) {
+        if (!j->trained[i]) {
+            continue;
+        }
+        jn_object_begin(&w);
+        jn_kv_str(&w, "name", j->form->fields[i].name);
+        jn_kv_str(&w, "release", j->heads->release[i]);
+        jn_kv_real(&w, "target_error", j->form->fields[i].target_error, 4);
+        jn_kv_int(&w, "left_out", (int64_t)j->left_out[i]);
+        buf_clear(&one);
+        learn_report_json(&j->reports[i], &one);
+        jn_key(&w, "report");
+        jn_put_raw(&w, one.data, one.len);
+        jn_key(&w, "rungs");
+        jn_object_begin(&w);
+        for (int r = 0; r < LADDER_RUNG_COUNT; r++) {
+            if (j->evidence[i][r].n > 0) {
+                jn_key(&w, ladder_rung_name((enum ladder_rung)r));
+                write_evidence(&w, &j->evidence[i][r]);
+            }
+        }
+        jn_object_end(&w);
+        jn_object_end(&w);
+    }
+    jn_array_end(&w);
+    jn_key(&w, "drafts");
+    if (j->calibrated) {
+        jn_object_begin(&w);
+        jn_kv_int(&w, "past_tickets", j->fit.used);
+        jn_kv_int(&w, "answerable", j->fit.answerable);
+        jn_kv_int(&w, "unanswerable", j->fit.unanswerable);
+        jn_kv_int(&w, "offered", j->fit.offered);
+        jn_kv_int(&w, "right", j->fit.right);
+        jn_kv_int(&w, "offered_unanswerable", j->fit.offered_unanswerable);
+        jn_object_end(&w);
+    } else {
+        jn_put_null(&w);
+    }
+    jn_object_end(&w);
+    buf_done(&one);
+}
+
+/* ---- drafts: when to offer one, fitted to the past tickets ---- */
+
+static void job_report(struct learn_job *j)
+{
+    write_report(j);
+    job_end(j);
+}
+
+static enum fail write_compose(struct store_tx *tx, void *arg, struct fault *why)
+{
+    struct learn_job *j = arg;
+    AUTO_STMT struct store_stmt *s =
+        store_query(store_tx_conn(tx), "UPDATE dataset SET compose = ?2 WHERE name = ?1");
+    store_bind_text(s, 1, j->form->dataset);
+    store_bind_blob(s, 2, &j->model, sizeof(j->model));
+    return store_run(s, why);
+}
+
+static void on_compose_written(void *arg, enum fail code, const struct fault *why)
+{
+    struct learn_job *j = arg;
+    if (code != FAIL_NONE) {
+        job_fail(j, why);
+        return;
+    }
+    /* The model is part of the dataset's release: reuse and records must see the change. */
+    struct shelf *shelf = j->fresh;
+    uint8_t hash[32];
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_add_str(&b, shelf->release);
+    buf_add(&b, &j->model, sizeof(j->model));
+    text_sha256(b.data, b.len, hash);
+    text_hex(hash, sizeof(hash), shelf->release);
+    shelf->model = j->model;
+    buf_done(&b);
+    job_report(j);
+}
+
+static void calibrate_work(void *arg)
+{
+    struct learn_job *j = arg;
+    size_t n = 0;
+    struct compose_past *past = mem_alloc_array(j->n, sizeof(*past));
+    struct fault why;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct task_example *x = &j->examples[i];
+        past[n++] = (struct compose_past){.key = x->id, .subject = x->subject, .text = x->text,
+                                          .vector = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
+                                          .dim = j->dim, .article = x->article};
+    }
+    j->model = j->fresh->model;
+    j->calibrated = compose_calibrate(j->fresh->knowledge, past, n, 0.85, 0.10, &j->model, &j->fit,
+                                      &why) == FAIL_NONE;
+    mem_free(past);
+}
+
+static void calibrate_done(void *arg)
+{
+    struct learn_job *j = arg;
+    struct fault why;
+    if (!j->calibrated) {
+        job_report(j); /* too few past tickets with an article: the defaults stay */
+        return;
+    }
+    enum fail f = store_write(j->desk->house.store, write_compose, j, on_compose_written,
+                              j->desk->house.loop, &why);
+    if (f != FAIL_NONE) {
+        job_fail(j, &why);
+    }
+}
+
+static void on_shelf(void *arg, struct shelf *shelf, const struct fault *why)
+{
+    struct learn_job *j = arg;
+    struct fault full;
+    if (why != NULL) {
+        job_fail(j, why);
+        return;
+    }
+    j->fresh = shelf_ref(shelf);
+    j->progress(j->arg, "drafts", 0, 1);
+    if (pool_submit(j->desk->house.crunch, calibrate_work, j, j->desk->house.loop, calibrate_done,
+                    &full) != FAIL_NONE) {
+        job_fail(j, &full);
+    }
+}
+
+static void on_stored(void *arg, enum fail code, const struct fault *why)
+{
+    struct learn_job *j = arg;
+    if (code != FAIL_NONE) {
+        job_fail(j, why);
+        return;
+    }
+    struct entry *e = desk_entry_find(j->desk, j->workflow);
+    if (e != NULL) {
+        for (size_t i = 0; i < j->form->fields_len; i++) {
+            memcpy(j->form->evidence[i], j->evidence[i], sizeof(j->evidence[i]));
+        }
+        ladder_form_unref(e->form);
+        e->form = ladder_form_ref(j->form);
+        headset_unref(e->heads);
+        e->heads = headset_ref(j->heads);
+        memcpy(e->measured, j->measured, sizeof(e->measured));
+    }
+    if (j->questions > 0) {
+        shelf_rebuild(j->desk, &j->who, j->form->dataset, j->progress, on_shelf, j);
+        return;
+    }
+    job_report(j);
+}
+
+static void store_start(struct learn_job *j)
+{
+    struct fault why;
+    j->questions = 0;
+    enum fail f = store_write(j->desk->house.store, write_learned, j, on_stored,
+                              j->desk->house.loop, &why);
+    if (f != FAIL_NONE) {
+        job_fail(j, &why);
+    }
+}
+
+/* ---- start ---- */
+
+static void learn_now(void *arg)
+{
+    struct learn_job *j = arg;
+    struct fault why;
+    struct entry *e = desk_entry_find(j->desk, j->workflow);
+    j->desk->learning++;
+    if (e == NULL) {
+        FAULT(&why, FAIL_NOT_FOUND, "there is no workflow \"%.64s\"", j->workflow);
+        job_fail(j, &why);
+        return;
+    }
+    if (j->n < 4) {
+        FAULT(&why, FAIL_BAD_REQUEST, "%zu examples are too few to learn from", j->n);
+        fail_hint(&why, "Give at least 4; a few hundred make a useful head.");
+        job_fail(j, &why);
+        return;
+    }
+    j->form = ladder_form_dup(e->form);
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        for (size_t r = 0; r < LADDER_RUNG_COUNT; r++) {
+            j->form->evidence[i][r] = (struct ladder_evidence){.threshold = 2.0};
+            j->evidence[i][r].threshold = 2.0;
+        }
+    }
+    j->shelf = shelf_ref(desk_shelf_find(j->desk, j->form->dataset));
+    if (fleet_is_ready(j->desk->house.fleet, FLEET_EMBED)) {
+        embed_next(j);
+    } else {
+        train_start(j);
+    }
+}
+
+static void copy_example(struct arena *a, struct task_example *to, const struct task_example *from,
+                         size_t fields)
+{
+    const char **values = arena_alloc(a, LADDER_MAX_FIELDS * sizeof(*values));
+    *to = (struct task_example){.id = arena_dup_str(a, from->id != NULL ? from->id : ""),
+                                .at = arena_dup_str(a, from->at),
+                                .subject = arena_dup_str(a, from->subject != NULL ? from->subject : ""),
+                                .text = arena_dup_str(a, from->text != NULL ? from->text : ""),
+                                .reply = arena_dup_str(a, from->reply),
+                                .article = arena_dup_str(a, from->article),
+                                .values = values};
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        values[i] = i < fields ? arena_dup_str(a, from->values[i]) : NULL;
+    }
+}
+
+void task_learn(struct task_desk *desk, const struct principal *who, const char *workflow,
+                const struct task_example *examples, size_t n, size_t fields, bool measure_models,
+                task_learn_progress_fn progress, task_learn_done_fn done, void *arg)
+{
+    struct learn_job *j = mem_alloc(sizeof(*j));
+    j->arena = arena_new((size_t)1 << 30);
+    j->desk = desk;
+    j->who = *who;
+    j->workflow = arena_dup_str(j->arena, workflow);
+    j->n = n;
+    j->measure_models = measure_models;
+    j->progress = progress;
+    j->done = done;
+    j->arg = arg;
+    j->started_us = clock_monotonic_us();
+    buf_init(&j->report, (size_t)8 << 20);
+    j->examples = arena_alloc(j->arena, (n + 1) * sizeof(*j->examples));
+    j->inputs = arena_alloc(j->arena, (n + 1) * sizeof(*j->inputs));
+    for (size_t i = 0; i < n; i++) {
+        copy_example(j->arena, &j->examples[i], &examples[i], fields);
+        const struct task_example *x = &j->examples[i];
+        j->inputs[i] = arena_printf(j->arena, "%s%s%s", x->subject,
+                                    x->subject[0] != '\0' ? "\n\n" : "", x->text);
+    }
+    loop_post(desk->house.loop, learn_now, j);
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The desk: tasks come in from any thread, wait, run, and are answered once. */
+#include <stdio.h>
+#include <string.h>
+
+#include "answer/task/task_internal.h"
+#include "base/clock/clock.h"
+#include "base/log/log.h"
+
+static const int64_t default_deadline_ms[IPC_CLASS_COUNT] = {120000, 600000, 3600000};
+
+const char *task_state_name(enum task_state state)
+{
+    static const char *const names[] = {"accepted", "climbing", "waiting_person",
+                                        "done",     "failed",   "cancelled"};
+    return state <= TASK_CANCELLED ? names[state] : "none";
+}
+
+struct headset *headset_ref(struct headset *h)
+{
+    if (h != NULL) {
+        __atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
+    }
+    return h;
+}
+
+void headset_unref(struct headset *h)
+{
+    if (h == NULL || __atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL) > 0) {
+        return;
+    }
+    for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        learn_head_free(h->head[i]);
+    }
+    mem_free(h);
+}
+
+struct shelf *shelf_ref(struct shelf *s)
+{
+    if (s != NULL) {
+        __atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+    }
+    return s;
+}
+
+void shelf_unref(struct shelf *s)
+{
+    if (s != NULL && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        knowledge_free(s->knowledge);
+        mem_free(s);
+    }
+}
+
+struct entry *desk_entry_find(struct task_desk *desk, const char *workflow)
+{
+    struct entry *e = desk->entries;
+    while (e != NULL && strcmp(e->form->name, workflow) != 0) {
+        e = e->next;
+    }
+    return e;
+}
+
+struct shelf *desk_shelf_find(struct task_desk *desk, const char *dataset)
+{
+    for (size_t i = 0; dataset != NULL && i < desk->shelves_len; i++) {
+        if (strcmp(desk->shelves[i]->name, dataset) == 0) {
+            return desk->shelves[i];
+        }
+    }
+    return NULL;
+}
+
+void desk_shelf_put(struct task_desk *desk, struct shelf *shelf)
+{
+    for (size_t i = 0; i < desk->shelves_len; i++) {
+        if (strcmp(desk->shelves[i]->name, shelf->name) == 0) {
+            shelf_unref(desk->shelves[i]);
+            desk->shelves[i] = shelf;
+            return;
+        }
+    }
+    ASSERT(desk->shelves_len < COUNT_OF(desk->shelves));
+    desk->shelves[desk->shelves_len++] = shelf;
+}
+
+void desk_domain(const struct principal *who, const char *dataset, char *out, size_t room)
+{
+    /* team + dataset + label; every dataset is internal until labels come */
+    snprintf(out, room, "%.50s/%.50s/internal", who->team, dataset != NULL ? dataset : "-");
+}
+
+enum fail task_desk_new(const struct task_house *house, struct task_desk **out, struct fault *why)
+{
+    struct task_desk *d = mem_alloc(sizeof(*d));
+    d->house = *house;
+    d->waiting_last = &d->waiting_first;
+    enum fail f = store_reader_open(house->store, &d->reader, why);
+    if (f == FAIL_NONE) {
+        f = shelves_load(d, why);
+    }
+    if (f != FAIL_NONE) {
+        task_desk_free(d);
+        return f;
+    }
+    d->rewriter = rewriter_new(d);
+    *out = d;
+    return FAIL_NONE;
+}
+
+void task_desk_free(struct task_desk *d)
+{
+    if (d == NULL) {
+        return;
+    }
+    rewriter_free(d->rewriter);
+    while (d->entries != NULL) {
+        struct entry *e = d->entries;
+        d->entries = e->next;
+        ladder_form_unref(e->form);
+        headset_unref(e->heads);
+        mem_free(e);
+    }
+    for (size_t i = 0; i < d->shelves_len; i++) {
+        shelf_unref(d->shelves[i]);
+    }
+    store_reader_close(d->reader);
+    mem_free(d);
+}
+
+struct form_set {
+    struct task_desk *desk;
+    struct ladder_form *form;
+};
+
+static void form_set_now(void *arg)
+{
+    struct form_set *s = arg;
+    struct entry *e = desk_entry_find(s->desk, s->form->name);
+    struct fault why;
+    if (e == NULL) {
+        e = mem_alloc(sizeof(*e));
+        e->next = s->desk->entries;
+        s->desk->entries = e;
+    }
+    ladder_form_unref(e->form);
+    e->form = ladder_form_dup(s->form);
+    ladder_form_unref(s->form);
+    headset_unref(e->heads);
+    e->heads = NULL;
+    if (heads_load(s->desk, e, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_ERROR, "heads.load_failed", &why);
+    }
+    mem_free(s);
+}
+
+void task_form_set(struct task_desk *desk, struct ladder_form *form)
+{
+    struct form_set *s = mem_alloc(sizeof(*s));
+    s->desk = desk;
+    s->form = ladder_form_ref(form);
+    loop_post(desk->house.loop, form_set_now, s);
+}
+
+/* ---- a task's life ---- */
+
+static void drained_if_empty(struct task_desk *d)
+{
+    if (d->draining && d->running_len == 0 && d->waiting_len == 0 && d->on_drained != NULL) {
+        loop_post(d->house.loop, d->on_drained, d->on_drained_arg);
+        d->on_drained = NULL;
+    }
+}
+
+static void start_waiting(struct task_desk *d)
+{
+    while (d->waiting_first != NULL && d->running_len < d->house.max_running) {
+        struct task *t = d->waiting_first;
+        d->waiting_first = t->next;
+        if (d->waiting_first == NULL) {
+            d->waiting_last = &d->waiting_first;
+        }
+        d->waiting_len--;
+        task_start(t);
+    }
+}
+
+static void task_free(struct task *t)
+{
+    loop_timer_cancel(t->desk->house.loop, t->deadline_timer);
+    form_plan_free(t->plan);
+    ladder_form_unref(t->form);
+    headset_unref(t->heads);
+    shelf_unref(t->shelf);
+    draft_free(t->draft);
+    buf_done(&t->json);
+    buf_done(&t->held);
+    mem_free(t->vectors);
+    arena_free(t->arena);
+    mem_free(t);
+}
+
+static void deliver(struct task *t)
+{
+    struct task_result r = {.code = FAIL_NONE,
+                            .task = t->id,
+                            .state = t->state,
+                            .ms = clock_ms_since(t->started_us),
+                            .record_seq = t->leaf,
+                            .json = t->json.data,
+                            .json_len = t->json.len,
+                            .climb = t->climb.form != NULL ? &t->climb : NULL,
+                            .model = t->model_name};
+    if (t->state == TASK_FAILED || t->state == TASK_CANCELLED) {
+        r.code = t->why.code;
+        r.why = &t->why;
+    } else if (t->kind == TASK_CHAT) {
+        r.generated = &t->generated;
+    } else if (t->kind == TASK_EMBED) {
+        r.vectors = t->vectors;
+        r.vectors_len = t->texts_len;
+        r.dim = t->dim;
+        r.tokens = t->embed_tokens;
+    }
+    t->on_done(t->arg, &r);
+}
+
+void task_finish(struct task *t)
+{
+    struct task_desk *d = t->desk;
+    if (t->state != TASK_ACCEPTED) {
+        if (t->prev != NULL) {
+            t->prev->next = t->next;
+        } else {
+            d->running = t->next;
+        }
+        if (t->next != NULL) {
+            t->next->prev = t->prev;
+        }
+        d->running_len--;
+    } else {
+        t->state = TASK_FAILED; /* refused before it started */
+    }
+    deliver(t);
+    task_free(t);
+    start_waiting(d);
+    drained_if_empty(d);
+}
+
+void task_fail(struct task *t, const struct fault *why)
+{
+    t->why = *why;
+    t->state = t->cancelled ? TASK_CANCELLED : TASK_FAILED;
+    if (t->kind == TASK_FORM) {
+        record_form(t);
+    } else {
+        record_direct(t, t->kind == TASK_CHAT ? "chat" : "embed", t->accepted ? "cut" : "failed");
+    }
+}
+
+static void on_deadline(void *arg)
+{
+    struct task *t = arg;
+    t->deadline_timer = 0;
+    t->late = true;
+    if (t->ask != 0) {
+        fleet_cancel(t->desk->house.fleet, t->ask);
+    }
+}
+
+void task_start(struct task *t)
+{
+    struct task_desk *d = t->desk;
+    t->state = TASK_CLIMBING;
+    t->prev = NULL;
+    t->next = d->running;
+    if (d->running != NULL) {
+        d->running->prev = t;
+    }
+    d->running = t;
+    d->running_len++;
+    if (t->cancelled) {
+        struct fault why;
+        FAULT(&why, FAIL_STOPPED, "the client left before the task started");
+        task_fail(t, &why);
+    } else if (t->kind == TASK_FORM) {
+        climb_start(t);
+    } else if (t->kind == TASK_CHAT) {
+        chat_start(t);
+    } else {
+        embed_start(t);
+    }
+}
+
+static void refuse(struct task *t, const struct fault *why)
+{
+    t->why = *why;
+    task_finish(t);
+}
+
+static void accept_now(void *arg)
+{
+    struct task *t = arg;
+    struct task_desk *d = t->desk;
+    struct fault why;
+    if (d->draining) {
+        FAULT(&why, FAIL_STOPPED, "the server is stopping");
+        fail_hint(&why, "Send it again to the server that comes up next.");
+        refuse(t, &why);
+        return;
+    }
+    if (d->running_len >= d->house.max_running && d->waiting_len >= d->house.max_waiting) {
+        FAULT(&why, FAIL_QUEUE_FULL, "%d tasks already wait", d->waiting_len);
+        fail_hint(&why, "Send fewer at once, or try again in a moment.");
+        refuse(t, &why);
+        return;
+    }
+    int64_t deadline = t->deadline_ms > 0 ? t->deadline_ms : default_deadline_ms[t->class];
+    t->deadline_timer = loop_timer_add(d->house.loop, deadline, on_deadline, t);
+    if (d->running_len < d->house.max_running) {
+        task_start(t);
+        return;
+    }
+    t->next = NULL;
+    *d->waiting_last = t;
+    d->waiting_last = &t->next;
+    d->waiting_len++;
+}
+
+static struct task *task_make(struct task_desk *desk, const struct task_request *r)
+{
+    struct task *t = mem_alloc(sizeof(*t));
+    t->desk = desk;
+    t->arena = arena_new(TASK_ARENA_BYTES);
+    t->id = text_id_new();
+    t->handle = __atomic_add_fetch(&desk->next_handle, 1, __ATOMIC_RELAXED);
+    t->kind = r->kind;
+    t->who = r->who;
+    t->class = r->class;
+    t->created_at = clock_now_us();
+    t->started_us = clock_monotonic_us();
+    t->deadline_ms = r->deadline_ms;
+    t->on_text = r->on_text;
+    t->on_done = r->on_done;
+    t->arg = r->arg;
+    t->leaf = -1;
+    buf_init(&t->json, (size_t)4 << 20);
+    buf_init(&t->held, (size_t)1 << 20);
+    return t;
+}
+
+uint64_t task_submit(struct task_desk *desk, const struct task_request *r)
+{
+    struct task *t = task_make(desk, r);
+    struct arena *a = t->arena;
+    if (r->kind == TASK_FORM) {
+        t->model = arena_dup_str(a, r->workflow);
+        t->input_id = arena_dup_str(a, r->input_id != NULL ? r->input_id : "");
+        t->subject = arena_dup_str(a, r->subject != NULL ? r->subject : "");
+        t->text = arena_dup_strn(a, r->text, strnlen(r->text, TASK_MAX_TEXT + 1));
+        t->rungs = r->rungs != 0 ? r->rungs : ~0u;
+        t->no_draft = r->no_draft;
+        t->no_artifact = r->no_artifact;
+        t->choices_only = r->choices_only;
+        t->own_form = r->form != NULL;
+        t->form = r->form != NULL ? ladder_form_ref(r->form) : NULL;
+        t->idem_key = arena_dup_str(a, r->idempotency_key);
+    } else if (r->kind == TASK_CHAT) {
+        t->model = arena_dup_str(a, r->model);
+        t->ask_json = arena_dup(a, r->ask_json, r->ask_len);
+        t->ask_len = r->ask_len;
+        t->stream = r->stream;
+    } else {
+        t->model = arena_dup_str(a, r->model);
+        t->texts = arena_alloc(a, (r->texts_len + 1) * sizeof(*t->texts));
+        t->texts_len = r->texts_len;
+        for (size_t i = 0; i < r->texts_len; i++) {
+            t->texts[i] = arena_dup_str(a, r->texts[i]);
+        }
+    }
+    uint64_t handle = t->handle;
+    loop_post(desk->house.loop, accept_now, t);
+    return handle;
+}
+
+struct cancel {
+    struct task_desk *desk;
+    uint64_t handle;
+};
+
+static void cancel_now(void *arg)
+{
+    struct cancel *c = arg;
+    struct task *lists[2] = {c->desk->running, c->desk->waiting_first};
+    for (int i = 0; i < 2; i++) {
+        for (struct task *t = lists[i]; t != NULL; t = t->next) {
+            if (t->handle == c->handle) {
+                t->cancelled = true;
+                if (t->ask != 0) {
+                    fleet_cancel(c->desk->house.fleet, t->ask);
+                }
+            }
+        }
+    }
+    mem_free(c);
+}
+
+void task_cancel(struct task_desk *desk, uint64_t handle)
+{
+    struct cancel *c = mem_alloc(sizeof(*c));
+    c->desk = desk;
+    c->handle = handle;
+    loop_post(desk->house.loop, cancel_now, c);
+}
+
+void task_desk_drain(struct task_desk *desk, loop_call_fn done, void *arg)
+{
+    desk->draining = true;
+    desk->on_drained = done;
+    desk->on_drained_arg = arg;
+    drained_if_empty(desk);
+}
+
+void task_fleet_changed(struct task_desk *desk)
+{
+    rewriter_kick(desk->rewriter);
+}
+
+enum fail task_read(struct store_conn *reader, const struct id *task, const struct principal *who,
+                    struct buf *json, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s =
+        store_query(reader, "SELECT result FROM task WHERE id = ?1 AND team = ?2 AND kind = 'form'");
+    bool row = false;
+    store_bind_id(s, 1, task);
+    store_bind_text(s, 2, who->team);
+    enum fail f = store_step(s, &row, why);
+    if (f == FAIL_NONE && !row) {
+        return FAULT(why, FAIL_NOT_FOUND, "there is no such task");
+    }
+    if (f == FAIL_NONE && !buf_add_str(json, store_col_text(s, 0))) {
+        return FAULT(why, FAIL_TOO_LARGE, "the task's result is too large to read back");
+    }
+    return f;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The desk's own shapes. Everything here lives on the core thread unless a comment says otherwise. */
+#pragma once
+
+#include <pthread.h>
+
+#include "answer/compose/compose.h"
+#include "answer/knowledge/knowledge.h"
+#include "answer/learn/learn.h"
+#include "answer/reuse/reuse.h"
+#include "answer/task/task.h"
+
+#define TASK_ARENA_BYTES ((size_t)24 * 1024 * 1024)
+#define TASK_MODEL_TEXT 6000 /* bytes of the input a model reads; the heads read all of it */
+#define TASK_MAX_DRAFT_SENTENCES 16
+
+/* Heads of one workflow: immutable, counted, so a task keeps those it started with. */
+struct headset {
+    int refs;
+    struct learn_head *head[LADDER_MAX_FIELDS];
+    char release[LADDER_MAX_FIELDS][65];
+};
+
+/* One dataset's sealed index: immutable, counted. */
+struct shelf {
+    int refs;
+    char name[64];
+    char release[65]; /* hash over the articles */
+    struct knowledge *knowledge;
+    struct compose_model model;
+};
+
+/* What serves one workflow name now. */
+struct entry {
+    struct entry *next;
+    struct ladder_form *form;
+    struct headset *heads; /* NULL: nothing learned */
+    char measured[LADDER_RUNG_COUNT][65]; /* the model whose evidence the form carries, '' for none */
+};
+
+struct task;
+typedef void (*task_step_fn)(struct task *t);
+
+struct task {
+    struct task *next, *prev; /* running list */
+    struct task_desk *desk;
+    uint64_t handle;
+    struct id id;
+    enum task_kind kind;
+    enum task_state state;
+    struct principal who;
+    enum ipc_class class;
+    struct arena *arena;
+    int64_t created_at;  /* wall, µs */
+    int64_t started_us;  /* monotonic */
+    int64_t deadline_ms;
+    uint64_t deadline_timer;
+    uint64_t ask;        /* open at the fleet, 0: none */
+    bool cancelled;
+    bool late;           /* the deadline passed: no further rung is tried */
+    task_text_fn on_text;
+    task_done_fn on_done;
+    void *arg;
+    struct fault why;    /* set when state becomes failed */
+
+    /* form */
+    struct ladder_form *form;
+    struct headset *heads;
+    struct shelf *shelf;
+    const char *input_id, *subject, *text;
+    const char *input;   /* subject and text as one */
+    size_t input_len;
+    unsigned rungs;
+    bool no_draft, no_artifact, choices_only;
+    bool own_form; /* form came with the request */
+    const char *idem_key;
+    uint8_t idem_hash[32], idem_input[32];
+    struct ladder_climb climb;
+    int step;            /* index into the climb's order */
+    int64_t step_us;
+    float *embedding;
+    size_t dim;
+    const char *lang;
+    struct form_plan *plan;
+    int plan_field[FORM_PIECES_MAX]; /* hole i of the plan is this field */
+    size_t plan_holes;
+    bool embed_asked;
+    const char *stake;   /* the phrase that sends it to a person */
+    const char *draft_json;
+    const char *draft_text;
+    struct compose_result *draft;
+    struct reuse_key key;
+    bool has_key;
+    struct learn_neighbour nearest; /* ref is copied into the arena */
+    const char *nearest_ref;
+    int tokens_in, tokens_cached, tokens_out;
+    struct id artifact;
+    bool has_artifact;
+    struct buf json;
+
+    /* chat and embed */
+    const char *model;      /* as asked */
+    enum fleet_role role;
+    char model_name[72];
+    char model_sha256[65];
+    const char *ask_json;
+    size_t ask_len;
+    bool stream;
+    bool accepted;          /* the stream's first record is durable */
+    struct buf held;        /* text that waits for it */
+    struct fleet_generated generated;
+    const char **texts;
+    size_t texts_len, texts_done;
+    float *vectors;
+    int64_t embed_tokens;
+
+    /* record */
+    const char *verdict;
+    int64_t leaf;
+};
+
+struct task_desk {
+    struct task_house house;
+    struct store_conn *reader; /* of the core thread */
+    struct entry *entries;
+    struct shelf *shelves[64];
+    size_t shelves_len;
+    struct task *running;
+    struct task *waiting_first, **waiting_last;
+    int running_len, waiting_len;
+    uint64_t next_handle; /* atomic: handed out on any thread */
+    bool draining;
+    loop_call_fn on_drained;
+    void *on_drained_arg;
+    struct rewriter *rewriter;
+    int learning;
+};
+
+/* task.c */
+void task_start(struct task *t);
+void task_finish(struct task *t); /* on_done, then freed */
+void task_fail(struct task *t, const struct fault *why);
+struct entry *desk_entry_find(struct task_desk *desk, const char *workflow);
+struct shelf *desk_shelf_find(struct task_desk *desk, const char *dataset);
+void desk_shelf_put(struct task_desk *desk, struct shelf *shelf); /* takes the reference */
+struct shelf *shelf_ref(struct shelf *s);
+void shelf_unref(struct shelf *s);
+struct headset *headset_ref(struct headset *h);
+void headset_unref(struct headset *h);
+void desk_domain(const struct principal *who, const char *dataset, char *out, size_t room);
+
+/* climb.c: the climb of a form */
+void climb_start(struct task *t);
+/* result.c: t->json from the climb */
+void result_write(struct task *t);
+/* draft.c: composes t->draft, its text and its JSON; nothing when there is no answer */
+void draft_compose(struct task *t, const char *lang);
+void draft_free(struct compose_result *r);
+/* form_ask.c: the FORM ask for the open fields; false when nothing is to be asked */
+bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
+void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result);
+/* direct.c: chats and embeddings */
+void chat_start(struct task *t);
+void embed_start(struct task *t);
+/* record.c: writes the leaf, the row and what belongs to it; then task_finish */
+void record_form(struct task *t);
+void record_direct(struct task *t, const char *kind, const char *verdict);
+void record_accepted(struct task *t, store_done_fn done);
+/* heads.c: what learning left in the store */
+enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why);
+struct head_row {
+    const char *field;
+    struct learn_head *head;
+    char release[65];
+};
+struct evidence_row {
+    const char *field;
+    enum ladder_rung rung;
+    const char *releases;
+    struct ladder_evidence e;
+};
+enum fail heads_store(struct store_tx *tx, const char *workflow, const struct head_row *heads,
+                      size_t heads_len, const struct evidence_row *evidence, size_t evidence_len,
+                      struct fault *why);
+/* Evidence of another model than the one now loaded is void. */
+void heads_void_stale(struct task_desk *desk, struct entry *e);
+/* shelf.c: datasets from the store */
+enum fail shelves_load(struct task_desk *desk, struct fault *why);
+/* Reads a dataset's articles, questions and the vectors it has for `model` (sha256, '' for none); not sealed yet. Any
+   thread, with its own connection. */
+enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *model,
+                     struct shelf **out, struct fault *why);
+void shelf_seal(struct shelf *s);
+void shelf_vector_key(const char *model, const char *text, uint8_t out[32]);
+/* articles.c: reads the dataset anew, embeds what lacks a vector, seals and puts it in place, then
+   done(arg) on the core thread with the new shelf borrowed, or the reason. */
+typedef void (*shelf_done_fn)(void *arg, struct shelf *shelf, const struct fault *why);
+void shelf_rebuild(struct task_desk *desk, const struct principal *who, const char *dataset,
+                   task_learn_progress_fn progress, shelf_done_fn done, void *arg);
+/* rewrite.c */
+struct rewriter *rewriter_new(struct task_desk *desk);
+void rewriter_free(struct rewriter *r);
+void rewriter_add(struct rewriter *r, const struct task *t);
+void rewriter_kick(struct rewriter *r); /* a model became ready */
