@@ -247,6 +247,34 @@ static void the_header_checker_accepts_it(void **state)
     assert_true(facts.embeds);
 }
 
+/* The whole way: a sealed child of the real executable, then the store. */
+static void the_worker_imports_it_sealed(void **state)
+{
+    (void)state;
+    char worker[600], path[512];
+    struct models *m = NULL;
+    struct models_entry e;
+    struct fault why = {0};
+    snprintf(worker, sizeof(worker), "%s/bin/inhouse-worker", env("INHOUSE_BUILD", "."));
+    struct models_import what = {.folder = weights, .worker_path = worker};
+    assert_int_equal(models_open(home, &m, &why), FAIL_NONE);
+    if (models_import(m, &what, NULL, NULL, &e, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    assert_string_equal(e.name, "all-minilm-l6-v2");
+    assert_string_equal(e.role, "embed");
+    assert_string_equal(e.licence, "apache-2.0");
+    /* The same bytes as the import above made in this process. */
+    snprintf(path, sizeof(path), "%s/f16/model.gguf", home);
+    struct models_add again = {.path = path, .sha256 = e.sha256};
+    assert_int_equal(models_add(m, &again, NULL, NULL, &e, &why), FAIL_NONE);
+    assert_int_equal(models_count(m), 1);
+    what.folder = home;
+    assert_int_not_equal(models_import(m, &what, NULL, NULL, &e, &why), FAIL_NONE);
+    assert_non_null(strstr(why.message, "model.safetensors: the folder has no such file"));
+    models_close(m);
+}
+
 /* --- the table of types ------------------------------------------------------------------------
  */
 
@@ -345,6 +373,7 @@ int main(void)
         cmocka_unit_test(f16_agrees_with_the_reference),
         cmocka_unit_test(f32_agrees_with_the_reference),
         cmocka_unit_test(the_header_checker_accepts_it),
+        cmocka_unit_test(the_worker_imports_it_sealed),
     };
     int status = prepare();
     if (status != 0) {

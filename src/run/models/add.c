@@ -111,15 +111,18 @@ static enum fail copy_bytes(int from, int to, uint64_t bytes, const char *what,
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n <= 0) {
-            return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "%.120s: %s", what,
-                               n == 0 ? "the file shrank while it was copied" : strerror(errno));
+        if (n < 0) {
+            return FAULT_ERRNO(why, FAIL_INTERNAL, "%.120s: cannot be read", what);
+        }
+        if (n == 0) {
+            return FAULT(why, FAIL_BAD_REQUEST, "%.120s: the file shrank while it was copied",
+                         what);
         }
         for (ssize_t done = 0; done < n;) {
             ssize_t w = write(to, chunk + done, (size_t)(n - done));
             if (w < 0 && errno != EINTR) {
-                return FAULT_ERRNO(why, fail_from_write_errno(errno),
-                                   "%.120s: copying it failed: %s", what, strerror(errno));
+                return FAULT_ERRNO(why, fail_from_write_errno(errno), "%.120s: copying it failed",
+                                   what);
             }
             done += w > 0 ? w : 0;
         }
@@ -141,7 +144,7 @@ static enum fail bring(const struct models *m, const struct models_add *what, in
     if (what->link && linkat(AT_FDCWD, self, m->dir, temp, AT_SYMLINK_FOLLOW) == 0) {
         *fd = openat(m->dir, temp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         return *fd >= 0 ? FAIL_NONE
-                        : FAULT_ERRNO(why, FAIL_INTERNAL, "models/%s: %s", temp, strerror(errno));
+                        : FAULT_ERRNO(why, FAIL_INTERNAL, "models/%s: cannot be opened", temp);
     }
     enum fail f = check_room(m, bytes, why);
     if (f != FAIL_NONE) {
@@ -149,8 +152,7 @@ static enum fail bring(const struct models *m, const struct models_add *what, in
     }
     *fd = openat(m->dir, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be made: %s", temp,
-                           strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be made", temp);
     }
     return copy_bytes(from, *fd, bytes, what->path, progress, ctx, why);
 }
@@ -172,8 +174,7 @@ static enum fail settle(const struct models_add *what, int fd, struct models_ent
         return fail_hint(why, "The file is not the one that was meant, or was damaged on the way.");
     }
     if (f == FAIL_NONE && (fchmod(fd, 0444) != 0 || fsync(fd) != 0)) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "%.120s: copying it failed: %s",
-                        what->path, strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "%.120s: copying it failed", what->path);
     }
     return f;
 }
@@ -202,8 +203,8 @@ static enum fail place(struct models *m, const char *temp, int fd, const struct 
 {
     struct stat st;
     if (renameat(m->dir, temp, m->dir, e->sha256) != 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno),
-                           "models/%s: cannot be put in place: %s", e->sha256, strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be put in place",
+                           e->sha256);
     }
     /* rename() of two names of one file leaves both. */
     unlinkat(m->dir, temp, 0);
@@ -283,7 +284,7 @@ enum fail models_add(struct models *m, const struct models_add *what, models_pro
     int from = open(what->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (from < 0) {
         FAULT_ERRNO(why, errno == EACCES ? FAIL_FORBIDDEN : FAIL_NOT_FOUND,
-                    "%.200s: cannot be opened: %s", what->path, strerror(errno));
+                    "%.200s: cannot be opened", what->path);
         return fail_hint(why, "Give the path of a .gguf file.");
     }
     if (fstat(from, &st) == 0 && S_ISDIR(st.st_mode)) {
@@ -328,8 +329,7 @@ enum fail models_remove(struct models *m, const char *name, struct fault *why)
         /* The manifest first: a file without one is nobody's model. */
         snprintf(file, sizeof(file), "%s.json", e.sha256);
         if (unlinkat(m->dir, file, 0) != 0) {
-            f = FAULT_ERRNO(why, FAIL_INTERNAL, "models/%s: cannot be removed: %s", file,
-                            strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "models/%s: cannot be removed", file);
         } else {
             unlinkat(m->dir, e.sha256, 0);
             snprintf(file, sizeof(file), ".seen-%s", e.sha256);

@@ -96,8 +96,7 @@ static enum fail fill(struct reader *r, struct fault *why)
             continue;
         }
         if (n < 0) {
-            return FAULT_ERRNO(why, FAIL_INTERNAL, "%.120s: cannot be read: %s", r->what,
-                               strerror(errno));
+            return FAULT_ERRNO(why, FAIL_INTERNAL, "%.120s: cannot be read", r->what);
         }
         if (n == 0) {
             return FAULT(why, FAIL_BAD_REQUEST, "%.120s: the file shrank while it was read",

@@ -127,8 +127,7 @@ static enum fail listen_to(struct child *c, struct fault *why)
         } else if (n > 0) {
             f = take_lines(c, &b, why);
         } else if (errno != EINTR) {
-            f = FAULT_ERRNO(why, FAIL_INTERNAL, "reading from the import job failed: %s",
-                            strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "reading from the import job failed");
         }
     }
     buf_done(&b);
@@ -149,7 +148,7 @@ static enum fail worker_path(const struct models_import *what, struct buf *out, 
         }
     }
     if (access(out->data, X_OK) != 0) {
-        FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be run: %s", out->data, strerror(errno));
+        FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be run", out->data);
         return fail_hint(why, "inhouse-worker must lie beside the other executables: run `make`.");
     }
     return FAIL_NONE;
@@ -173,7 +172,7 @@ static enum fail start(struct child *c, const char *worker, const char *out_dir,
     sigset_t none, all;
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) != 0) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "pipe: %s", strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make a pipe");
     }
     sigemptyset(&none);
     sigfillset(&all);
@@ -192,8 +191,7 @@ static enum fail start(struct child *c, const char *worker, const char *out_dir,
     if (e != 0) {
         close(pipes[0]);
         errno = e;
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "%.200s: cannot be started: %s", worker,
-                           strerror(e));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "%.200s: cannot be started", worker);
     }
     c->out = pipes[0];
     return FAIL_NONE;
@@ -279,8 +277,8 @@ enum fail models_import(struct models *m, const struct models_import *what,
     enum fail f = worker_path(what, &worker, why);
     if (f == FAIL_NONE &&
         (!buf_printf(&dir, "%s/models/%s", m->home, name) || mkdirat(m->dir, name, 0700) != 0)) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models/%s: cannot be made: %s",
-                        m->home, name, strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models/%s: cannot be made",
+                        m->home, name);
     }
     if (f == FAIL_NONE) {
         f = start(&c, worker.data, dir.data, why);

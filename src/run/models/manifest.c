@@ -54,21 +54,18 @@ static enum fail write_file(int dir, const char *name, const struct buf *b, stru
 {
     int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be written: %s",
-                           name, strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be written", name);
     }
     enum fail f = FAIL_NONE;
     for (size_t at = 0; f == FAIL_NONE && at < b->len;) {
         ssize_t n = write(fd, b->data + at, b->len - at);
         if (n < 0 && errno != EINTR) {
-            f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: writing failed: %s",
-                            name, strerror(errno));
+            f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: writing failed", name);
         }
         at += n > 0 ? (size_t)n : 0;
     }
     if (f == FAIL_NONE && fsync(fd) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: writing failed: %s", name,
-                        strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: writing failed", name);
     }
     close(fd);
     return f;
@@ -86,8 +83,8 @@ enum fail models_manifest_write(const struct models *m, const struct models_entr
     enum fail f = write_file(m->dir, temp, &b, why);
     buf_done(&b);
     if (f == FAIL_NONE && renameat(m->dir, temp, m->dir, name) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be put in place: %s",
-                        name, strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be put in place",
+                        name);
     }
     if (f != FAIL_NONE) {
         unlinkat(m->dir, temp, 0);
@@ -95,8 +92,8 @@ enum fail models_manifest_write(const struct models *m, const struct models_entr
     }
     /* The rename itself must last too. */
     if (fsync(m->dir) != 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models: writing failed: %s",
-                           m->home, strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models: writing failed",
+                           m->home);
     }
     return FAIL_NONE;
 }
@@ -106,16 +103,14 @@ static enum fail read_text(const struct models *m, const char *file, struct buf 
 {
     int fd = openat(m->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
-        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "models/%.80s: cannot be opened: %s", file,
-                           strerror(errno));
+        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "models/%.80s: cannot be opened", file);
     }
     enum fail f = FAIL_NONE;
     char chunk[4096];
     ssize_t n;
     while (f == FAIL_NONE && (n = read(fd, chunk, sizeof(chunk))) != 0) {
         if (n < 0 && errno != EINTR) {
-            f = FAULT_ERRNO(why, FAIL_INTERNAL, "models/%.80s: cannot be read: %s", file,
-                            strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "models/%.80s: cannot be read", file);
         } else if (n > 0 && !buf_add(b, chunk, (size_t)n)) {
             f = FAULT(why, FAIL_TOO_LARGE, "models/%.80s: larger than %u bytes", file,
                       MANIFEST_MAX);

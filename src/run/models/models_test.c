@@ -606,7 +606,7 @@ static void an_import_without_a_worker_says_so(void **state)
         const char *says;
         int timeout_ms;
     } children[] = {{"#!/bin/sh\nexit 0\n", "unsaid", 0},
-                    {"#!/bin/sh\nsleep 20\n", "longer than", 100},
+                    {"#!/bin/sh\nexec sleep 20\n", "longer than", 100},
                     {"#!/bin/sh\nkill -SEGV $$\n", "signal 11", 0},
                     {"#!/bin/sh\necho nonsense\n", "not valid JSON", 0},
                     {"#!/bin/sh\necho '{\"event\":\"error\",\"code\":\"unsupported\",\"message\":"

@@ -56,8 +56,7 @@ enum fail models_reload(struct models *m, struct fault *why)
         if (fd >= 0) {
             close(fd);
         }
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "%.200s/models: cannot be listed: %s", m->home,
-                           strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "%.200s/models: cannot be listed", m->home);
     }
     m->n = 0;
     m->n_broken = 0;
@@ -102,7 +101,7 @@ enum fail models_open(const char *home, struct models **out, struct fault *why)
     if (dir < 0) {
         errno = saved;
         FAULT_ERRNO(why, saved == ENOSPC ? FAIL_DISK_FULL : FAIL_NOT_FOUND,
-                    "%.200s/models: cannot be opened: %s", home, strerror(saved));
+                    "%.200s/models: cannot be opened", home);
         return fail_hint(why, "INHOUSE_HOME must name a folder that this user may write.");
     }
     struct models *m = mem_alloc(sizeof(*m));
@@ -141,7 +140,7 @@ enum fail models_lock(struct models *m, int *lock, struct fault *why)
     *lock = fd;
     if (fd < 0) {
         enum fail f = FAULT_ERRNO(why, fail_from_write_errno(errno),
-                                  "%.200s/models: cannot be locked: %s", m->home, strerror(errno));
+                                  "%.200s/models: cannot be locked", m->home);
         fail_hint(why, "The folder must be on a local disk that this user may write.");
         return f;
     }
@@ -215,8 +214,8 @@ static enum fail open_stored(const struct models *m, const struct models_entry *
 {
     *fd = openat(m->dir, e->sha256, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (*fd < 0) {
-        FAULT_ERRNO(why, FAIL_NOT_FOUND, "model %s: its file models/%s cannot be opened: %s",
-                    e->name, e->sha256, strerror(errno));
+        FAULT_ERRNO(why, FAIL_NOT_FOUND, "model %s: its file models/%s cannot be opened", e->name,
+                    e->sha256);
         return fail_hint(why, "Add it again: `inhouse models add FILE.gguf --name %s`.", e->name);
     }
     if (fstat(*fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_size != e->bytes) {

@@ -42,8 +42,7 @@ enum fail models_hash_fd(int fd, uint64_t bytes, const char *what, models_progre
         } else if (n == 0) {
             f = FAULT(why, FAIL_BAD_REQUEST, "%.120s: the file shrank while it was hashed", what);
         } else if (errno != EINTR) {
-            f = FAULT_ERRNO(why, FAIL_INTERNAL, "%.120s: cannot be read: %s", what,
-                            strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "%.120s: cannot be read", what);
         }
     }
     ASSERT(EVP_DigestFinal_ex(sha, hash, &len) == 1 && len == sizeof(hash));

@@ -102,7 +102,7 @@ int tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal)
     struct fault why = {0};
     struct check job = {fopen(in_file, "rbe"), in_file, engine_dir, seal};
     if (job.file == NULL) {
-        FAULT_ERRNO(&why, FAIL_NOT_FOUND, "%.200s: cannot be opened: %s", in_file, strerror(errno));
+        FAULT_ERRNO(&why, FAIL_NOT_FOUND, "%.200s: cannot be opened", in_file);
         return tool_say_error(&why);
     }
     int status = tool_keep(check_sealed, &job, -1, 0);

@@ -223,8 +223,7 @@ static void put_table(struct gguf_context *g, const struct parts *p, bool half)
 static enum fail write_bytes(FILE *out, const void *data, size_t n, struct fault *why)
 {
     if (n != 0 && fwrite(data, 1, n, out) != n) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
-                           strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed");
     }
     return FAIL_NONE;
 }
@@ -305,8 +304,7 @@ static enum fail write_all(const struct parts *p, struct gguf_context *g,
         tool_say_progress(done, total);
     }
     if (f == FAIL_NONE && fflush(out) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed: %s",
-                        strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the GGUF file failed");
     }
     *bytes = head_size;
     for (size_t i = 0; i < p->n; i++) {

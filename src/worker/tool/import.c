@@ -37,8 +37,7 @@ static enum fail open_inputs(const char *dir, struct tool_file *files, struct fa
 {
     int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (at < 0) {
-        FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot open this folder: %s", dir,
-                    strerror(errno));
+        FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot open this folder", dir);
         return fail_hint(
             why, "Give the folder that holds config.json, model.safetensors and vocab.txt.");
     }
@@ -47,8 +46,7 @@ static enum fail open_inputs(const char *dir, struct tool_file *files, struct fa
         files[i].name = input_names[i];
         files[i].fd = openat(at, input_names[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (files[i].fd < 0 && errno != ENOENT && errno != ENOTDIR && f == FAIL_NONE) {
-            f = FAULT_ERRNO(why, FAIL_FORBIDDEN, "%s: cannot be opened: %s", input_names[i],
-                            strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_FORBIDDEN, "%s: cannot be opened", input_names[i]);
         }
     }
     close(at);
@@ -136,7 +134,7 @@ static int import_sealed(void *arg, int data)
         f = convert(job->files, job->half, out, &why);
     }
     if (fclose(out) != 0 && f == FAIL_NONE) {
-        f = FAULT_ERRNO(&why, FAIL_INTERNAL, "writing the GGUF file failed: %s", strerror(errno));
+        f = FAULT_ERRNO(&why, FAIL_INTERNAL, "writing the GGUF file failed");
     }
     return f == FAIL_NONE ? 0 : tool_say_error(&why);
 }

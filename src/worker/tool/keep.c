@@ -31,8 +31,7 @@ static enum fail write_all(const struct relay *r, const uint8_t *data, size_t n,
     for (size_t at = 0; at < n;) {
         ssize_t w = write(r->to, data + at, n - at);
         if (w < 0 && errno != EINTR && r->file) {
-            FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the result failed: %s",
-                        strerror(errno));
+            FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the result failed");
             return fail_hint(why, "Free some space on that disk and try again.");
         }
         if (w < 0 && errno != EINTR) {
@@ -50,8 +49,7 @@ static enum fail move_some(struct relay *r, struct fault *why)
     ssize_t n = read(r->from, chunk, sizeof(chunk));
     if (n < 0) {
         return errno == EINTR ? FAIL_NONE
-                              : FAULT_ERRNO(why, FAIL_INTERNAL, "reading from the job failed: %s",
-                                            strerror(errno));
+                              : FAULT_ERRNO(why, FAIL_INTERNAL, "reading from the job failed");
     }
     if (n == 0) {
         close(r->from);
@@ -71,7 +69,7 @@ static enum fail relay_all(struct relay relays[2], struct fault *why)
     while (f == FAIL_NONE && (relays[0].from >= 0 || relays[1].from >= 0)) {
         struct pollfd p[2] = {{relays[0].from, POLLIN, 0}, {relays[1].from, POLLIN, 0}};
         if (poll(p, 2, -1) < 0 && errno != EINTR) {
-            f = FAULT_ERRNO(why, FAIL_INTERNAL, "poll: %s", strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "cannot wait for the job");
         }
         for (int i = 0; f == FAIL_NONE && i < 2; i++) {
             if (p[i].revents != 0) {
@@ -80,8 +78,7 @@ static enum fail relay_all(struct relay relays[2], struct fault *why)
         }
     }
     if (f == FAIL_NONE && relays[1].file && fsync(relays[1].to) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the result failed: %s",
-                        strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "writing the result failed");
     }
     return f;
 }
@@ -118,13 +115,13 @@ int tool_keep(int (*job)(void *arg, int data), void *arg, int out_file, uint64_t
     int lines[2], data[2];
     fflush(NULL);
     if (pipe2(lines, O_CLOEXEC) != 0 || pipe2(data, O_CLOEXEC) != 0) {
-        FAULT_ERRNO(&why, FAIL_INTERNAL, "pipe: %s", strerror(errno));
+        FAULT_ERRNO(&why, FAIL_INTERNAL, "cannot make a pipe");
         return tool_say_error(&why);
     }
     pid_t keeper = getpid();
     pid_t child = fork();
     if (child < 0) {
-        FAULT_ERRNO(&why, FAIL_INTERNAL, "fork: %s", strerror(errno));
+        FAULT_ERRNO(&why, FAIL_INTERNAL, "cannot start a process");
         return tool_say_error(&why);
     }
     if (child == 0) {

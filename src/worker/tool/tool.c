@@ -34,8 +34,7 @@ enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why)
     }
     void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, file->fd, 0);
     if (map == MAP_FAILED) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "%s: cannot be mapped: %s", file->name,
-                           strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "%s: cannot be mapped", file->name);
     }
     file->data = map;
     return FAIL_NONE;
