@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inhouse-worker: one model in one sealed process. Wiring only: options, the backend, the seal, the loop.
- * Owns: the order of start-up (everything that needs files comes before the seal). Threads: one here.
- * Exit status: 0 stopped, 2 bad options, 3 bad frame, 4 cannot start or seal.
+ * inhouse-worker: one model in one sealed process. Wiring only: options, the backend, the seal, the
+ * loop.
+ * Owns: the order of start-up (everything that needs files comes before the seal). Threads: one
+ * here. Exit status: 0 stopped, 2 bad options, 3 bad frame, 4 cannot start or seal.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -31,8 +32,10 @@ struct options {
 static int usage(void)
 {
     static const char text[] =
-        "usage: inhouse-worker --engine llama|fake [--engine-dir DIR] [--no-seal] [--log-level LEVEL]\n"
-        "Serves one model over the socket on descriptor 3; inhoused starts it. LEVEL: debug, info, warn, error.\n"
+        "usage: inhouse-worker --engine llama|fake [--engine-dir DIR] [--no-seal] [--log-level "
+        "LEVEL]\n"
+        "Serves one model over the socket on descriptor 3; inhoused starts it. LEVEL: debug, info, "
+        "warn, error.\n"
         "       inhouse-worker --tool import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]\n"
         "       inhouse-worker --tool check --in FILE.gguf\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
@@ -83,11 +86,12 @@ static bool read_options(int argc, char **argv, struct options *o)
     return optind == argc && (fake || strcmp(o->engine, "llama") == 0);
 }
 
-/* A grammar that hangs cannot be interrupted, only ended (worker/engine/sample.c arms the timer). */
+/* A grammar that hangs cannot be interrupted, only ended (worker/engine/sample.c arms the
+   timer). */
 static void on_alarm(int signal)
 {
-    static const char line[] =
-        "{\"level\":\"error\",\"event\":\"worker.watchdog\",\"message\":\"a grammar step took too long\"}\n";
+    static const char line[] = "{\"level\":\"error\",\"event\":\"worker.watchdog\",\"message\":\"a "
+                               "grammar step took too long\"}\n";
     (void)signal;
     (void)!write(STDERR_FILENO, line, sizeof line - 1);
     _exit(WATCHDOG_EXIT);

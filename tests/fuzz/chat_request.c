@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz entry: a chat request's body. What decodes must give an ask that is itself one JSON object. */
+/* Fuzz entry: a chat request's body. What decodes must give an ask that is itself one JSON
+   object. */
 #include "http/openai/openai.h"
 
 #include "base/json/json.h"

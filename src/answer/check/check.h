@@ -65,19 +65,23 @@ struct check_support {
     enum knowledge_lang lang;
     const char *const *sources; /* one sentence each, in the order of their articles */
     size_t source_count;
-    const char *ticket;         /* may be NULL; order numbers and the customer's name may come from it */
+    /* may be NULL; order numbers and the customer's name may come from it */
+    const char *ticket;
     size_t ticket_len;
-    const char *const *frame;   /* the house's own sentences and names: greeting, opening, sign-off */
+    /* the house's own sentences and names: greeting, opening, sign-off */
+    const char *const *frame;
     size_t frame_count;
 };
 
 /* Writes one entry per sentence of the reply, at most max; *count is how many there are. True when
    every one is supported or frame, and at least one is supported. */
-bool check_support(const struct check_support *in, struct check_claim *out, size_t max, size_t *count);
+bool check_support(const struct check_support *in, struct check_claim *out, size_t max,
+                   size_t *count);
 
 /* One sentence against the sources, as check_support does it; no frame. */
-void check_claim(const char *claim, size_t len, enum knowledge_lang lang, const char *const *sources,
-                 size_t source_count, const char *ticket, size_t ticket_len, struct check_claim *out);
+void check_claim(const char *claim, size_t len, enum knowledge_lang lang,
+                 const char *const *sources, size_t source_count, const char *ticket,
+                 size_t ticket_len, struct check_claim *out);
 
 struct check_result {
     bool ok;

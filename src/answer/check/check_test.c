@@ -14,14 +14,19 @@
 static void links_must_stand_in_a_source(void **state)
 {
     (void)state;
-    const char *sources[] = {"Open velmora.example/login or write to help@velmora.example.", "See https://a.example/x."};
+    const char *sources[] = {"Open velmora.example/login or write to help@velmora.example.",
+                             "See https://a.example/x."};
     static const struct {
         const char *text;
         bool ok;
     } cases[] = {
-        {"Go to velmora.example/login.", true}, {"Go to https://velmora.example/login/", true},
-        {"Go to velmora.example/reset.", false}, {"Write to help@velmora.example!", true},
-        {"Write to info@velmora.example", false}, {"(https://a.example/x)", true}, {"evil.example", false},
+        {"Go to velmora.example/login.", true},
+        {"Go to https://velmora.example/login/", true},
+        {"Go to velmora.example/reset.", false},
+        {"Write to help@velmora.example!", true},
+        {"Write to info@velmora.example", false},
+        {"(https://a.example/x)", true},
+        {"evil.example", false},
         {"No links here, e.g. none. Only 2.4 GHz.", true},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -44,7 +49,8 @@ static void citations_must_be_allowed(void **state)
 static void summaries_hold_only_what_the_ticket_says(void **state)
 {
     (void)state;
-    const char *ticket = "My Auto 5 shows E3 since Tuesday. I ordered a new brew group, VM-410233. Please help. Declan";
+    const char *ticket = "My Auto 5 shows E3 since Tuesday. I ordered a new brew group, VM-410233. "
+                         "Please help. Declan";
     static const struct {
         const char *summary;
         enum check_reason reason;
@@ -59,10 +65,12 @@ static void summaries_hold_only_what_the_ticket_says(void **state)
         {"See evil.example for E3", CHECK_REASON_LINK},
         {"", CHECK_REASON_LENGTH},
         {"two\nlines", CHECK_REASON_LENGTH},
-        {"Auto 5 shows E3 since Tuesday, ordered a new brew group, VM-410233, please help, Declan", CHECK_REASON_LENGTH},
+        {"Auto 5 shows E3 since Tuesday, ordered a new brew group, VM-410233, please help, Declan",
+         CHECK_REASON_LENGTH},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct check_result r = check_summary(cases[i].summary, strlen(cases[i].summary), ticket, strlen(ticket), 80);
+        struct check_result r =
+            check_summary(cases[i].summary, strlen(cases[i].summary), ticket, strlen(ticket), 80);
         if (r.reason != cases[i].reason) {
             fail_msg("%s: %s (%s)", cases[i].summary, check_reason_name(r.reason), r.detail);
         }
@@ -75,10 +83,16 @@ static void short_tickets_have_a_language(void **state)
     static const struct {
         const char *text, *code;
     } cases[] = {
-        {"cant log in, says too many attempts. waited ages", "en"}, {"need the invoice pls", "en"},
-        {"where is my stuff", "en"}, {"Wo ist mein Paket?", "de"}, {"Passwort geht nicht", "de"},
-        {"Meine Maschine zeigt E3 an, was soll ich tun?", "de"}, {"Bonjour, je voudrais annuler ma commande s'il vous pla\xC3\xAEt", "fr"},
-        {"Hallo, ik heb een vraag over mijn bestelling, kunnen jullie mij helpen?", "nl"}, {"", "und"}, {"12345", "und"},
+        {"cant log in, says too many attempts. waited ages", "en"},
+        {"need the invoice pls", "en"},
+        {"where is my stuff", "en"},
+        {"Wo ist mein Paket?", "de"},
+        {"Passwort geht nicht", "de"},
+        {"Meine Maschine zeigt E3 an, was soll ich tun?", "de"},
+        {"Bonjour, je voudrais annuler ma commande s'il vous pla\xC3\xAEt", "fr"},
+        {"Hallo, ik heb een vraag over mijn bestelling, kunnen jullie mij helpen?", "nl"},
+        {"", "und"},
+        {"12345", "und"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct check_language l = check_language(cases[i].text, strlen(cases[i].text));
@@ -92,28 +106,41 @@ static void short_tickets_have_a_language(void **state)
 static void a_reply_is_judged_sentence_by_sentence(void **state)
 {
     (void)state;
-    const char *sources[] = {"The link in the e-mail is valid for 30 minutes and works only once.",
-                             "Look in the spam folder if the e-mail has not arrived after ten minutes."};
+    const char *sources[] = {
+        "The link in the e-mail is valid for 30 minutes and works only once.",
+        "Look in the spam folder if the e-mail has not arrived after ten minutes."};
     const char *frame[] = {"Thank you for writing to us.", "Velmora Support"};
-    const char *ticket = "I get no mail. Declan", *reply =
-        "Hello Declan,\n\nThank you for writing to us. The link in the e-mail is valid for 30 minutes and works only once. "
-        "The link works for 60 minutes. We also give you 20 euros.\n\nKind regards\nVelmora Support";
-    struct check_support in = {.reply = reply, .reply_len = strlen(reply), .lang = KNOWLEDGE_LANG_EN, .sources = sources,
-                               .source_count = 2, .ticket = ticket, .ticket_len = strlen(ticket), .frame = frame, .frame_count = 2};
+    const char *ticket = "I get no mail. Declan",
+               *reply = "Hello Declan,\n\nThank you for writing to us. The link in the e-mail is "
+                        "valid for 30 minutes and works only once. "
+                        "The link works for 60 minutes. We also give you 20 euros.\n\nKind "
+                        "regards\nVelmora Support";
+    struct check_support in = {.reply = reply,
+                               .reply_len = strlen(reply),
+                               .lang = KNOWLEDGE_LANG_EN,
+                               .sources = sources,
+                               .source_count = 2,
+                               .ticket = ticket,
+                               .ticket_len = strlen(ticket),
+                               .frame = frame,
+                               .frame_count = 2};
     struct check_claim out[CHECK_MAX_CLAIMS];
     size_t n = 0;
     assert_false(check_support(&in, out, CHECK_MAX_CLAIMS, &n));
-    static const enum check_verdict want[] = {CHECK_FRAME, CHECK_FRAME, CHECK_SUPPORTED, CHECK_UNSUPPORTED, CHECK_UNSUPPORTED,
-                                              CHECK_FRAME, CHECK_FRAME};
+    static const enum check_verdict want[] = {CHECK_FRAME,       CHECK_FRAME,       CHECK_SUPPORTED,
+                                              CHECK_UNSUPPORTED, CHECK_UNSUPPORTED, CHECK_FRAME,
+                                              CHECK_FRAME};
     assert_int_equal(n, COUNT_OF(want));
     for (size_t i = 0; i < n; i++) {
         if (out[i].verdict != want[i]) {
-            fail_msg("%.*s: %s %s", (int)out[i].len, reply + out[i].at, check_reason_name(out[i].reason), out[i].detail);
+            fail_msg("%.*s: %s %s", (int)out[i].len, reply + out[i].at,
+                     check_reason_name(out[i].reason), out[i].detail);
         }
     }
     assert_int_equal(out[3].reason, CHECK_REASON_NUMBER);
     assert_string_equal(out[3].detail, "60");
-    assert_false(check_support(&(struct check_support){.reply = "", .lang = KNOWLEDGE_LANG_EN}, out, 4, &n));
+    assert_false(
+        check_support(&(struct check_support){.reply = "", .lang = KNOWLEDGE_LANG_EN}, out, 4, &n));
 }
 
 int main(void)

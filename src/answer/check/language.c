@@ -23,7 +23,8 @@ static struct counts count_stop_words(const char *text, size_t len)
         const char *f = w.items[i].folded;
         c.en += knowledge_is_stop_word(f, KNOWLEDGE_LANG_EN);
         c.de += knowledge_is_stop_word(f, KNOWLEDGE_LANG_DE);
-        c.de += strstr(f, "\xC3\xBC") != NULL || strstr(f, "\xC3\xB6") != NULL || strstr(f, "\xC3\xA4") != NULL;
+        c.de += strstr(f, "\xC3\xBC") != NULL || strstr(f, "\xC3\xB6") != NULL ||
+                strstr(f, "\xC3\xA4") != NULL;
     }
     c.words = w.count;
     knowledge_words_done(&w);
@@ -43,7 +44,8 @@ struct check_language check_language(const char *text, size_t len)
     char code[8] = "";
     double percent = 0;
     bool reliable = false, found = check_cld2(text, (int)len, code, &percent, &reliable);
-    /* Stop words first for the two languages they know: more than a third of the words, clearly ahead. */
+    /* Stop words first for the two languages they know: more than a third of the words, clearly
+       ahead. */
     size_t most = c.en > c.de ? c.en : c.de, least = c.en > c.de ? c.de : c.en;
     bool clear = most * 3 >= c.words && most >= 2 && most >= 2 * least;
     const char *ours = c.en > c.de ? "en" : "de";

@@ -7,7 +7,8 @@
 #include <cld2/public/compact_lang_det.h>
 #include <cld2/public/encodings.h>
 
-extern "C" bool check_cld2(const char *text, int len, char code[8], double *percent, bool *reliable);
+extern "C" bool check_cld2(const char *text, int len, char code[8], double *percent,
+                           bool *reliable);
 
 extern "C" bool check_cld2(const char *text, int len, char code[8], double *percent, bool *reliable)
 {
@@ -16,8 +17,8 @@ extern "C" bool check_cld2(const char *text, int len, char code[8], double *perc
     int percents[3], text_bytes = 0, valid = 0;
     double scores[3];
     bool sure = false;
-    CLD2::Language best = CLD2::ExtDetectLanguageSummaryCheckUTF8(text, len, true, &hints, 0, found, percents, scores,
-                                                                  nullptr, &text_bytes, &sure, &valid);
+    CLD2::Language best = CLD2::ExtDetectLanguageSummaryCheckUTF8(
+        text, len, true, &hints, 0, found, percents, scores, nullptr, &text_bytes, &sure, &valid);
     std::snprintf(code, 8, "%s", CLD2::LanguageCode(best));
     *percent = percents[0] / 100.0;
     *reliable = sure;

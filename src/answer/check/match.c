@@ -7,8 +7,9 @@
 
 #include "answer/check/check_internal.h"
 
-static const char *const particles[] = {"zuruck", "wieder", "ab", "an", "auf", "ein", "aus", "mit", "vor", "weg",
-                                        "los", "her", "hin", "nach", "um", "ver", "be", "er"};
+static const char *const particles[] = {"zuruck", "wieder", "ab",  "an",  "auf", "ein",
+                                        "aus",    "mit",    "vor", "weg", "los", "her",
+                                        "hin",    "nach",   "um",  "ver", "be",  "er"};
 
 /* Leaves the root of a German verb form: "zuruckgesendet" -> "send", particle in *particle. */
 static const char *german_root(const char *stem, const char **particle)
@@ -46,12 +47,14 @@ static bool same_german(const char *a, const char *b)
         return true; /* inflection the light stem left */
     }
     size_t a_len = strlen(a), b_len = strlen(b);
-    return a_len >= 4 && b_len > a_len && strcmp(b + b_len - a_len, a) == 0; /* "Etikett" of "Rücksendeetikett" */
+    /* "Etikett" of "Rücksendeetikett" */
+    return a_len >= 4 && b_len > a_len && strcmp(b + b_len - a_len, a) == 0;
 }
 
 static bool same_english(const char *a, const char *b)
 {
-    size_t la = strlen(a), lb = strlen(b), n = 0, least = la < lb ? la : lb, most = la < lb ? lb : la;
+    size_t la = strlen(a), lb = strlen(b), n = 0, least = la < lb ? la : lb,
+           most = la < lb ? lb : la;
     while (a[n] != '\0' && a[n] == b[n]) {
         n++;
     }
@@ -84,5 +87,6 @@ bool check_same_word(const struct token *a, const struct token *b, enum knowledg
     if (check_share_group(a->w.stem, b->w.stem, lang)) {
         return true;
     }
-    return lang == KNOWLEDGE_LANG_DE ? same_german(a->w.stem, b->w.stem) : same_english(a->w.stem, b->w.stem);
+    return lang == KNOWLEDGE_LANG_DE ? same_german(a->w.stem, b->w.stem)
+                                     : same_english(a->w.stem, b->w.stem);
 }

@@ -16,20 +16,25 @@ static const struct {
 } reasons[CHECK_REASON_COUNT] = {
     [CHECK_REASON_NONE] = {"none", "Every check passed."},
     [CHECK_REASON_NUMBER] = {"number", "The source does not say this number or duration here."},
-    [CHECK_REASON_NEGATION] = {"negation", "The source says the contrary: a \"not\" too many or too few."},
-    [CHECK_REASON_MODALITY] = {"modality", "The source is less or more firm: can, may and must are exchanged."},
+    [CHECK_REASON_NEGATION] = {"negation",
+                               "The source says the contrary: a \"not\" too many or too few."},
+    [CHECK_REASON_MODALITY] = {"modality",
+                               "The source is less or more firm: can, may and must are exchanged."},
     [CHECK_REASON_OPPOSITE] = {"opposite", "The source says the opposite word."},
     [CHECK_REASON_NAME] = {"name", "The source does not say this name, product, code or day here."},
     [CHECK_REASON_MENU] = {"menu", "The source does not show this menu path."},
     [CHECK_REASON_LINK] = {"link", "The source does not give this link or address."},
-    [CHECK_REASON_CONDITION] = {"condition", "The source limits this by a condition that is missing here."},
+    [CHECK_REASON_CONDITION] = {"condition",
+                                "The source limits this by a condition that is missing here."},
     [CHECK_REASON_CONTENT] = {"content", "The source does not say this word or a word like it."},
     [CHECK_REASON_NO_SOURCE] = {"no_source", "No source sentence is about this."},
     [CHECK_REASON_LIMIT] = {"limit", "The text is too long to be checked."},
     [CHECK_REASON_LANGUAGE] = {"language", "The text is in another language than the ticket."},
     [CHECK_REASON_LENGTH] = {"length", "The text is empty, too long, or more than one line."},
-    [CHECK_REASON_INSTRUCTION] = {"instruction", "The text answers or obeys instead of summing up."},
-    [CHECK_REASON_CITATION] = {"citation", "The cited article is not one of those that were given."},
+    [CHECK_REASON_INSTRUCTION] = {"instruction",
+                                  "The text answers or obeys instead of summing up."},
+    [CHECK_REASON_CITATION] = {"citation",
+                               "The cited article is not one of those that were given."},
 };
 
 const char *check_reason_name(enum check_reason r)
@@ -162,7 +167,8 @@ static bool text_has_link(const char *text, const char *link, size_t n)
     return false;
 }
 
-struct check_result check_links(const char *text, size_t len, const char *const *allowed, size_t allowed_count)
+struct check_result check_links(const char *text, size_t len, const char *const *allowed,
+                                size_t allowed_count)
 {
     size_t pos = 0, at, n;
     while (pos < len && next_piece(text, len, &pos, &at, &n)) {
@@ -187,25 +193,69 @@ struct check_result check_links(const char *text, size_t len, const char *const 
 
 /* Openings of an answer: a summary speaks about the customer, not to one. */
 static const char *const answer_openings[] = {
-    "sure", "certainly", "of course", "here is", "here's", "hello", "hi ", "hi,", "dear", "thank you", "thanks", "i'm sorry",
-    "i am sorry", "sorry", "as an ai", "i cannot", "i can't", "i'm unable", "please ", "you can", "you should", "ignore",
-    "ok,", "okay", "yes,", "no,", "understood", "we are sorry", "we will", "we apologi", "summary:", "answer:",
-    "nat\xC3\xBCrlich", "gerne", "hier ist", "hallo", "guten tag", "sehr geehrte", "vielen dank", "danke", "es tut mir",
-    "leider", "bitte ", "sie k\xC3\xB6nnen", "zusammenfassung:", "antwort:", "system:", "assistant:",
+    "sure",
+    "certainly",
+    "of course",
+    "here is",
+    "here's",
+    "hello",
+    "hi ",
+    "hi,",
+    "dear",
+    "thank you",
+    "thanks",
+    "i'm sorry",
+    "i am sorry",
+    "sorry",
+    "as an ai",
+    "i cannot",
+    "i can't",
+    "i'm unable",
+    "please ",
+    "you can",
+    "you should",
+    "ignore",
+    "ok,",
+    "okay",
+    "yes,",
+    "no,",
+    "understood",
+    "we are sorry",
+    "we will",
+    "we apologi",
+    "summary:",
+    "answer:",
+    "nat\xC3\xBCrlich",
+    "gerne",
+    "hier ist",
+    "hallo",
+    "guten tag",
+    "sehr geehrte",
+    "vielen dank",
+    "danke",
+    "es tut mir",
+    "leider",
+    "bitte ",
+    "sie k\xC3\xB6nnen",
+    "zusammenfassung:",
+    "antwort:",
+    "system:",
+    "assistant:",
 };
 
 static bool known_word(const struct knowledge_words *source, const struct knowledge_word *w)
 {
     for (size_t i = 0; i < source->count; i++) {
-        if (strcmp(source->items[i].folded, w->folded) == 0 || strcmp(source->items[i].stem, w->stem) == 0) {
+        if (strcmp(source->items[i].folded, w->folded) == 0 ||
+            strcmp(source->items[i].stem, w->stem) == 0) {
             return true;
         }
     }
     return false;
 }
 
-static struct check_result words_known(const char *summary, size_t len, const char *source, size_t source_len,
-                                       enum knowledge_lang lang)
+static struct check_result words_known(const char *summary, size_t len, const char *source,
+                                       size_t source_len, enum knowledge_lang lang)
 {
     struct knowledge_words mine, theirs;
     struct check_result r = passed;
@@ -215,9 +265,12 @@ static struct check_result words_known(const char *summary, size_t len, const ch
     for (size_t i = 0; i < mine.count && r.ok; i++) {
         const struct knowledge_word *w = &mine.items[i];
         double value, factor;
-        bool number = w->digit || (lang != KNOWLEDGE_LANG_OTHER && check_number_word(w->folded, lang, &value));
-        bool calendar = (check_word_classes(w->folded, w->stem, lang) & WORD_CALENDAR) && w->capital;
-        bool name = lang != KNOWLEDGE_LANG_DE && w->capital && i > 0 && !w->stop && check_unit(w->folded, &factor) == UNIT_NONE;
+        bool number = w->digit ||
+                      (lang != KNOWLEDGE_LANG_OTHER && check_number_word(w->folded, lang, &value));
+        bool calendar =
+            (check_word_classes(w->folded, w->stem, lang) & WORD_CALENDAR) && w->capital;
+        bool name = lang != KNOWLEDGE_LANG_DE && w->capital && i > 0 && !w->stop &&
+                    check_unit(w->folded, &factor) == UNIT_NONE;
         bool is_known = known_word(&theirs, w);
         if (!is_known && (number || calendar)) {
             r = refused(CHECK_REASON_NUMBER, summary + w->at, w->len);
@@ -235,15 +288,16 @@ static struct check_result words_known(const char *summary, size_t len, const ch
     return r;
 }
 
-struct check_result check_summary(const char *summary, size_t len, const char *source, size_t source_len,
-                                  size_t max_chars)
+struct check_result check_summary(const char *summary, size_t len, const char *source,
+                                  size_t source_len, size_t max_chars)
 {
     size_t start = 0;
     while (start < len && isspace((unsigned char)summary[start])) {
         start++;
     }
-    if (start == len || !text_utf8_is_valid(summary, len) || text_utf8_count(summary, len) > max_chars ||
-        memchr(summary, '\n', len) != NULL || memchr(summary, '\0', len) != NULL) {
+    if (start == len || !text_utf8_is_valid(summary, len) ||
+        text_utf8_count(summary, len) > max_chars || memchr(summary, '\n', len) != NULL ||
+        memchr(summary, '\0', len) != NULL) {
         return refused(CHECK_REASON_LENGTH, "", 0);
     }
     for (size_t i = 0; i < COUNT_OF(answer_openings); i++) {

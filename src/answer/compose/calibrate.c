@@ -2,8 +2,9 @@
 /*
  * Fitting to a team's past tickets: ranking weights, acceptance weights, and the threshold.
  *
- * Two logistic regressions by gradient descent with a pull towards the defaults, so that a few dozen
- * tickets cannot throw the model far. Every ticket is left out of its own search (except_key).
+ * Two logistic regressions by gradient descent with a pull towards the defaults, so that a few
+ * dozen tickets cannot throw the model far. Every ticket is left out of its own search
+ * (except_key).
  * Owns: nothing. Threads: pure; runs on a crunch thread.
  */
 #include <math.h>
@@ -58,7 +59,10 @@ struct outcome {
 
 static struct compose_ticket ticket_of(const struct compose_past *p)
 {
-    return (struct compose_ticket){.subject = p->subject, .text = p->text, .vector = p->vector, .dim = p->dim,
+    return (struct compose_ticket){.subject = p->subject,
+                                   .text = p->text,
+                                   .vector = p->vector,
+                                   .dim = p->dim,
                                    .except_key = p->key};
 }
 
@@ -68,9 +72,11 @@ static enum knowledge_lang lang_of(const struct compose_past *p)
     return knowledge_lang_from_code(check_language(text, strlen(text)).code);
 }
 
-static bool is_right(const struct knowledge *k, const struct candidate *c, const struct compose_past *p)
+static bool is_right(const struct knowledge *k, const struct candidate *c,
+                     const struct compose_past *p)
 {
-    return p->article != NULL && strcmp(knowledge_article_at(k, c->hit.article)->id, p->article) == 0;
+    return p->article != NULL &&
+           strcmp(knowledge_article_at(k, c->hit.article)->id, p->article) == 0;
 }
 
 static void fit_ranking(const struct knowledge *k, const struct compose_past *past, size_t count,
@@ -120,7 +126,8 @@ static void set_threshold(struct outcome *o, size_t count, double right_share, d
         wrongly += !o[i].answerable;
         bool last = i + 1 == count || o[i + 1].confidence < o[i].confidence;
         int answered = offered - wrongly;
-        bool keeps = (double)right >= right_share * answered && (double)wrongly <= false_share * (double)f->unanswerable;
+        bool keeps = (double)right >= right_share * answered &&
+                     (double)wrongly <= false_share * (double)f->unanswerable;
         if (last && keeps && o[i].confidence >= 0.2) {
             double below = i + 1 < count ? o[i + 1].confidence : o[i].confidence;
             model->threshold = (o[i].confidence + below) / 2;
@@ -131,18 +138,20 @@ static void set_threshold(struct outcome *o, size_t count, double right_share, d
     }
 }
 
-enum fail compose_calibrate(const struct knowledge *k, const struct compose_past *past, size_t count,
-                            double right_share, double false_share, struct compose_model *model,
-                            struct compose_fit *f, struct fault *why)
+enum fail compose_calibrate(const struct knowledge *k, const struct compose_past *past,
+                            size_t count, double right_share, double false_share,
+                            struct compose_model *model, struct compose_fit *f, struct fault *why)
 {
     size_t answered = 0;
     for (size_t i = 0; i < count; i++) {
         answered += past[i].article != NULL;
     }
     if (answered < LEAST_ANSWERED) {
-        FAULT(why, FAIL_BAD_REQUEST, "%zu past tickets name the article that answered them; %d are needed", answered,
+        FAULT(why, FAIL_BAD_REQUEST,
+              "%zu past tickets name the article that answered them; %d are needed", answered,
               LEAST_ANSWERED);
-        return fail_hint(why, "Add `article` to the expected values of more past tickets, or keep the default threshold.");
+        return fail_hint(why, "Add `article` to the expected values of more past tickets, or keep "
+                              "the default threshold.");
     }
     struct compose_model fitted = *model;
     fit_ranking(k, past, count, &fitted);
@@ -160,8 +169,9 @@ enum fail compose_calibrate(const struct knowledge *k, const struct compose_past
     }
     fit(s, count, 4, fitted.accept);
     for (size_t i = 0; i < count; i++) {
-        o[i].confidence = compose_logistic(fitted.accept[3] + fitted.accept[0] * s[i].x[0] + fitted.accept[1] * s[i].x[1] +
-                                           fitted.accept[2] * s[i].x[2]);
+        o[i].confidence =
+            compose_logistic(fitted.accept[3] + fitted.accept[0] * s[i].x[0] +
+                             fitted.accept[1] * s[i].x[1] + fitted.accept[2] * s[i].x[2]);
     }
     set_threshold(o, count, right_share, false_share, &fitted, f);
     fitted.fitted_on = (int)count;

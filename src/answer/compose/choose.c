@@ -3,8 +3,8 @@
  * Which sentences of the article: scored by what they share with the ticket, their place, whether
  * they tell the customer what to do, and whether they are about another product.
  *
- * Weights (struct compose_model.sentence): 0 words shared, 1 cosine, 2 first in the article, 3 tells
- * what to do, 4 about another product, 5 first in its paragraph, 6 place (0..1), 7 bias.
+ * Weights (struct compose_model.sentence): 0 words shared, 1 cosine, 2 first in the article, 3
+ * tells what to do, 4 about another product, 5 first in its paragraph, 6 place (0..1), 7 bias.
  * Owns: the sentences it puts into the result. Threads: pure.
  */
 #include <math.h>
@@ -31,29 +31,33 @@ static bool has_stem(const struct knowledge_words *w, const char *stem)
     return false;
 }
 
-/* Share, by idf, of the sentence's words that the ticket has; the title's words count a quarter, because
-   every sentence of the article is about them. */
-static double shared(const struct knowledge *k, const struct knowledge_words *s, const struct knowledge_words *ticket,
-                     const struct knowledge_words *title)
+/* Share, by idf, of the sentence's words that the ticket has; the title's words count a quarter,
+   because every sentence of the article is about them. */
+static double shared(const struct knowledge *k, const struct knowledge_words *s,
+                     const struct knowledge_words *ticket, const struct knowledge_words *title)
 {
     double mass = 0, hit = 0;
     for (size_t i = 0; i < s->count; i++) {
         if (s->items[i].stop) {
             continue;
         }
-        double w = knowledge_idf(k, s->items[i].stem) * (has_stem(title, s->items[i].stem) ? 0.25 : 1);
+        double w =
+            knowledge_idf(k, s->items[i].stem) * (has_stem(title, s->items[i].stem) ? 0.25 : 1);
         mass += w;
         hit += has_stem(ticket, s->items[i].stem) ? w : 0;
     }
     return mass > 0 ? hit / sqrt(mass) : 0;
 }
 
-static const char *const doing_en[] = {"to", "open", "press", "select", "check", "send", "write", "use", "switch", "fill", "keep",
-    "please", "enter", "choose", "clean", "empty", "reset", "unplug", "go", "click", "give", "pull", "remove", "register", "add",
-    "place", "cancel", "wait", "dry", "rinse", "turn", "look", "try", "ask", "tell", "hold", "put", "call", "follow", "set"};
+static const char *const doing_en[] = {
+    "to",   "open",   "press",  "select",   "check", "send",  "write",  "use",    "switch", "fill",
+    "keep", "please", "enter",  "choose",   "clean", "empty", "reset",  "unplug", "go",     "click",
+    "give", "pull",   "remove", "register", "add",   "place", "cancel", "wait",   "dry",    "rinse",
+    "turn", "look",   "try",    "ask",      "tell",  "hold",  "put",    "call",   "follow", "set"};
 static const char *const doing_de[] = {"um", "bitte", "dazu"};
 
-static bool tells_what_to_do(const struct knowledge_words *w, enum knowledge_lang lang, const char *text)
+static bool tells_what_to_do(const struct knowledge_words *w, enum knowledge_lang lang,
+                             const char *text)
 {
     if (lang == KNOWLEDGE_LANG_DE) {
         for (size_t i = 0; i < COUNT_OF(doing_de); i++) {
@@ -63,8 +67,8 @@ static bool tells_what_to_do(const struct knowledge_words *w, enum knowledge_lan
         }
         for (size_t i = 1; i < w->count && i < 12; i++) { /* "öffnen Sie", "wählen Sie" */
             const struct knowledge_word *a = &w->items[i - 1];
-            if (strcmp(w->items[i].folded, "sie") == 0 && text[w->items[i].at] == 'S' && text_ends_with(a->folded, "n") &&
-                (i == 1 || strcmp(a->folded, "können") != 0)) {
+            if (strcmp(w->items[i].folded, "sie") == 0 && text[w->items[i].at] == 'S' &&
+                text_ends_with(a->folded, "n") && (i == 1 || strcmp(a->folded, "können") != 0)) {
                 return true;
             }
         }
@@ -72,7 +76,8 @@ static bool tells_what_to_do(const struct knowledge_words *w, enum knowledge_lan
     }
     for (size_t i = 0; i < w->count; i++) {
         bool opens = i == 0;
-        for (size_t p = i > 0 ? w->items[i - 1].at + w->items[i - 1].len : 0; p < w->items[i].at; p++) {
+        for (size_t p = i > 0 ? w->items[i - 1].at + w->items[i - 1].len : 0; p < w->items[i].at;
+             p++) {
             opens = opens || strchr(",;:", text[p]) != NULL;
         }
         for (size_t d = 0; opens && d < COUNT_OF(doing_en); d++) {
@@ -84,15 +89,18 @@ static bool tells_what_to_do(const struct knowledge_words *w, enum knowledge_lan
     return false;
 }
 
-/* Products as a text shows them: two capitalised words and a number ("Auto 5"), or a capitalised word in the middle of an
-   English sentence that also stands in other articles. Only those with the sentence's own say count. */
-static bool is_product_word(const struct knowledge_words *w, size_t i, const char *text, enum knowledge_lang lang)
+/* Products as a text shows them: two capitalised words and a number ("Auto 5"), or a capitalised
+   word in the middle of an English sentence that also stands in other articles. Only those with
+   the sentence's own say count. */
+static bool is_product_word(const struct knowledge_words *w, size_t i, const char *text,
+                            enum knowledge_lang lang)
 {
     const struct knowledge_word *x = &w->items[i];
     if (x->stop || x->digit || !x->capital) {
         return false;
     }
-    if (i + 1 < w->count && w->items[i + 1].digit && w->items[i + 1].len <= 3 && text[x->at + x->len] == ' ' &&
+    if (i + 1 < w->count && w->items[i + 1].digit && w->items[i + 1].len <= 3 &&
+        text[x->at + x->len] == ' ' &&
         strspn(w->items[i + 1].folded, "0123456789") == strlen(w->items[i + 1].folded)) {
         return true;
     }
@@ -104,8 +112,9 @@ static bool is_product_word(const struct knowledge_words *w, size_t i, const cha
 }
 
 /* The sentence names a product, the ticket names one too, and they share none. */
-static bool about_another(const struct knowledge_words *s, const char *text, const struct knowledge_words *ticket,
-                          const struct knowledge_article *a, bool ticket_names)
+static bool about_another(const struct knowledge_words *s, const char *text,
+                          const struct knowledge_words *ticket, const struct knowledge_article *a,
+                          bool ticket_names)
 {
     bool names = false, common = false;
     for (size_t i = 0; i < s->count; i++) {
@@ -136,10 +145,16 @@ static bool names_a_product(const struct knowledge_article *a, const struct know
 /* Sentences that lean on the one before: "It ...", "Then ...", "Dann ...". */
 static bool leans_back(const char *text, enum knowledge_lang lang)
 {
-    static const char *const en[] = {"It ", "This ", "These ", "They ", "Then ", "Afterwards", "To do so", "If you do not receive it",
-        "That ", "We then", "Otherwise", "In that case", "After that", "If so", "If not", "Both ", "The same", "His ", "Their ", "Its "};
-    static const char *const de[] = {"Dann ", "Danach ", "Daf\xC3\xBCr ", "Dazu ", "Diese", "Dies ", "Sonst ", "In diesem Fall",
-        "Sie erhalten dann", "Es ", "Das ", "Dabei ", "Dort ", "Damit ", "Andernfalls"};
+    static const char *const en[] = {
+        "It ",        "This ",      "These ",    "They ",
+        "Then ",      "Afterwards", "To do so",  "If you do not receive it",
+        "That ",      "We then",    "Otherwise", "In that case",
+        "After that", "If so",      "If not",    "Both ",
+        "The same",   "His ",       "Their ",    "Its "};
+    static const char *const de[] = {
+        "Dann ",  "Danach ",        "Daf\xC3\xBCr ",     "Dazu ", "Diese", "Dies ",
+        "Sonst ", "In diesem Fall", "Sie erhalten dann", "Es ",   "Das ",  "Dabei ",
+        "Dort ",  "Damit ",         "Andernfalls"};
     const char *const *list = lang == KNOWLEDGE_LANG_DE ? de : en;
     size_t n = lang == KNOWLEDGE_LANG_DE ? COUNT_OF(de) : COUNT_OF(en);
     for (size_t i = 0; i < n; i++) {
@@ -151,7 +166,8 @@ static bool leans_back(const char *text, enum knowledge_lang lang)
 }
 
 /* A slot the ticket does not fill keeps a sentence out. */
-static bool slots_filled(const char *text, const struct compose_ticket *t, const struct compose_name *name)
+static bool slots_filled(const char *text, const struct compose_ticket *t,
+                         const struct compose_name *name)
 {
     for (const char *p = strchr(text, '{'); p != NULL; p = strchr(p + 1, '{')) {
         bool order = strncmp(p, "{order_number}", 14) == 0 && t->order_number != NULL;
@@ -163,9 +179,10 @@ static bool slots_filled(const char *text, const struct compose_ticket *t, const
     return true;
 }
 
-static double score_one(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *t,
-                        const struct knowledge_article *a, size_t i, const struct knowledge_words *ticket,
-                        const struct knowledge_words *title, bool ticket_names, size_t *words)
+static double score_one(const struct knowledge *k, const struct compose_model *model,
+                        const struct compose_ticket *t, const struct knowledge_article *a, size_t i,
+                        const struct knowledge_words *ticket, const struct knowledge_words *title,
+                        bool ticket_names, size_t *words)
 {
     const struct knowledge_sentence *s = &a->sentences[i];
     struct knowledge_words w;
@@ -204,11 +221,13 @@ static void pick(struct scored *list, size_t n, enum knowledge_lang lang)
             }
         }
         /* three at least if there is room, more only while they are likely ones */
-        if (at == SIZE_MAX || (count >= 3 && list[at].score < 0) || (count >= 1 && list[at].score < best - 4)) {
+        if (at == SIZE_MAX || (count >= 3 && list[at].score < 0) ||
+            (count >= 1 && list[at].score < best - 4)) {
             break;
         }
         size_t from = at; /* with what it leans on, and the steps before it in its list */
-        while (from > 0 && !list[from - 1].chosen && list[from - 1].s->paragraph == list[at].s->paragraph &&
+        while (from > 0 && !list[from - 1].chosen &&
+               list[from - 1].s->paragraph == list[at].s->paragraph &&
                (leans_back(list[from].s->text, lang) || list[from].s->kind == KNOWLEDGE_STEP)) {
             from--;
         }
@@ -216,7 +235,8 @@ static void pick(struct scored *list, size_t n, enum knowledge_lang lang)
         for (size_t i = from; i <= at; i++) {
             more += list[i].words;
         }
-        if (count + (at - from + 1) > COMPOSE_MAX_SENTENCES || (count > 0 && words + more > COMPOSE_MAX_WORDS)) {
+        if (count + (at - from + 1) > COMPOSE_MAX_SENTENCES ||
+            (count > 0 && words + more > COMPOSE_MAX_WORDS)) {
             list[at].score = -1e9;
             if (count > 0 && words + 8 > COMPOSE_MAX_WORDS) {
                 break;
@@ -239,7 +259,8 @@ static void pick(struct scored *list, size_t n, enum knowledge_lang lang)
 }
 
 /* The chosen ones and the best others, at most COMPOSE_MAX_OFFERED, in the article's order. */
-static void hand_over(struct scored *list, size_t n, const struct knowledge_article *a, struct compose_result *r)
+static void hand_over(struct scored *list, size_t n, const struct knowledge_article *a,
+                      struct compose_result *r)
 {
     size_t offered = 0;
     bool *offer = mem_alloc_array(n + 1, sizeof(*offer));
@@ -264,16 +285,21 @@ static void hand_over(struct scored *list, size_t n, const struct knowledge_arti
     for (size_t i = 0; i < n; i++) {
         if (offer[i]) {
             r->sentences[r->sentence_count++] = (struct compose_sentence){
-                .article = mem_dup_str(a->id), .title = mem_dup_str(a->title), .index = list[i].s->index,
-                .text = mem_dup_str(list[i].s->text), .chosen = list[i].chosen, .score = list[i].score,
+                .article = mem_dup_str(a->id),
+                .title = mem_dup_str(a->title),
+                .index = list[i].s->index,
+                .text = mem_dup_str(list[i].s->text),
+                .chosen = list[i].chosen,
+                .score = list[i].score,
             };
         }
     }
     mem_free(offer);
 }
 
-void compose_choose(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *t,
-                    const struct knowledge_article *a, struct compose_result *r)
+void compose_choose(const struct knowledge *k, const struct compose_model *model,
+                    const struct compose_ticket *t, const struct knowledge_article *a,
+                    struct compose_result *r)
 {
     AUTO_FREE char *text = compose_query_text(t->subject, t->text);
     struct compose_name name = compose_find_name(k, t->text);
@@ -286,7 +312,8 @@ void compose_choose(const struct knowledge *k, const struct compose_model *model
     for (size_t i = 0; i < a->sentence_count; i++) {
         if (slots_filled(a->sentences[i].text, t, &name)) {
             list[n].s = &a->sentences[i];
-            list[n].score = score_one(k, model, t, a, i, &ticket, &title, ticket_names, &list[n].words);
+            list[n].score =
+                score_one(k, model, t, a, i, &ticket, &title, ticket_names, &list[n].words);
             n++;
         }
     }

@@ -40,13 +40,15 @@ static void fill_near(const struct knowledge *k, const struct match *m, struct c
 {
     for (size_t i = 0; i < m->count && i < COUNT_OF(out->near); i++) {
         struct compose_near *n = &out->near[out->near_count++];
-        text_copy(n->article, sizeof(n->article), knowledge_article_at(k, m->list[i].hit.article)->id);
+        text_copy(n->article, sizeof(n->article),
+                  knowledge_article_at(k, m->list[i].hit.article)->id);
         n->match = compose_logistic(m->list[i].score);
     }
 }
 
-void compose_reply(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *ticket,
-                   const struct compose_frame frames[3], struct compose_result *out)
+void compose_reply(const struct knowledge *k, const struct compose_model *model,
+                   const struct compose_ticket *ticket, const struct compose_frame frames[3],
+                   struct compose_result *out)
 {
     struct match m, any;
     *out = (struct compose_result){.outcome = COMPOSE_NONE, .lang = ticket_lang(ticket)};
@@ -59,17 +61,21 @@ void compose_reply(const struct knowledge *k, const struct compose_model *model,
         out->outcome = COMPOSE_DRAFT;
     } else {
         compose_match(k, model, ticket, out->lang, true, &any);
-        const struct knowledge_article *b = any.count > 0 ? knowledge_article_at(k, any.list[0].hit.article) : NULL;
-        if (b != NULL && b->lang != out->lang && any.confidence >= model->threshold + OTHER_LANGUAGE_EXTRA) {
+        const struct knowledge_article *b =
+            any.count > 0 ? knowledge_article_at(k, any.list[0].hit.article) : NULL;
+        if (b != NULL && b->lang != out->lang &&
+            any.confidence >= model->threshold + OTHER_LANGUAGE_EXTRA) {
             a = b;
             out->outcome = COMPOSE_DRAFT_OTHER_LANGUAGE;
             out->confidence = any.confidence;
-            snprintf(out->reason, sizeof(out->reason), "no good answer in the customer's language; this one is in %s",
+            snprintf(out->reason, sizeof(out->reason),
+                     "no good answer in the customer's language; this one is in %s",
                      knowledge_lang_code(b->lang));
         } else if (m.count == 0) {
             snprintf(out->reason, sizeof(out->reason), "no article shares a word with this ticket");
         } else {
-            snprintf(out->reason, sizeof(out->reason), "no good answer: nearest is %.90s, %.2f sure, wanted %.2f",
+            snprintf(out->reason, sizeof(out->reason),
+                     "no good answer: nearest is %.90s, %.2f sure, wanted %.2f",
                      out->near[0].article, m.confidence, model->threshold);
         }
     }
@@ -82,7 +88,8 @@ void compose_reply(const struct knowledge *k, const struct compose_model *model,
     out->text = compose_render(out, ticket, f->greeting != NULL ? f : &frames[KNOWLEDGE_LANG_EN]);
     if (out->text == NULL) {
         out->outcome = COMPOSE_NONE;
-        snprintf(out->reason, sizeof(out->reason), "every sentence of %.90s wants something the ticket does not say", a->id);
+        snprintf(out->reason, sizeof(out->reason),
+                 "every sentence of %.90s wants something the ticket does not say", a->id);
     }
 }
 

@@ -73,7 +73,8 @@ struct compose_result {
     enum knowledge_lang lang;         /* of the ticket */
     enum knowledge_lang article_lang; /* of the draft */
     double confidence;                /* that the article is the right one, 0..1 */
-    char reason[160];                 /* why there is no draft, or why it is flagged; "" otherwise */
+    /* why there is no draft, or why it is flagged; "" otherwise */
+    char reason[160];
     char *text;                       /* the whole reply; NULL without a draft */
     struct compose_sentence *sentences; /* in the article's order, chosen or not */
     size_t sentence_count;
@@ -85,8 +86,11 @@ struct compose_result {
 
 /* Plain numbers, so that it can be stored as a release. */
 struct compose_model {
-    double rank[COMPOSE_FEATURES + 1]; /* per candidate: lexical, grams, cosine, asked, asked_cosine, fused; bias */
-    double accept[4];                  /* of the best: its score, its lead over the next, the share of the ticket's words known; bias */
+    /* per candidate: lexical, grams, cosine, asked, asked_cosine, fused; bias */
+    double rank[COMPOSE_FEATURES + 1];
+    /* of the best: its score, its lead over the next, the share of the ticket's words known;
+       bias */
+    double accept[4];
     double threshold;                  /* offer when the confidence is at least this */
     double sentence[8];                /* see choose.c */
     int fitted_on;                     /* past tickets; 0: the defaults */
@@ -104,30 +108,36 @@ struct compose_past {
 };
 
 struct compose_fit {
-    int used, offered, right;     /* at the threshold chosen, each ticket left out of its own search */
+    /* at the threshold chosen, each ticket left out of its own search */
+    int used, offered, right;
     int answerable, unanswerable, offered_unanswerable;
 };
 
 /* Fits ranking and acceptance on past tickets (at least 40 with an article), and sets the threshold
    to the lowest one at which, on these tickets left out one by one, at least `right_share` of the
-   drafts come from the right article and at most `false_share` of the tickets without an article get
-   one. FAIL_BAD_REQUEST when there are too few; the model is then untouched. Takes about 1 ms a ticket. */
-MUST_CHECK enum fail compose_calibrate(const struct knowledge *k, const struct compose_past *past, size_t count,
-                                       double right_share, double false_share, struct compose_model *model,
-                                       struct compose_fit *fit, struct fault *why);
+   drafts come from the right article and at most `false_share` of the tickets without an article
+   get one. FAIL_BAD_REQUEST when there are too few; the model is then untouched. Takes about 1
+   ms a ticket. */
+MUST_CHECK enum fail compose_calibrate(const struct knowledge *k, const struct compose_past *past,
+                                       size_t count, double right_share, double false_share,
+                                       struct compose_model *model, struct compose_fit *fit,
+                                       struct fault *why);
 
-/* frames: indexed by enum knowledge_lang; en is used for a language that has none. Fills *out, which the
-   caller frees with compose_done. */
-void compose_reply(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *ticket,
-                   const struct compose_frame frames[3], struct compose_result *out);
+/* frames: indexed by enum knowledge_lang; en is used for a language that has none. Fills *out,
+   which the caller frees with compose_done. */
+void compose_reply(const struct knowledge *k, const struct compose_model *model,
+                   const struct compose_ticket *ticket, const struct compose_frame frames[3],
+                   struct compose_result *out);
 void compose_done(struct compose_result *r);
 
-/* The reply's text from the sentences that are chosen now (after a reviewer switched some). Owned by the
-   caller; NULL when none is chosen. */
-char *compose_render(const struct compose_result *r, const struct compose_ticket *ticket, const struct compose_frame *frame);
+/* The reply's text from the sentences that are chosen now (after a reviewer switched some).
+   Owned by the caller; NULL when none is chosen. */
+char *compose_render(const struct compose_result *r, const struct compose_ticket *ticket,
+                     const struct compose_frame *frame);
 
-/* The customer's name from the signature, "" when the ticket has none. first is the first name ("Declan"),
-   full all of it ("Declan Byrne"). k may be NULL; words of its articles are then not excluded. */
+/* The customer's name from the signature, "" when the ticket has none. first is the first name
+   ("Declan"), full all of it ("Declan Byrne"). k may be NULL; words of its articles are then not
+   excluded. */
 struct compose_name {
     char first[64];
     char full[96];

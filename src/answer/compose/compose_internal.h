@@ -22,11 +22,13 @@ struct match {
 /* match.c */
 char *compose_query_text(const char *subject, const char *text);
 /* Searches and ranks; *m is plain data. any_lang also looks at articles of other languages. */
-void compose_match(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *t,
-                   enum knowledge_lang lang, bool any_lang, struct match *m);
+void compose_match(const struct knowledge *k, const struct compose_model *model,
+                   const struct compose_ticket *t, enum knowledge_lang lang, bool any_lang,
+                   struct match *m);
 double compose_logistic(double z);
 void compose_accept_features(const struct match *m, double out[3]);
 
 /* choose.c: the sentences of one article, scored and chosen, into r->sentences. */
-void compose_choose(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *t,
-                    const struct knowledge_article *a, struct compose_result *r);
+void compose_choose(const struct knowledge *k, const struct compose_model *model,
+                    const struct compose_ticket *t, const struct knowledge_article *a,
+                    struct compose_result *r);

@@ -11,10 +11,46 @@
 #define MAX_REPLY ((size_t)64 << 10)
 #define SIGNATURE_LINES 4
 
-static const char *const closings[] = {"cheers", "best", "regards", "kind regards", "best regards", "thanks", "thank you", "many thanks",
-    "sincerely", "yours", "warm regards", "best wishes", "all the best", "thx", "greetings", "mit freundlichen gr\xC3\xBC\xC3\x9F" "en", "viele gr\xC3\xBC\xC3\x9F" "e",
-    "freundliche gr\xC3\xBC\xC3\x9F" "e", "beste gr\xC3\xBC\xC3\x9F" "e", "liebe gr\xC3\xBC\xC3\x9F" "e", "gru\xC3\x9F", "mfg", "lg", "vg", "danke", "vielen dank",
-    "gr\xC3\xBC\xC3\x9F" "e", "besten dank", "herzliche gr\xC3\xBC\xC3\x9F" "e", "hochachtungsvoll", "sch\xC3\xB6ne gr\xC3\xBC\xC3\x9F" "e", "mit freundlichem gru\xC3\x9F"};
+static const char *const closings[] = {"cheers",
+                                       "best",
+                                       "regards",
+                                       "kind regards",
+                                       "best regards",
+                                       "thanks",
+                                       "thank you",
+                                       "many thanks",
+                                       "sincerely",
+                                       "yours",
+                                       "warm regards",
+                                       "best wishes",
+                                       "all the best",
+                                       "thx",
+                                       "greetings",
+                                       "mit freundlichen gr\xC3\xBC\xC3\x9F"
+                                       "en",
+                                       "viele gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "freundliche gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "beste gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "liebe gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "gru\xC3\x9F",
+                                       "mfg",
+                                       "lg",
+                                       "vg",
+                                       "danke",
+                                       "vielen dank",
+                                       "gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "besten dank",
+                                       "herzliche gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "hochachtungsvoll",
+                                       "sch\xC3\xB6ne gr\xC3\xBC\xC3\x9F"
+                                       "e",
+                                       "mit freundlichem gru\xC3\x9F"};
 
 static bool is_closing(const char *s, size_t n)
 {
@@ -57,7 +93,8 @@ static bool is_title(const char *folded)
 /* One to four capitalised words without digits that no article uses. */
 static bool read_name(const struct knowledge *k, const char *s, size_t n, struct compose_name *out)
 {
-    if (n == 0 || n >= sizeof(out->full) || memchr(s, '@', n) != NULL || memchr(s, '?', n) != NULL || memchr(s, '!', n) != NULL) {
+    if (n == 0 || n >= sizeof(out->full) || memchr(s, '@', n) != NULL ||
+        memchr(s, '?', n) != NULL || memchr(s, '!', n) != NULL) {
         return false;
     }
     struct knowledge_words w;
@@ -66,10 +103,15 @@ static bool read_name(const struct knowledge *k, const char *s, size_t n, struct
     double most = k != NULL ? knowledge_idf(k, "\x01") : 0;
     for (size_t i = 0; ok && i < w.count; i++) {
         const struct knowledge_word *x = &w.items[i];
-        bool used = k != NULL && x->len > 3 && knowledge_idf(k, x->stem) < most && !is_title(x->folded);
-        bool small = strcmp(x->folded, "van") == 0 || strcmp(x->folded, "von") == 0 || strcmp(x->folded, "de") == 0;
-        ok = !x->digit && (x->capital || small) && !used && (!x->stop || x->len <= 2 || is_title(x->folded)) &&
-             (x->len < 3 || memcmp(s + x->at + 1, x->folded + 1, 1) == 0 || (unsigned char)s[x->at] >= 0x80); /* not shouted */
+        bool used =
+            k != NULL && x->len > 3 && knowledge_idf(k, x->stem) < most && !is_title(x->folded);
+        bool small = strcmp(x->folded, "van") == 0 || strcmp(x->folded, "von") == 0 ||
+                     strcmp(x->folded, "de") == 0;
+        ok = !x->digit && (x->capital || small) && !used &&
+             (!x->stop || x->len <= 2 || is_title(x->folded)) &&
+             /* not shouted */
+             (x->len < 3 || memcmp(s + x->at + 1, x->folded + 1, 1) == 0 ||
+              (unsigned char)s[x->at] >= 0x80);
     }
     if (ok) {
         bool titled = is_title(w.items[0].folded);
@@ -112,7 +154,8 @@ static void trim(const char **s, size_t *n)
 }
 
 /* "Cheers, Declan" on one line. */
-static bool closing_and_name(const struct knowledge *k, const char *s, size_t n, struct compose_name *out)
+static bool closing_and_name(const struct knowledge *k, const char *s, size_t n,
+                             struct compose_name *out)
 {
     const char *comma = memchr(s, ',', n);
     if (comma == NULL || !is_closing(s, (size_t)(comma - s))) {
@@ -142,7 +185,8 @@ struct compose_name compose_find_name(const struct knowledge *k, const char *tex
         if (n > 0) {
             seen++;
             /* a name stands behind a closing, or alone on a line under the text */
-            if (closing_and_name(k, s, n, &out) || (start > 0 && lines > 0 && seen <= 2 && read_name(k, s, n, &out))) {
+            if (closing_and_name(k, s, n, &out) ||
+                (start > 0 && lines > 0 && seen <= 2 && read_name(k, s, n, &out))) {
                 return out;
             }
             if (!is_closing(s, n) && seen >= 2) {
@@ -181,18 +225,21 @@ static char *filled(const char *text, const char *slot, const char *value)
 static bool first_of_its_article(const struct compose_result *r, size_t i)
 {
     for (size_t k = 0; k < i; k++) {
-        if (r->sentences[k].chosen && strcmp(r->sentences[k].article, r->sentences[i].article) == 0) {
+        if (r->sentences[k].chosen &&
+            strcmp(r->sentences[k].article, r->sentences[i].article) == 0) {
             return false;
         }
     }
     return true;
 }
 
-static void add_sources(struct buf *b, const struct compose_result *r, const struct compose_frame *f)
+static void add_sources(struct buf *b, const struct compose_result *r,
+                        const struct compose_frame *f)
 {
     for (size_t i = 0; f->source != NULL && i < r->sentence_count; i++) {
         if (r->sentences[i].chosen && first_of_its_article(r, i)) {
-            AUTO_FREE char *link = filled(f->link != NULL ? f->link : "{id}", "{id}", r->sentences[i].article);
+            AUTO_FREE char *link =
+                filled(f->link != NULL ? f->link : "{id}", "{id}", r->sentences[i].article);
             AUTO_FREE char *titled = filled(f->source, "{title}", r->sentences[i].title);
             add_filled(b, titled, "{link}", link);
             buf_add_str(b, "\n");
@@ -200,7 +247,8 @@ static void add_sources(struct buf *b, const struct compose_result *r, const str
     }
 }
 
-char *compose_render(const struct compose_result *r, const struct compose_ticket *ticket, const struct compose_frame *frame)
+char *compose_render(const struct compose_result *r, const struct compose_ticket *ticket,
+                     const struct compose_frame *frame)
 {
     struct compose_name name = compose_find_name(NULL, ticket->text);
     const char *called = r->article_lang == KNOWLEDGE_LANG_DE ? name.full : name.first;
@@ -216,7 +264,8 @@ char *compose_render(const struct compose_result *r, const struct compose_ticket
     }
     for (size_t i = 0; i < r->sentence_count; i++) {
         if (r->sentences[i].chosen) {
-            AUTO_FREE char *order = filled(r->sentences[i].text, "{order_number}", ticket->order_number);
+            AUTO_FREE char *order =
+                filled(r->sentences[i].text, "{order_number}", ticket->order_number);
             buf_add_str(&b, any || frame->opening != NULL ? " " : "");
             add_filled(&b, order, "{name}", called);
             any = true;

@@ -52,12 +52,18 @@ static double share_known(const struct knowledge *k, const char *text, enum know
     return all > 0 ? known / all : 0;
 }
 
-void compose_match(const struct knowledge *k, const struct compose_model *model, const struct compose_ticket *t,
-                   enum knowledge_lang lang, bool any_lang, struct match *m)
+void compose_match(const struct knowledge *k, const struct compose_model *model,
+                   const struct compose_ticket *t, enum knowledge_lang lang, bool any_lang,
+                   struct match *m)
 {
     AUTO_FREE char *text = compose_query_text(t->subject, t->text);
-    struct knowledge_query q = {.text = text, .len = strlen(text), .vector = t->vector, .dim = t->dim, .lang = lang,
-                                .any_lang = any_lang, .except_key = t->except_key};
+    struct knowledge_query q = {.text = text,
+                                .len = strlen(text),
+                                .vector = t->vector,
+                                .dim = t->dim,
+                                .lang = lang,
+                                .any_lang = any_lang,
+                                .except_key = t->except_key};
     struct knowledge_hit hits[COUNT_OF(m->list)];
     *m = (struct match){.lang = lang};
     m->count = knowledge_search(k, &q, hits, COUNT_OF(hits));
@@ -65,7 +71,8 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
         struct candidate *c = &m->list[i];
         const struct knowledge_hit *h = &hits[i];
         c->hit = *h;
-        double f[COMPOSE_FEATURES] = {h->lexical, h->grams, h->cosine, h->asked, h->asked_cosine, h->fused * FUSED_SCALE};
+        double f[COMPOSE_FEATURES] = {h->lexical, h->grams,        h->cosine,
+                                      h->asked,   h->asked_cosine, h->fused * FUSED_SCALE};
         memcpy(c->feature, f, sizeof(f));
         c->score = model->rank[COMPOSE_FEATURES];
         for (size_t j = 0; j < COMPOSE_FEATURES; j++) {
@@ -76,7 +83,8 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
     m->known = share_known(k, text, lang);
     double f[3];
     compose_accept_features(m, f);
-    double z = model->accept[3] + model->accept[0] * f[0] + model->accept[1] * f[1] + model->accept[2] * f[2];
+    double z = model->accept[3] + model->accept[0] * f[0] + model->accept[1] * f[1] +
+               model->accept[2] * f[2];
     m->confidence = m->count > 0 ? compose_logistic(z) : 0;
 }
 

@@ -72,7 +72,8 @@ static size_t inline_link(struct buf *out, const char *s)
     }
     size_t label = (size_t)(close - s - 1), target = (size_t)(end - close - 2);
     buf_add(out, s + 1, label);
-    bool url = memmem(close + 2, target, ".", 1) != NULL || memmem(close + 2, target, "/", 1) != NULL;
+    bool url =
+        memmem(close + 2, target, ".", 1) != NULL || memmem(close + 2, target, "/", 1) != NULL;
     if (url && (label != target || memcmp(s + 1, close + 2, label) != 0)) {
         buf_add_str(out, " (");
         buf_add(out, close + 2, target);
@@ -143,7 +144,8 @@ static void take_table_row(struct reader *r, char *s)
     if (is_table_rule(s)) {
         return;
     }
-    for (char *save = NULL, *cell = strtok_r(s, "|", &save); cell != NULL; cell = strtok_r(NULL, "|", &save)) {
+    for (char *save = NULL, *cell = strtok_r(s, "|", &save); cell != NULL;
+         cell = strtok_r(NULL, "|", &save)) {
         cell = text_trim(cell);
         if (*cell != '\0') {
             if (r->block.len > 0) {
@@ -222,7 +224,8 @@ static enum fail front_matter_line(struct reader *r, char *line, int number, str
     }
     char *colon = strchr(s, ':');
     if (colon == NULL) {
-        FAULT(why, FAIL_BAD_REQUEST, "%s line %d: front matter wants `key: value`", r->file, number);
+        FAULT(why, FAIL_BAD_REQUEST, "%s line %d: front matter wants `key: value`", r->file,
+              number);
         return fail_hint(why, "Close the front matter with a line `---` before the text.");
     }
     *colon = '\0';
@@ -235,7 +238,8 @@ static enum fail front_matter_line(struct reader *r, char *line, int number, str
                                                 : NULL;
     if (slot != NULL) {
         if (*slot != NULL) {
-            return FAULT(why, FAIL_BAD_REQUEST, "%s line %d: `%s` is given twice", r->file, number, key);
+            return FAULT(why, FAIL_BAD_REQUEST, "%s line %d: `%s` is given twice", r->file, number,
+                         key);
         }
         *slot = mem_dup_str(value);
     } else if (strcmp(key, "lang") == 0) {
@@ -248,11 +252,13 @@ static enum fail check_head(struct reader *r, int line, struct fault *why)
 {
     struct knowledge_article *a = r->a;
     if (a->id == NULL || *a->id == '\0' || strlen(a->id) > 120) {
-        FAULT(why, FAIL_BAD_REQUEST, "%s line %d: the front matter has no usable `id`", r->file, line);
+        FAULT(why, FAIL_BAD_REQUEST, "%s line %d: the front matter has no usable `id`", r->file,
+              line);
         return fail_hint(why, "Add a line like `id: return-how-to` (at most 120 bytes).");
     }
     if (a->title == NULL || *a->title == '\0' || strlen(a->title) > 500) {
-        FAULT(why, FAIL_BAD_REQUEST, "%s line %d: the front matter has no usable `title`", r->file, line);
+        FAULT(why, FAIL_BAD_REQUEST, "%s line %d: the front matter has no usable `title`", r->file,
+              line);
         return fail_hint(why, "Add a line like `title: \"Return an item\"` (at most 500 bytes).");
     }
     a->queue = a->queue != NULL ? a->queue : mem_dup_str("");
@@ -278,7 +284,8 @@ static enum fail read_lines(struct reader *r, char *text, struct fault *why)
         if (part == BEFORE) {
             if (!rule) {
                 FAULT(why, FAIL_BAD_REQUEST, "%s line %d: no front matter", r->file, number);
-                return fail_hint(why, "Start the file with `---`, then `id:` and `title:`, then `---`.");
+                return fail_hint(why,
+                                 "Start the file with `---`, then `id:` and `title:`, then `---`.");
             }
             part = HEAD;
         } else if (part == HEAD) {
@@ -300,8 +307,8 @@ static enum fail read_lines(struct reader *r, char *text, struct fault *why)
     }
     flush(r);
     if (part != BODY) {
-        return FAULT(why, FAIL_BAD_REQUEST, "%s line %d: the front matter is not closed by `---`", r->file,
-                     number);
+        return FAULT(why, FAIL_BAD_REQUEST, "%s line %d: the front matter is not closed by `---`",
+                     r->file, number);
     }
     if (r->a->sentence_count == 0) {
         return FAULT(why, FAIL_BAD_REQUEST, "%s: the article has no text", r->file);
@@ -314,7 +321,8 @@ enum fail knowledge_article_read(const char *file, const char *text, size_t n,
 {
     *out = (struct knowledge_article){0};
     if (n > KNOWLEDGE_MAX_FILE) {
-        FAULT(why, FAIL_TOO_LARGE, "%s is %zu bytes; an article may have %zu", file, n, KNOWLEDGE_MAX_FILE);
+        FAULT(why, FAIL_TOO_LARGE, "%s is %zu bytes; an article may have %zu", file, n,
+              KNOWLEDGE_MAX_FILE);
         return fail_hint(why, "Split it into articles that answer one question each.");
     }
     size_t valid = text_utf8_valid_prefix(text, n);

@@ -134,12 +134,14 @@ enum fail knowledge_add_markdown(struct knowledge *k, const char *file, const ch
     return FAIL_NONE;
 }
 
-static enum fail add_file(struct knowledge *k, const char *path, const char *name, struct fault *why)
+static enum fail add_file(struct knowledge *k, const char *path, const char *name,
+                          struct fault *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        enum fail f = FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s: %s", path, strerror(errno));
+        enum fail f =
+            FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s: %s", path, strerror(errno));
         if (fd >= 0) {
             close(fd);
         }
@@ -169,13 +171,15 @@ static int only_markdown(const struct dirent *d)
     return d->d_name[0] != '.' && text_ends_with(d->d_name, ".md");
 }
 
-enum fail knowledge_add_folder(struct knowledge *k, const char *folder, size_t *added, struct fault *why)
+enum fail knowledge_add_folder(struct knowledge *k, const char *folder, size_t *added,
+                               struct fault *why)
 {
     struct dirent **list = NULL;
     int n = scandir(folder, &list, only_markdown, alphasort);
     *added = 0;
     if (n < 0) {
-        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read the folder %s: %s", folder, strerror(errno));
+        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read the folder %s: %s", folder,
+                           strerror(errno));
     }
     struct knowledge *fresh = knowledge_new();
     enum fail f = FAIL_NONE;
@@ -221,21 +225,24 @@ enum fail knowledge_add_folder(struct knowledge *k, const char *folder, size_t *
 }
 
 enum fail knowledge_add_question(struct knowledge *k, const char *article_id, const char *key,
-                                 const char *text, const float *vector, size_t dim, struct fault *why)
+                                 const char *text, const float *vector, size_t dim,
+                                 struct fault *why)
 {
     size_t at = index_of(k, article_id);
     if (at == SIZE_MAX) {
         return FAULT(why, FAIL_NOT_FOUND, "no article `%.100s` for ticket %.60s", article_id, key);
     }
     if (vector != NULL && (dim == 0 || dim > KNOWLEDGE_MAX_DIM || (k->dim != 0 && k->dim != dim))) {
-        return FAULT(why, FAIL_BAD_REQUEST, "a vector of %zu numbers among vectors of %zu", dim, k->dim);
+        return FAULT(why, FAIL_BAD_REQUEST, "a vector of %zu numbers among vectors of %zu", dim,
+                     k->dim);
     }
     if (k->question_count == k->question_room) {
         k->question_room = k->question_room == 0 ? 64 : k->question_room * 2;
         k->questions = mem_realloc(k->questions, k->question_room * sizeof(*k->questions));
     }
     struct question *q = &k->questions[k->question_count++];
-    *q = (struct question){.article = (uint32_t)at, .key = mem_dup_str(key), .text = mem_dup_str(text)};
+    *q = (struct question){
+        .article = (uint32_t)at, .key = mem_dup_str(key), .text = mem_dup_str(text)};
     if (vector != NULL) {
         k->dim = dim;
         q->vector = mem_alloc(dim);
@@ -303,7 +310,8 @@ void knowledge_seal(struct knowledge *k)
     for (uint32_t i = 0; i < k->question_count; i++) {
         struct sink s = {&k->asked, i};
         const struct question *q = &k->questions[i];
-        knowledge_each_word(q->text, strlen(q->text), k->articles[q->article].lang, 1, index_term, &s);
+        knowledge_each_word(q->text, strlen(q->text), k->articles[q->article].lang, 1, index_term,
+                            &s);
     }
     knowledge_index_finish(&k->words);
     knowledge_index_finish(&k->grams);
@@ -351,7 +359,8 @@ enum fail knowledge_unit_set_vector(struct knowledge *k, size_t u, const float *
         return FAULT(why, FAIL_BAD_REQUEST, "no unit %zu: the dataset has %zu", u, k->unit_count);
     }
     if (dim == 0 || dim > KNOWLEDGE_MAX_DIM || (k->dim != 0 && k->dim != dim)) {
-        return FAULT(why, FAIL_BAD_REQUEST, "a vector of %zu numbers among vectors of %zu", dim, k->dim);
+        return FAULT(why, FAIL_BAD_REQUEST, "a vector of %zu numbers among vectors of %zu", dim,
+                     k->dim);
     }
     if (k->vectors == NULL) {
         k->dim = dim;
@@ -370,7 +379,8 @@ double knowledge_sentence_cosine(const struct knowledge *k, const struct knowled
     size_t u = k->first_unit[s->article] + 1 + s->index;
     int8_t qv[KNOWLEDGE_MAX_DIM];
     float qs = knowledge_quantise(vector, dim, qv);
-    return k->scales[u] > 0 ? knowledge_dot(qv, qs, k->vectors + u * k->dim, k->scales[u], k->dim) : 0;
+    return k->scales[u] > 0 ? knowledge_dot(qv, qs, k->vectors + u * k->dim, k->scales[u], k->dim)
+                            : 0;
 }
 
 double knowledge_idf(const struct knowledge *k, const char *stem)

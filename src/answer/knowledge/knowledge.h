@@ -4,7 +4,8 @@
  *
  * Search fuses, by reciprocal rank (Cormack, Clarke and Buettcher 2009: sum of 1 / (60 + rank)),
  * BM25 over stemmed words, BM25 over character 4-grams (typing errors, German compounds), cosine of
- * int8 vectors, and the tickets that an article answered before. Each part works without the others.
+ * int8 vectors, and the tickets that an article answered before. Each part works without the
+ * others.
  *
  * Owns: the texts, the index, the vectors; the table `article` in the store.
  * Threads: a dataset is filled by one thread; after knowledge_seal it is read-only and may be

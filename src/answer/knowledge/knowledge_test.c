@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Knowledge: reading articles, cutting sentences, words and stems, and finding the right article. */
+/* Knowledge: reading articles, cutting sentences, words and stems, and finding the right
+   article. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,8 @@
 #include "answer/knowledge/knowledge.h"
 #include "base/mem/mem.h"
 
-#define HEAD(id, title, lang) "---\nid: " id "\ntitle: \"" title "\"\nlang: " lang "\nqueue: q\n---\n"
+#define HEAD(id, title, lang)                                                                      \
+    "---\nid: " id "\ntitle: \"" title "\"\nlang: " lang "\nqueue: q\n---\n"
 
 static void add(struct knowledge *k, const char *text)
 {
@@ -38,7 +40,8 @@ static void sentences_follow_our_rules(void **state)
         {"Wir liefern am 3. Mai. Danach nicht mehr.", KNOWLEDGE_LANG_DE, 2},
         {"Nutzen Sie z. B. Zitronensäure. Das dauert ca. 20 Minuten.", KNOWLEDGE_LANG_DE, 2},
         {"Hi there\nmy parcel is lost\nCheers, Declan", KNOWLEDGE_LANG_EN, 3},
-        {"This is a long line that somebody's mail program has wrapped in the\nmiddle of the sentence. End.",
+        {"This is a long line that somebody's mail program has wrapped in the\nmiddle of the "
+         "sentence. End.",
          KNOWLEDGE_LANG_EN, 2},
         {"", KNOWLEDGE_LANG_EN, 0},
     };
@@ -78,13 +81,15 @@ static void markdown_becomes_plain_sentences(void **state)
 {
     (void)state;
     struct knowledge *k = knowledge_new();
-    add(k, HEAD("a", "Title", "en")
-        "Open **My account > Orders** and see [our shop](https://shop.example/x).\n\n## Steps\n"
-        "1. Press `Start`.\n2. Wait for 3 minutes. Then stop.\n\n| E1 | Tank empty |\n|---|---|\n| E2 | Hot |\n");
+    add(k, HEAD("a", "Title", "en") "Open **My account > Orders** and see [our "
+                                    "shop](https://shop.example/x).\n\n## Steps\n"
+                                    "1. Press `Start`.\n2. Wait for 3 minutes. Then stop.\n\n| E1 "
+                                    "| Tank empty |\n|---|---|\n| E2 | Hot |\n");
     const struct knowledge_article *a = knowledge_article_find(k, "a");
     assert_non_null(a);
     assert_int_equal(a->sentence_count, 6);
-    assert_string_equal(a->sentences[0].text, "Open My account > Orders and see our shop (https://shop.example/x).");
+    assert_string_equal(a->sentences[0].text,
+                        "Open My account > Orders and see our shop (https://shop.example/x).");
     assert_string_equal(a->sentences[1].text, "Press Start.");
     assert_string_equal(a->sentences[1].heading, "Steps");
     assert_int_equal(a->sentences[1].kind, KNOWLEDGE_STEP);
@@ -109,8 +114,9 @@ static void bad_files_are_named_with_their_line(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct knowledge *k = knowledge_new();
         struct fault why = {0};
-        assert_int_equal(knowledge_add_markdown(k, "test.md", cases[i].text, strlen(cases[i].text), &why),
-                         FAIL_BAD_REQUEST);
+        assert_int_equal(
+            knowledge_add_markdown(k, "test.md", cases[i].text, strlen(cases[i].text), &why),
+            FAIL_BAD_REQUEST);
         if (strstr(why.message, cases[i].says) == NULL) {
             fail_msg("%s", why.message);
         }
@@ -122,7 +128,8 @@ static void bad_files_are_named_with_their_line(void **state)
 static const char *top(const struct knowledge *k, const char *text, const float *v, size_t dim,
                        enum knowledge_lang lang)
 {
-    struct knowledge_query q = {.text = text, .len = strlen(text), .lang = lang, .vector = v, .dim = dim};
+    struct knowledge_query q = {
+        .text = text, .len = strlen(text), .lang = lang, .vector = v, .dim = dim};
     struct knowledge_hit hits[3];
     size_t n = knowledge_search(k, &q, hits, 3);
     return n == 0 ? "" : knowledge_article_at(k, hits[0].article)->id;
@@ -132,11 +139,14 @@ static void search_finds_by_words_grams_vectors_and_past_tickets(void **state)
 {
     (void)state;
     struct knowledge *k = knowledge_new();
-    add(k, HEAD("pw", "Reset your password", "en") "Select Forgot password. The link is valid for 30 minutes.\n");
-    add(k, HEAD("late", "Late parcels", "en") "A parcel is late after two days. We start a search.\n");
+    add(k, HEAD("pw", "Reset your password",
+                "en") "Select Forgot password. The link is valid for 30 minutes.\n");
+    add(k,
+        HEAD("late", "Late parcels", "en") "A parcel is late after two days. We start a search.\n");
     add(k, HEAD("pw-de", "Passwort zurücksetzen", "de") "Wählen Sie Passwort vergessen.\n");
     struct fault why;
-    assert_int_equal(knowledge_add_question(k, "late", "T-1", "where is my stuff", NULL, 0, &why), FAIL_NONE);
+    assert_int_equal(knowledge_add_question(k, "late", "T-1", "where is my stuff", NULL, 0, &why),
+                     FAIL_NONE);
     assert_int_equal(knowledge_add_question(k, "nope", "T-2", "x", NULL, 0, &why), FAIL_NOT_FOUND);
     knowledge_seal(k);
     assert_string_equal(top(k, "I forgot my passwords", NULL, 0, KNOWLEDGE_LANG_EN), "pw");
@@ -173,7 +183,8 @@ static void the_help_centre_reads_whole(void **state)
     }
     assert_true(added >= 40);
     knowledge_seal(k);
-    assert_string_equal(top(k, "how do I descale my Auto 5?", NULL, 0, KNOWLEDGE_LANG_EN), "machine-descale");
+    assert_string_equal(top(k, "how do I descale my Auto 5?", NULL, 0, KNOWLEDGE_LANG_EN),
+                        "machine-descale");
     assert_int_not_equal(knowledge_add_folder(k, "/nonexistent", &added, &why), FAIL_NONE);
     knowledge_free(k);
 }

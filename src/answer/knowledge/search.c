@@ -169,9 +169,11 @@ static void score_vectors(const struct knowledge *k, const int8_t *qv, float qs,
 {
     for (size_t a = 0; a < k->article_count; a++) {
         float best = 0;
-        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count; u++) {
+        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count;
+             u++) {
             if (k->scales[u] > 0) {
-                best = fmaxf(best, (float)knowledge_dot(qv, qs, k->vectors + u * k->dim, k->scales[u], k->dim));
+                best = fmaxf(best, (float)knowledge_dot(qv, qs, k->vectors + u * k->dim,
+                                                        k->scales[u], k->dim));
             }
         }
         cosine[a] = best;
@@ -248,21 +250,25 @@ size_t knowledge_search(const struct knowledge *k, const struct knowledge_query 
     }
     max = max > KNOWLEDGE_MAX_RESULTS ? KNOWLEDGE_MAX_RESULTS : max;
     float *block = mem_alloc_array(n * 7, sizeof(float));
-    struct scores s = {block, block + n, block + 2 * n, block + 3 * n, block + 4 * n, block + 5 * n, block + 6 * n};
+    struct scores s = {block,         block + n,     block + 2 * n, block + 3 * n,
+                       block + 4 * n, block + 5 * n, block + 6 * n};
     struct wants words = {0}, grams = {0};
     knowledge_each_word(q->text, q->len, q->lang, 1, gather, &words);
     knowledge_each_gram(q->text, q->len, q->lang, 1, gather, &grams);
     score_index(&k->words, &words, s.bm25, s.mass);
     score_index(&k->grams, &grams, s.gram, s.gram_mass);
     int8_t qv[KNOWLEDGE_MAX_DIM];
-    float qs = q->vector != NULL && q->dim == k->dim && k->dim > 0 ? knowledge_quantise(q->vector, q->dim, qv) : 0;
+    float qs = q->vector != NULL && q->dim == k->dim && k->dim > 0
+                   ? knowledge_quantise(q->vector, q->dim, qv)
+                   : 0;
     if (qs > 0) {
         score_vectors(k, qv, qs, s.cosine);
     }
     score_questions(k, q, &words, qs > 0 ? qv : NULL, qs, &s);
     bool *allowed = mem_alloc_array(n, sizeof(*allowed));
     for (size_t a = 0; a < n; a++) {
-        allowed[a] = q->any_lang || q->lang == KNOWLEDGE_LANG_OTHER || k->articles[a].lang == q->lang;
+        allowed[a] =
+            q->any_lang || q->lang == KNOWLEDGE_LANG_OTHER || k->articles[a].lang == q->lang;
     }
     size_t found = collect(k, &s, allowed, out, max);
     mem_free(allowed);

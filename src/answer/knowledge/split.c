@@ -14,10 +14,11 @@
 #define SHORT_LINE 50
 
 static const char *const abbreviations[] = {
-    "z.b.", "z. b.", "d.h.", "d. h.", "u.a.", "u. a.", "bzw.", "ca.", "nr.", "str.", "evtl.", "ggf.",
-    "inkl.", "zzgl.", "max.", "min.", "usw.", "sog.", "vgl.", "tel.", "hr.", "fr.", "dr.", "prof.",
-    "st.", "e.g.", "i.e.", "approx.", "no.", "mr.", "ms.", "mrs.", "vs.", "incl.", "excl.", "dept.",
-    "fig.", "jan.", "feb.", "aug.", "sept.", "oct.", "okt.", "nov.", "dec.", "dez.",
+    "z.b.",  "z. b.", "d.h.",  "d. h.", "u.a.",  "u. a.", "bzw.", "ca.",     "nr.",  "str.",
+    "evtl.", "ggf.",  "inkl.", "zzgl.", "max.",  "min.",  "usw.", "sog.",    "vgl.", "tel.",
+    "hr.",   "fr.",   "dr.",   "prof.", "st.",   "e.g.",  "i.e.", "approx.", "no.",  "mr.",
+    "ms.",   "mrs.",  "vs.",   "incl.", "excl.", "dept.", "fig.", "jan.",    "feb.", "aug.",
+    "sept.", "oct.",  "okt.",  "nov.",  "dec.",  "dez.",
 };
 
 static char lower(char c)
@@ -152,11 +153,12 @@ static void split_block(struct splitter *s, size_t from, size_t to)
         while (trimmed > start && is_space(s->text[trimmed - 1])) {
             trimmed--;
         }
-        bool goes_on = end < to &&
-                       (ends_with_abbreviation(s->text + start, trimmed - start) ||
-                        ends_with_ordinal(s->text + start, trimmed - start, s->text + end, to - end));
+        bool goes_on = end < to && (ends_with_abbreviation(s->text + start, trimmed - start) ||
+                                    ends_with_ordinal(s->text + start, trimmed - start,
+                                                      s->text + end, to - end));
         /* a hard-wrapped line is a space to us, a boundary to ICU */
-        bool wrapped = end < to && trimmed > start && strchr(".!?:\"')", s->text[trimmed - 1]) == NULL;
+        bool wrapped =
+            end < to && trimmed > start && strchr(".!?:\"')", s->text[trimmed - 1]) == NULL;
         if (!goes_on && !wrapped) {
             put(s, start, end);
             start = end;

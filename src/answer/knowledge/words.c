@@ -17,7 +17,8 @@ enum knowledge_lang knowledge_lang_from_code(const char *code)
     if (code == NULL) {
         return KNOWLEDGE_LANG_OTHER;
     }
-    bool two = code[0] != '\0' && code[1] != '\0' && (code[2] == '\0' || code[2] == '-' || code[2] == '_');
+    bool two =
+        code[0] != '\0' && code[1] != '\0' && (code[2] == '\0' || code[2] == '-' || code[2] == '_');
     if (two && (code[0] | 32) == 'e' && (code[1] | 32) == 'n') {
         return KNOWLEDGE_LANG_EN;
     }
@@ -125,7 +126,8 @@ static bool next_word(struct cursor *c, enum knowledge_lang lang, struct knowled
     w->capital = u_isupper((UChar32)cp) != 0;
     while ((step = peek(c, c->at, &cp)) > 0) {
         uint32_t keep = cp;
-        if (u_isalnum((UChar32)cp) || (u_charType((UChar32)cp) == U_NON_SPACING_MARK && last != 0)) {
+        if (u_isalnum((UChar32)cp) ||
+            (u_charType((UChar32)cp) == U_NON_SPACING_MARK && last != 0)) {
             w->digit = w->digit || u_isdigit((UChar32)cp);
             fold_add(w, &used, cp);
             last = cp;

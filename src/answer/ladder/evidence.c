@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evidence: from (how sure it was, was it right) pairs to a calibrated confidence and a certified threshold.
+ * Evidence: from (how sure it was, was it right) pairs to a calibrated confidence and a certified
+ * threshold.
  *
- * Calibration: Platt scaling on the logit of the raw confidence, Newton's method with the smoothed targets of
- * Platt 1999 (N+ + 1)/(N+ + 2), 1/(N- + 2).
- * Threshold: learn_certify, the fixed-sequence exact-binomial test.
+ * Calibration: Platt scaling on the logit of the raw confidence, Newton's method with the smoothed
+ * targets of Platt 1999 (N+ + 1)/(N+ + 2), 1/(N- + 2). Threshold: learn_certify, the fixed-sequence
+ * exact-binomial test.
  */
 #include <math.h>
 
@@ -27,7 +28,8 @@ double ladder_calibrate(const struct ladder_evidence *e, double raw)
     return 1.0 / (1.0 + exp(-(e->slope * logit(raw) + e->offset)));
 }
 
-/* Newton's method on the two parameters; the small ridge keeps it finite when all are right or all wrong. */
+/* Newton's method on the two parameters; the small ridge keeps it finite when all are right or
+   all wrong. */
 static void fit_platt(const double *raw, const bool *right, size_t n, double *slope, double *offset)
 {
     double good = 0;

@@ -24,7 +24,8 @@
 #define LADDER_MAX_CHECKS 8
 #define LADDER_MAX_STEPS 12
 
-/* In the order of the climb. `rule` is code alone: language detection, sentences copied, not written. */
+/* In the order of the climb. `rule` is code alone: language detection, sentences copied, not
+   written. */
 enum ladder_rung {
     LADDER_REUSE,
     LADDER_RULE,
@@ -110,7 +111,8 @@ struct ladder_form *ladder_form_ref(struct ladder_form *f);
 void ladder_form_unref(struct ladder_form *f); /* accepts NULL */
 /* A deep copy with one reference, to be changed before it is shared. */
 struct ladder_form *ladder_form_dup(const struct ladder_form *f);
-/* The first always_person phrase that stands in text (ASCII case ignored, at word borders), or NULL. */
+/* The first always_person phrase that stands in text (ASCII case ignored, at word borders), or
+   NULL. */
 const char *ladder_stake_find(const struct ladder_form *f, const char *text);
 /* Replaces a field's labels by copies of these. */
 void ladder_labels_set(struct ladder_field *field, const char *const *names, size_t n);
@@ -168,7 +170,8 @@ struct ladder_climb {
     size_t steps_len;
 };
 
-void ladder_climb_begin(struct ladder_climb *c, const struct ladder_form *form, struct arena *arena);
+void ladder_climb_begin(struct ladder_climb *c, const struct ladder_form *form,
+                        struct arena *arena);
 /* Offers a proposal for field i. p->raw is calibrated with the form's evidence for p->rung into
    confidence unless p->rung is reuse or rule (those say their confidence themselves). Returns true
    when it now stands. Checks that failed cap the confidence at 0.1. */
@@ -177,16 +180,17 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
    beat what is held (no evidence at all: yes, it may propose where nothing is held). */
 bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const char **why_not);
 bool ladder_field_is_open(const struct ladder_climb *c, size_t field);
-/* Open, and of a type that a person must then decide. A line is an aid: its words are checked or copied, so an open
-   one waits for nobody; a draft is read by a person anyway. */
+/* Open, and of a type that a person must then decide. A line is an aid: its words are checked or
+   copied, so an open one waits for nobody; a draft is read by a person anyway. */
 bool ladder_needs_person(const struct ladder_climb *c, size_t field);
 /* How many fields need a person. */
 size_t ladder_open_count(const struct ladder_climb *c);
 void ladder_step_add(struct ladder_climb *c, const struct ladder_step *step);
 /* calibrated confidence of a raw one under evidence e (identity when e->n == 0 capped at 0.5). */
 double ladder_calibrate(const struct ladder_evidence *e, double raw);
-/* Fits slope and offset on (raw, right) pairs by Newton steps with Platt's smoothed targets, sets n, accuracy,
-   and the certified threshold for target_error at confidence 1 - delta by the fixed-sequence
-   exact-binomial test of anchors/routing section 2 (docs/reference/certificates.md). */
+/* Fits slope and offset on (raw, right) pairs by Newton steps with Platt's smoothed targets,
+   sets n, accuracy, and the certified threshold for target_error at confidence 1 - delta by the
+   fixed-sequence exact-binomial test of anchors/routing section 2
+   (docs/reference/certificates.md). */
 void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double target_error,
                          double delta, struct ladder_evidence *out);

@@ -26,8 +26,8 @@ static void a_climb_never_gets_worse(void **state)
     struct ladder_form *f = two_field_form();
     struct arena *arena = arena_new(1 << 20);
     struct ladder_climb c;
-    f->evidence[0][LADDER_LEARNED] =
-        (struct ladder_evidence){.n = 300, .accuracy = 0.9, .slope = 1, .offset = 0, .threshold = 0.8};
+    f->evidence[0][LADDER_LEARNED] = (struct ladder_evidence){
+        .n = 300, .accuracy = 0.9, .slope = 1, .offset = 0, .threshold = 0.8};
     ladder_climb_begin(&c, f, arena);
     struct ladder_proposal p = {.value = "a", .raw = 0.7, .rung = LADDER_LEARNED};
     assert_true(ladder_offer(&c, 0, &p));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exact reuse: keys, and fields as length-prefixed pairs so that reading trusts nothing but its own bytes. */
+/* Exact reuse: keys, and fields as length-prefixed pairs so that reading trusts nothing but its
+   own bytes. */
 #include "answer/reuse/reuse.h"
 
 #include <string.h>
@@ -87,9 +88,9 @@ enum fail reuse_put(struct store_tx *tx, const struct reuse_key *key,
     }
     enum fail f = FAIL_NONE;
     if (!b.overflow) {
-        AUTO_STMT struct store_stmt *s =
-            store_query(store_tx_conn(tx), "INSERT INTO reuse (key, task, fields, draft, created_at) "
-                                           "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING");
+        AUTO_STMT struct store_stmt *s = store_query(
+            store_tx_conn(tx), "INSERT INTO reuse (key, task, fields, draft, created_at) "
+                               "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING");
         store_bind_blob(s, 1, key->bytes, sizeof(key->bytes));
         store_bind_id(s, 2, &entry->task);
         store_bind_blob(s, 3, b.data != NULL ? b.data : "", b.len);

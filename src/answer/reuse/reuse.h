@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reuse: the answer to exactly the same question under exactly the same releases, inside one trust domain.
+ * Reuse: the answer to exactly the same question under exactly the same releases, inside one trust
+ * domain.
  *
- * The key is SHA-256 over length-prefixed parts: team, workflow, every release that could change the answer, and the
- * input. Only answers whose every field was closed are kept. Owns: the table `reuse`.
+ * The key is SHA-256 over length-prefixed parts: team, workflow, every release that could change
+ * the answer, and the input. Only answers whose every field was closed are kept. Owns: the table
+ * `reuse`.
  * Threads: pure functions, and store functions on their connection's thread.
  */
 #pragma once
@@ -21,7 +23,8 @@ struct reuse_key {
     uint8_t bytes[32];
 };
 
-/* Parts may be NULL (told apart from empty). Length prefixes keep ("ab","c") and ("a","bc") apart. */
+/* Parts may be NULL (told apart from empty). Length prefixes keep ("ab","c") and ("a","bc")
+   apart. */
 void reuse_key_make(const char *const *parts, size_t n, struct reuse_key *out);
 
 struct reuse_entry {

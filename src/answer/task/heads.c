@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heads and evidence in the store: written together by learning, read when a form becomes active. */
+/* Heads and evidence in the store: written together by learning, read when a form becomes
+   active. */
 #include <string.h>
 
 #include "answer/task/task_internal.h"
@@ -56,13 +57,14 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
         if (i < 0 || rung == LADDER_RUNG_COUNT) {
             continue;
         }
-        e->form->evidence[i][rung] = (struct ladder_evidence){.n = (int)store_col_int(s, 3),
-                                                              .accuracy = store_col_real(s, 4),
-                                                              .threshold = store_col_real(s, 5),
-                                                              .coverage = store_col_real(s, 6),
-                                                              .slope = store_col_real(s, 7),
-                                                              .offset = store_col_real(s, 8),
-                                                              .from_history = store_col_int(s, 9) != 0};
+        e->form->evidence[i][rung] =
+            (struct ladder_evidence){.n = (int)store_col_int(s, 3),
+                                     .accuracy = store_col_real(s, 4),
+                                     .threshold = store_col_real(s, 5),
+                                     .coverage = store_col_real(s, 6),
+                                     .slope = store_col_real(s, 7),
+                                     .offset = store_col_real(s, 8),
+                                     .from_history = store_col_int(s, 9) != 0};
         if (rung != LADDER_LEARNED) {
             text_copy(e->measured[rung], sizeof(e->measured[rung]), store_col_text(s, 2));
         }

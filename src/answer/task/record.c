@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record of a task: one write with its leaf, its row, its content, its artifact and its reuse entry, all or nothing.
- * The answer leaves when that write is durable; when it cannot be made durable the answer does not leave at all.
+ * The record of a task: one write with its leaf, its row, its content, its artifact and its reuse
+ * entry, all or nothing. The answer leaves when that write is durable; when it cannot be made
+ * durable the answer does not leave at all.
  */
 #include <string.h>
 
@@ -19,7 +20,8 @@ static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault
 {
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
-        "INSERT INTO task (id, kind, workflow, team, actor, input_id, state, result, leaf, idem_key, "
+        "INSERT INTO task (id, kind, workflow, team, actor, input_id, state, result, leaf, "
+        "idem_key, "
         "idem_input, created_at, done_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)");
     bool form = t->kind == TASK_FORM;
     bool idem = form && t->idem_key != NULL && t->form != NULL;
@@ -180,7 +182,8 @@ static void not_recorded(struct task *t, enum fail code, const struct fault *why
     }
     FAULT(&t->why, FAIL_RECORD_UNAVAILABLE, "the record could not be made durable: %.200s",
           why->message);
-    fail_hint(&t->why, "Nothing is answered without its record. Look at the server's log and disk.");
+    fail_hint(&t->why,
+              "Nothing is answered without its record. Look at the server's log and disk.");
 }
 
 static void on_recorded(void *arg, enum fail code, const struct fault *why)
@@ -261,7 +264,8 @@ static enum fail write_accepted(struct store_tx *tx, void *arg, struct fault *wh
 void record_accepted(struct task *t, store_done_fn done)
 {
     struct fault why;
-    enum fail f = store_write(t->desk->house.store, write_accepted, t, done, t->desk->house.loop, &why);
+    enum fail f =
+        store_write(t->desk->house.store, write_accepted, t, done, t->desk->house.loop, &why);
     if (f != FAIL_NONE) {
         done(t, f, &why);
     }

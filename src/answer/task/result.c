@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The result of a form as JSON: what is answered, stored and MACed. Described in docs/reference/task.md. */
+/* The result of a form as JSON: what is answered, stored and MACed. Described in
+   docs/reference/task.md. */
 #include <stdio.h>
 #include <string.h>
 

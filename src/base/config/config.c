@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inhouse.yaml to struct config: every value goes through the one row of options.def that describes it. */
+/* inhouse.yaml to struct config: every value goes through the one row of options.def that
+   describes it. */
 #include "base/config/config.h"
 
 #include <errno.h>
@@ -32,7 +33,8 @@ static const struct config_option options[] = {
 };
 
 static const size_t offsets[] = {
-#define OPTION(type, member, path, def, min, max, unit, reload, help) offsetof(struct config, member),
+#define OPTION(type, member, path, def, min, max, unit, reload, help)                              \
+    offsetof(struct config, member),
 #include "base/config/options.def"
 #undef OPTION
 };
@@ -98,8 +100,8 @@ static bool put(struct config *c, size_t i, const char *value, char *expected, s
     case CONFIG_TYPE_INT: {
         int64_t v;
         if (!text_read_int(value, o->min, o->max, &v)) {
-            (void)snprintf(expected, room, "a whole number from %" PRId64 " to %" PRId64 "%s%s", o->min,
-                           o->max, o->unit[0] ? " " : "", o->unit);
+            (void)snprintf(expected, room, "a whole number from %" PRId64 " to %" PRId64 "%s%s",
+                           o->min, o->max, o->unit[0] ? " " : "", o->unit);
             return false;
         }
         *(int64_t *)slot(c, i) = v;
@@ -171,7 +173,8 @@ static bool check_address(const char *address, struct fault *why)
         FAULT(why, FAIL_BAD_REQUEST, "\"listen.address\" must be an IP address or localhost");
     } else {
         FAULT(why, FAIL_BAD_REQUEST,
-              "listen.address %s is reachable from outside this machine, and this server speaks no TLS yet",
+              "listen.address %s is reachable from outside this machine, and this server speaks no "
+              "TLS yet",
               address);
     }
     fail_hint(why, "Listen on 127.0.0.1 and put a TLS proxy (nginx, caddy) in front.");
@@ -287,15 +290,17 @@ static void read_candidates(struct config *c, const struct config_node *list,
             .api_base = arena_dup_str(c->arena, base),
             .line = entry->line};
         char text[512];
-        (void)snprintf(text, sizeof(text),
-                       "line %d: model_list entry \"%s\" (%s) is kept as a candidate and not served: "
-                       "this version answers with local models only",
-                       entry->line, name, model);
+        (void)snprintf(
+            text, sizeof(text),
+            "line %d: model_list entry \"%s\" (%s) is kept as a candidate and not served: "
+            "this version answers with local models only",
+            entry->line, name, model);
         note(c, text);
     }
 }
 
-static void read_root(struct config *c, const struct config_node *root, struct config_faults *faults)
+static void read_root(struct config *c, const struct config_node *root,
+                      struct config_faults *faults)
 {
     if (root->kind != CONFIG_MAP) {
         config_faults_add(faults, root->line, NULL, NULL, "the file must be a map of sections");
@@ -314,7 +319,8 @@ static void read_root(struct config *c, const struct config_node *root, struct c
             }
         } else if (outside) {
             char text[200];
-            (void)snprintf(text, sizeof(text), "line %d: section \"%s\" is LiteLLM's and is not used",
+            (void)snprintf(text, sizeof(text),
+                           "line %d: section \"%s\" is LiteLLM's and is not used",
                            root->items[k]->line, key);
             note(c, text);
         } else if (is_section(key)) {

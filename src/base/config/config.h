@@ -8,7 +8,8 @@
  * what may be set is data (options.def). Reading never acts; the caller swaps a counted pointer.
  *
  * Threads: a tree or a faults list belongs to one thread. A struct config is immutable once shared;
- * config_ref and config_unref may be called from any thread. Only config_load blocks (a small file).
+ * config_ref and config_unref may be called from any thread. Only config_load blocks (a small
+ * file).
  */
 #pragma once
 
@@ -53,7 +54,8 @@ enum config_kind {
     CONFIG_BOOL,
     CONFIG_INT,
     CONFIG_REAL,
-    CONFIG_STRING, /* quoted, block, or plain text that is none of the above (YAML 1.2: `no` is text) */
+    /* quoted, block, or plain text that is none of the above (YAML 1.2: `no` is text) */
+    CONFIG_STRING,
     CONFIG_LIST,
     CONFIG_MAP
 };
@@ -71,9 +73,9 @@ struct config_node {
 };
 
 struct config_tree;
-/* Parses one document of text[0..len), at most CONFIG_MAX_BYTES. `name` is used in messages. An empty
-   document is an empty map. On FAIL_NONE *out is owned by the caller (config_tree_free). On failure
-   FAIL_BAD_REQUEST, *out NULL, the reason (with its line) added to faults. */
+/* Parses one document of text[0..len), at most CONFIG_MAX_BYTES. `name` is used in messages. An
+   empty document is an empty map. On FAIL_NONE *out is owned by the caller (config_tree_free).
+   On failure FAIL_BAD_REQUEST, *out NULL, the reason (with its line) added to faults. */
 MUST_CHECK enum fail config_yaml_parse(const char *text, size_t len, const char *name,
                                        struct config_tree **out, struct config_faults *faults);
 void config_tree_free(struct config_tree *tree); /* accepts NULL */
@@ -85,10 +87,12 @@ const struct config_node *config_node_find(const struct config_node *map, const 
 /*
  * Typed members of a map. Each returns true when *out was set. An absent key (or null) leaves *out
  * as it was and is an error only when required; a wrong type or range is an error. Errors are added
- * to faults with the member's line (the map's when it is missing). Strings live as long as the tree.
+ * to faults with the member's line (the map's when it is missing). Strings live as long as the
+ * tree.
  */
 bool config_node_str(const struct config_node *map, const char *key, bool required, size_t max_len,
-                     const char **out, struct config_faults *faults); /* numbers and booleans are refused */
+                     /* numbers and booleans are refused */
+                     const char **out, struct config_faults *faults);
 bool config_node_int(const struct config_node *map, const char *key, bool required, int64_t min,
                      int64_t max, int64_t *out, struct config_faults *faults);
 bool config_node_real(const struct config_node *map, const char *key, bool required, double min,
@@ -106,7 +110,13 @@ bool config_node_only(const struct config_node *map, const char *const *keys,
 
 /* ---- inhouse.yaml ---- */
 
-enum config_type { CONFIG_TYPE_INT, CONFIG_TYPE_BOOL, CONFIG_TYPE_TEXT, CONFIG_TYPE_WORD, CONFIG_TYPE_MONEY };
+enum config_type {
+    CONFIG_TYPE_INT,
+    CONFIG_TYPE_BOOL,
+    CONFIG_TYPE_TEXT,
+    CONFIG_TYPE_WORD,
+    CONFIG_TYPE_MONEY
+};
 
 /* C type of a member by the type in options.def. */
 typedef int64_t config_value_int;

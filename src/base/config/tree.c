@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of faults, and typed reading of a tree's members: each says what was expected, and where. */
+/* The list of faults, and typed reading of a tree's members: each says what was expected, and
+   where. */
 #include "base/config/config.h"
 
 #include <inttypes.h>
@@ -46,7 +47,8 @@ void config_faults_show(const struct config_faults *faults, struct buf *out)
         (void)buf_printf(out, ": %s.%s%s\n", f->message, f->hint[0] ? " " : "", f->hint);
     }
     if (faults->count > CONFIG_MAX_FAULTS) {
-        (void)buf_printf(out, "%s: and %zu more.\n", faults->name, faults->count - CONFIG_MAX_FAULTS);
+        (void)buf_printf(out, "%s: and %zu more.\n", faults->name,
+                         faults->count - CONFIG_MAX_FAULTS);
     }
 }
 
@@ -123,7 +125,8 @@ bool config_node_str(const struct config_node *map, const char *key, bool requir
         return wrong(n, key, faults, "text");
     }
     if (n->len > max_len) {
-        config_faults_add(faults, n->line, key, NULL, "\"%s\" is longer than %zu bytes", key, max_len);
+        config_faults_add(faults, n->line, key, NULL, "\"%s\" is longer than %zu bytes", key,
+                          max_len);
         return false;
     }
     *out = n->text;
@@ -139,7 +142,8 @@ bool config_node_int(const struct config_node *map, const char *key, bool requir
     }
     if (n->kind != CONFIG_INT || n->number < min || n->number > max) {
         config_faults_add(faults, n->line, key, NULL,
-                          "\"%s\" must be a whole number from %" PRId64 " to %" PRId64, key, min, max);
+                          "\"%s\" must be a whole number from %" PRId64 " to %" PRId64, key, min,
+                          max);
         return false;
     }
     *out = n->number;

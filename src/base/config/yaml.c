@@ -155,7 +155,8 @@ static void take_key(struct build *b, const yaml_event_t *e)
 static void take_scalar(struct build *b, const yaml_event_t *e)
 {
     if (e->data.scalar.anchor != NULL || e->data.scalar.tag != NULL) {
-        refuse(b, &e->start_mark, "Write the value out.", "anchors (&) and tags (!) are not accepted");
+        refuse(b, &e->start_mark, "Write the value out.",
+               "anchors (&) and tags (!) are not accepted");
         return;
     }
     if (expects_key(b)) {
@@ -182,7 +183,8 @@ static void take_scalar(struct build *b, const yaml_event_t *e)
 static void open_level(struct build *b, const yaml_event_t *e, enum config_kind kind, bool marked)
 {
     if (marked) {
-        refuse(b, &e->start_mark, "Write the value out.", "anchors (&) and tags (!) are not accepted");
+        refuse(b, &e->start_mark, "Write the value out.",
+               "anchors (&) and tags (!) are not accepted");
         return;
     }
     if (expects_key(b)) {
@@ -263,7 +265,8 @@ static void run_parser(struct build *b, const char *text, size_t len)
         yaml_event_t e;
         if (!yaml_parser_parse(&parser, &e)) {
             config_faults_add(b->faults, (int)parser.problem_mark.line + 1, NULL,
-                              "Check indentation, quotes and colons there.", "not valid YAML: %s%s%s",
+                              "Check indentation, quotes and colons there.",
+                              "not valid YAML: %s%s%s",
                               parser.problem ? parser.problem : "unreadable",
                               parser.context ? ", " : "", parser.context ? parser.context : "");
             b->failed = true;

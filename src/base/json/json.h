@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON in: strict parsing on jansson. JSON out: a writer straight into a buffer, canonical on demand.
+ * JSON in: strict parsing on jansson. JSON out: a writer straight into a buffer, canonical on
+ * demand.
  *
  * Parsing refuses duplicate keys, depth over 64, NUL bytes and invalid UTF-8 before any tree is
  * built. json_t lives only in http, file formats, the worker's protocol and the shim; other rooms

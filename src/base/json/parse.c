@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strict parsing: a pre-scan bounds the depth before jansson sees the text, so a hostile body cannot
-   make the parser recurse; then typed access with errors that name the key. */
+/* Strict parsing: a pre-scan bounds the depth before jansson sees the text, so a hostile body
+   cannot make the parser recurse; then typed access with errors that name the key. */
 #include "base/json/json.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The epoll loop. Posted calls wait in a list under a mutex, an eventfd wakes the loop; timers are a
-   binary heap; watches are indexed by descriptor with a generation, so an event that was already
-   fetched for a descriptor closed meanwhile is dropped. */
+/* The epoll loop. Posted calls wait in a list under a mutex, an eventfd wakes the loop; timers
+   are a binary heap; watches are indexed by descriptor with a generation, so an event that was
+   already fetched for a descriptor closed meanwhile is dropped. */
 #include "base/loop/loop.h"
 
 #include <errno.h>

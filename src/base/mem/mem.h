@@ -15,7 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Always on, also in release: a broken invariant ends the process rather than corrupting a record. */
+/* Always on, also in release: a broken invariant ends the process rather than corrupting a
+   record. */
 #define ASSERT(cond)                                                                               \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
@@ -92,5 +93,6 @@ bool buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((form
 bool buf_reserve(struct buf *b, size_t more);
 /* Drops the first n bytes (n <= len). */
 void buf_consume(struct buf *b, size_t n);
-/* Hands the memory to the caller (free with mem_free); the buffer is empty afterwards. Never NULL. */
+/* Hands the memory to the caller (free with mem_free); the buffer is empty afterwards. Never
+   NULL. */
 char *buf_take(struct buf *b);

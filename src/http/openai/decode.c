@@ -100,8 +100,9 @@ static enum fail put_content(struct jn_writer *w, const json_t *message, bool ma
 
 static enum fail check_tool_calls(const json_t *calls, struct fault *why)
 {
-    static const char bad[] = "has tool_calls that are not "
-                              "[{\"id\",\"type\":\"function\",\"function\":{\"name\",\"arguments\"}}]";
+    static const char bad[] =
+        "has tool_calls that are not "
+        "[{\"id\",\"type\":\"function\",\"function\":{\"name\",\"arguments\"}}]";
     if (!json_is_array(calls) || json_array_size(calls) == 0 ||
         json_array_size(calls) > CHAT_MAX_TOOLS) {
         return refuse(why, FAIL_BAD_REQUEST, "messages", bad);

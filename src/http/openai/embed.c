@@ -88,8 +88,8 @@ static void embed_done(void *arg, const struct task_result *t)
     if (t->code != FAIL_NONE) {
         wire_fail(e->r, t->code, t->why);
     } else if (ask.dimensions != 0 && (size_t)ask.dimensions != t->dim) {
-        FAULT(&why, FAIL_UNSUPPORTED, "\"dimensions\" other than %zu is not supported by this model",
-              t->dim);
+        FAULT(&why, FAIL_UNSUPPORTED,
+              "\"dimensions\" other than %zu is not supported by this model", t->dim);
         fail_param(&why, "dimensions");
         wire_fail(e->r, FAIL_UNSUPPORTED, &why);
     } else {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /v1/models: the loaded models by name, and the roles that stand for them. Read on the core thread. */
+/* /v1/models: the loaded models by name, and the roles that stand for them. Read on the core
+   thread. */
 #include "http/openai/openai_internal.h"
 
 #include <string.h>

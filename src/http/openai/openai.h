@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OpenAI: /v1/chat/completions, /v1/embeddings and /v1/models, in the shapes their own clients read.
+ * OpenAI: /v1/chat/completions, /v1/embeddings and /v1/models, in the shapes their own clients
+ * read.
  *
  * Unknown keys are ignored, as that API does; a known parameter that would change the answer and
  * cannot be honoured is refused by name. Decoding happens on http threads; answers are written on

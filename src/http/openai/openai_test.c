@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of decoding: what is passed on to a model, what is refused by name, and the shapes of answers. */
+/* Tests of decoding: what is passed on to a model, what is refused by name, and the shapes of
+   answers. */
 #include "http/openai/openai_internal.h"
 
 #include <setjmp.h>
@@ -26,8 +27,8 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state)
         {"{\"messages\":[]}", FAIL_BAD_REQUEST, "model"},
         {"{\"model\":\"m\",\"messages\":[]}", FAIL_BAD_REQUEST, "messages"},
         {"{\"model\":\"m\",\"messages\":[1]}", FAIL_BAD_REQUEST, "messages"},
-        {"{\"model\":\"m\",\"messages\":[{\"role\":\"robot\",\"content\":\"x\"}]}", FAIL_BAD_REQUEST,
-         "messages"},
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"robot\",\"content\":\"x\"}]}",
+         FAIL_BAD_REQUEST, "messages"},
         {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\"}]}", FAIL_BAD_REQUEST, "messages"},
         {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
          "\"image_url\":{\"url\":\"x\"}}]}]}",
@@ -81,7 +82,8 @@ static void known_keys_reach_the_model_and_unknown_ones_are_ignored(void **state
     static const char body[] =
         "{\"model\":\"heavy\",\"messages\":[{\"role\":\"developer\",\"content\":\"be brief\"},"
         "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}],\"name\":\"x\"},"
-        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\","
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":"
+        "\"function\","
         "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
         "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"42\"}],"
         "\"max_completion_tokens\":99999,\"stop\":\"END\",\"temperature\":0,\"seed\":-5,"
@@ -167,10 +169,10 @@ static void worker_answers_are_reshaped_never_passed_through(void **state)
     buf_clear(&b);
     jn_begin(&w, &b, false);
     jn_object_begin(&w);
-    assert_true(openai_put_tool_calls(
-        &w,
-        "[{\"id\":\"c1\",\"evil\":1,\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"c2\"}]",
-        true, true));
+    assert_true(openai_put_tool_calls(&w,
+                                      "[{\"id\":\"c1\",\"evil\":1,\"function\":{\"name\":\"f\","
+                                      "\"arguments\":\"{}\"}},{\"id\":\"c2\"}]",
+                                      true, true));
     jn_object_end(&w);
     assert_string_equal(b.data, "{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\","
                                 "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of answers that OpenAI shapes in its own way. Worker JSON is parsed, never passed through. */
+/* The parts of answers that OpenAI shapes in its own way. Worker JSON is parsed, never passed
+   through. */
 #include "http/openai/openai_internal.h"
 
 #include <stdio.h>
@@ -53,7 +54,8 @@ void openai_put_logprobs(struct jn_writer *w, const char *json, int top)
 {
     AUTO_JSON json_t *list = NULL;
     struct fault why;
-    if (json == NULL || jn_parse(json, strlen(json), "log probabilities", &list, &why) != FAIL_NONE) {
+    if (json == NULL ||
+        jn_parse(json, strlen(json), "log probabilities", &list, &why) != FAIL_NONE) {
         jn_put_null(w);
         return;
     }

@@ -86,7 +86,8 @@ enum MHD_Result reply_queue_or_suspend(struct wire_request *r)
     }
     pthread_mutex_unlock(&r->lock);
     if (ready != NULL) {
-        /* Without our lock: the library holds the response's when it calls stream_read, which takes ours. */
+        /* Without our lock: the library holds the response's when it calls stream_read, which
+           takes ours. */
         ok = MHD_queue_response(conn, status, ready);
         MHD_destroy_response(ready); /* the library keeps its own reference */
     }

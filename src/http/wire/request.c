@@ -101,8 +101,9 @@ static enum fail check_framing(const struct framing *f, const char *version, str
         return FAULT(why, FAIL_BAD_REQUEST, "a request needs exactly one valid Host header");
     }
     if (f->lengths > 1 || f->encodings > 1 || f->lengths + f->encodings > 1 || f->bad_length) {
-        return FAULT(why, FAIL_BAD_REQUEST,
-                     "a request has one Content-Length or one Transfer-Encoding: chunked, not more");
+        return FAULT(
+            why, FAIL_BAD_REQUEST,
+            "a request has one Content-Length or one Transfer-Encoding: chunked, not more");
     }
     if (f->credentials > 1) {
         return FAULT(why, FAIL_BAD_REQUEST, "a request names one credential, not several");
@@ -147,7 +148,8 @@ static bool decode(char *s)
     return text_utf8_is_valid(s, (size_t)(out - s));
 }
 
-/* Only plain segments: no escapes, no empty or dot segments, so that no two spellings mean one path. */
+/* Only plain segments: no escapes, no empty or dot segments, so that no two spellings mean one
+   path. */
 static bool path_is_plain(const char *p)
 {
     if (p[0] != '/') {
@@ -159,7 +161,8 @@ static bool path_is_plain(const char *p)
     while (*p == '/') {
         p++;
         size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-");
-        if (n == 0 || n > 200 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.')) {
+        if (n == 0 || n > 200 || (n == 1 && p[0] == '.') ||
+            (n == 2 && p[0] == '.' && p[1] == '.')) {
             return false;
         }
         p += n;
@@ -412,7 +415,8 @@ enum fail wire_query_only(const struct wire_request *r, const char *const *names
             known = strcmp(*k, r->query[i].name) == 0;
         }
         if (!known) {
-            FAULT(why, FAIL_UNKNOWN_PARAMETER, "unknown query parameter \"%.60s\"", r->query[i].name);
+            FAULT(why, FAIL_UNKNOWN_PARAMETER, "unknown query parameter \"%.60s\"",
+                  r->query[i].name);
             return fail_param(why, r->query[i].name);
         }
     }

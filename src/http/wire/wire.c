@@ -39,7 +39,8 @@ static bool take_body(struct wire_request *r, const char *data, size_t len)
         return buf_add(&r->body, data, len);
     }
     if (r->refused == FAIL_NONE) {
-        r->refused = FAULT(&r->why, FAIL_TOO_LARGE, "the body has more than %zu bytes", r->body_cap);
+        r->refused =
+            FAULT(&r->why, FAIL_TOO_LARGE, "the body has more than %zu bytes", r->body_cap);
         fail_hint(&r->why, "Send less at once.");
         buf_done(&r->body);
         buf_init(&r->body, 1);
@@ -267,7 +268,8 @@ void wire_free(struct wire *w, int64_t wait_ms)
     while (w->counts.active > 0 && pthread_cond_timedwait(&w->quiet, &w->lock, &until) == 0) {
     }
     pthread_mutex_unlock(&w->lock);
-    /* Stopping with a suspended connection would abort: the rest are told that their client is gone. */
+    /* Stopping with a suspended connection would abort: the rest are told that their client is
+       gone. */
     if (w->slots != NULL) {
         watch_drop_all(w);
     }
@@ -279,7 +281,8 @@ void wire_free(struct wire *w, int64_t wait_ms)
     }
     watch_stop(w);
     if (w->counts.active > 0) {
-        return; /* their answerers still hold requests that point here: kept until the process ends */
+        /* their answerers still hold requests that point here: kept until the process ends */
+        return;
     }
     pthread_cond_destroy(&w->quiet);
     pthread_mutex_destroy(&w->lock);

@@ -11,7 +11,8 @@
  * Threads: `threads` for TCP, one for the Unix socket, one watcher. Every wire_* call that takes a
  * request may come from any thread unless it says "handler only".
  * Limits: 8 KiB of headers, a body cap per route, a 1 MiB buffer per stream, WIRE_MAX_PARAMS
- * parameters; 15 s for the head of a first request, 10 s for later heads, 30 s + 16 KiB/s for bodies.
+ * parameters; 15 s for the head of a first request, 10 s for later heads, 30 s + 16 KiB/s for
+ * bodies.
  */
 #pragma once
 
@@ -93,7 +94,8 @@ void wire_free(struct wire *w, int64_t wait_ms);
 
 const char *wire_id(const struct wire_request *r); /* "req_..." */
 const struct wire_route *wire_route_of(const struct wire_request *r);
-const void *wire_who(const struct wire_request *r); /* what authenticate filled; zeroes when public */
+/* what authenticate filled; zeroes when public */
+const void *wire_who(const struct wire_request *r);
 const char *wire_body(const struct wire_request *r, size_t *len); /* NUL-terminated, never NULL */
 /* A segment taken by {name}; asserts that the pattern has it. */
 const char *wire_param(const struct wire_request *r, const char *name);
@@ -106,8 +108,9 @@ const char *wire_header(struct wire_request *r, const char *name); /* handler on
 /* Memory that lives as long as the request; handler only. */
 void *wire_alloc(struct wire_request *r, size_t size);
 
-/* Calls fn(arg) at most once, from any thread, when the client leaves before the answer is complete.
-   The handler still answers (the bytes go nowhere). Handler only, before handing the request on. */
+/* Calls fn(arg) at most once, from any thread, when the client leaves before the answer is
+   complete. The handler still answers (the bytes go nowhere). Handler only, before handing the
+   request on. */
 void wire_on_gone(struct wire_request *r, wire_gone_fn fn, void *arg);
 
 /* ---- the answer: one of wire_reply, wire_fail, or stream_begin ... stream_end ---- */

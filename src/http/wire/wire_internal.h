@@ -10,7 +10,8 @@
 #include "http/wire/wire.h"
 
 #define WIRE_MAX_HEADERS 8
-#define WIRE_DISCARD_MAX (64u * 1024u) /* body bytes read and dropped so that a refusal can be read */
+#define WIRE_DISCARD_MAX                                                                           \
+    (64u * 1024u) /* body bytes read and dropped so that a refusal can be read */
 
 enum slot_phase {
     SLOT_FREE,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker's final frame becomes the caller's answer. Everything in it is hostile until read: typed, bounded,
-   and for a form held against its plan. */
+/* A worker's final frame becomes the caller's answer. Everything in it is hostile until read:
+   typed, bounded, and for a form held against its plan. */
 #include "run/fleet/fleet_internal.h"
 
 #include <math.h>
@@ -76,7 +76,8 @@ static uint32_t get_u32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* u32 n, u32 dim, n x (u32 tokens, u32 flags), n x dim floats; every row finite and of unit length. */
+/* u32 n, u32 dim, n x (u32 tokens, u32 flags), n x dim floats; every row finite and of unit
+   length. */
 static enum fail read_vectors(const struct ipc_frame *frame, struct arena *arena,
                               struct fleet_vectors *v, struct fault *why)
 {
@@ -133,7 +134,8 @@ static void deliver_error(struct ask *a, const json_t *j)
 static enum fail deliver_json(struct ask *a, const struct ipc_frame *frame, struct fault *why)
 {
     AUTO_JSON json_t *j = NULL;
-    enum fail f = jn_parse((const char *)frame->body, frame->head.len, "a worker's answer", &j, why);
+    enum fail f =
+        jn_parse((const char *)frame->body, frame->head.len, "a worker's answer", &j, why);
     if (f != FAIL_NONE) {
         return f;
     }

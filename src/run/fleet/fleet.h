@@ -3,9 +3,9 @@
  * Fleet: spawns, feeds and supervises the sealed workers, one process per loaded model.
  *
  * A worker that dies is replaced and its open asks are replayed to the new one, except a stream
- * that has emitted bytes (worker_died). An ask that was open in two deaths is refused with poison_request.
- * Workers on the same cores take turns under one lease (docs/protocol/worker.md "Turns"),
- * interactive first.
+ * that has emitted bytes (worker_died). An ask that was open in two deaths is refused with
+ * poison_request. Workers on the same cores take turns under one lease (docs/protocol/worker.md
+ * "Turns"), interactive first.
  *
  * Threads: everything on the core loop's thread. Nothing blocks.
  * Worker replies are hostile input: framed, capped, parsed strictly; a bad one ends that worker.
@@ -111,9 +111,10 @@ struct fleet_ask {
     void *arg;
 };
 
-/* Sends one ask, or queues it while the role's worker starts. done is called exactly once, later, never from inside:
-   model_unavailable when nothing serves the role, queue_full over max_open waiting, worker_died, poison_request,
-   stopped, or what the worker answered. Returns an id for fleet_cancel. */
+/* Sends one ask, or queues it while the role's worker starts. done is called exactly once,
+   later, never from inside: model_unavailable when nothing serves the role, queue_full over
+   max_open waiting, worker_died, poison_request, stopped, or what the worker answered. Returns
+   an id for fleet_cancel. */
 uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask);
 /* The client is gone: done still comes, as cancelled (generated->finish_reason) or stopped. */
 void fleet_cancel(struct fleet *f, uint64_t id);

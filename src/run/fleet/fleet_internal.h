@@ -85,14 +85,15 @@ void member_start(struct member *m);
 void member_pump(struct member *m);
 void member_stop(struct member *m);
 void member_free(struct member *m);
-void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t id, const void *body,
-                 size_t len, int fd);
+void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t id,
+                 const void *body, size_t len, int fd);
 void member_kill(struct member *m, const char *reason);
 void fleet_changed(struct fleet *f);
 void fleet_member_gone(struct member *m);
 
 /* spawn.c: forks and execs a worker; on success the socket and pid are the caller's. */
-enum fail spawn_worker(const struct fleet *f, int *socket, pid_t *pid, int *pid_fd, struct fault *why);
+enum fail spawn_worker(const struct fleet *f, int *socket, pid_t *pid, int *pid_fd,
+                       struct fault *why);
 
 /* lease.c */
 void lease_wanted(struct member *m, const struct ipc_turn *turn);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lease on the cores: one worker steps at a time, because two busy thread pools on the same cores
-   collapse to a tenth. Interactive first, then who has waited longest; a turn that has starved goes first. */
+/* The lease on the cores: one worker steps at a time, because two busy thread pools on the same
+   cores collapse to a tenth. Interactive first, then who has waited longest; a turn that has
+   starved goes first. */
 #include "run/fleet/fleet_internal.h"
 
 #include "base/clock/clock.h"

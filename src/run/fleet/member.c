@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One worker process: its life (starting, ready, broken, gone), its frames, and the asks it holds. */
+/* One worker process: its life (starting, ready, broken, gone), its frames, and the asks it
+   holds. */
 #include "run/fleet/fleet_internal.h"
 
 #include <errno.h>
@@ -100,7 +101,8 @@ void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t 
     watch_again(m);
 }
 
-/* While an ask that was open at a death is waiting or open, it runs alone: so a second death names it. */
+/* While an ask that was open at a death is waiting or open, it runs alone: so a second death
+   names it. */
 static bool suspect_ahead(const struct member *m)
 {
     const struct ask *head = m->fleet->waiting[m->role];
@@ -209,7 +211,8 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
         (void)!jn_str(j, "code", false, 64, &code, NULL);
         (void)!jn_str(j, "message", false, 4096, &message, NULL);
         (void)!jn_str(j, "hint", false, 4096, &hint, NULL);
-        f = FAULT(&why, FAIL_MODEL_UNAVAILABLE, "model %s could not be loaded: %.200s", m->name, message);
+        f = FAULT(&why, FAIL_MODEL_UNAVAILABLE, "model %s could not be loaded: %.200s", m->name,
+                  message);
         fail_hint(&why, "%.230s", hint);
     }
     f = f != FAIL_NONE ? f : jn_int(j, "n_ctx", true, 0, 1 << 24, &ctx, &why);
@@ -363,7 +366,8 @@ static void return_asks(struct member *m)
         } else if (a->deaths >= FLEET_DEATHS_MAX) {
             FAULT(&why, FAIL_POISON_REQUEST, "this request ended the worker for %s twice",
                   fleet_role_name(m->role));
-            fail_hint(&why, "It is not tried again. Change its text, or look at the worker's log line.");
+            fail_hint(&why,
+                      "It is not tried again. Change its text, or look at the worker's log line.");
             answer_fail(f, a, FAIL_POISON_REQUEST, &why);
         } else {
             a->next = f->waiting[m->role];
@@ -407,7 +411,9 @@ static void on_exit_of(void *arg, uint32_t events)
         struct fault why;
         FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the worker for %s (%s) died while loading, %d times",
               fleet_role_name(m->role), m->name, m->deaths);
-        fail_hint(&why, "Check the model file with `inhouse models show %s`; the log says how it died.", m->name);
+        fail_hint(&why,
+                  "Check the model file with `inhouse models show %s`; the log says how it died.",
+                  m->name);
         break_member(m, &why);
         return;
     }

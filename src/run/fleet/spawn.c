@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting a worker: a socketpair on descriptor 3, stderr for its log, an empty environment, nothing
-   else inherited. The server has threads, so the child calls only async-signal-safe functions. */
+/* Starting a worker: a socketpair on descriptor 3, stderr for its log, an empty environment,
+   nothing else inherited. The server has threads, so the child calls only async-signal-safe
+   functions. */
 #include "run/fleet/fleet_internal.h"
 
 #include <errno.h>

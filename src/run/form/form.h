@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run/form: the compiled form, as inhoused builds it and a worker runs it, and the filled one that comes back.
- * A plan is a list of pieces that the engine walks from left to right: literals it writes itself, and holes. Its JSON is
- * the "plan" of a FORM ask, a result's is the body of FORM_DONE (docs/protocol/worker.md); both are checked when read,
- * because each side takes the other for hostile: a result is only accepted as an answer to its plan.
- * Owns: a plan and a result own all their strings (one arena each). Threads: none shared. Nothing blocks.
+ * run/form: the compiled form, as inhoused builds it and a worker runs it, and the filled one that
+ * comes back. A plan is a list of pieces that the engine walks from left to right: literals it
+ * writes itself, and holes. Its JSON is the "plan" of a FORM ask, a result's is the body of
+ * FORM_DONE (docs/protocol/worker.md); both are checked when read, because each side takes the
+ * other for hostile: a result is only accepted as an answer to its plan.
+ * Owns: a plan and a result own all their strings (one arena each). Threads: none shared. Nothing
+ * blocks.
  * Limits: the FORM_*_MAX below.
  */
 #pragma once
@@ -63,10 +65,11 @@ struct form_plan {
 struct form_plan *form_plan_new(void);
 void form_plan_free(struct form_plan *plan);
 /*
- * Copies one piece onto the end. FAIL_BAD_REQUEST with the member in `why->param` when it breaks a limit, or when the
- * name or a label is taken. A choice's temperature 0 means 1.
+ * Copies one piece onto the end. FAIL_BAD_REQUEST with the member in `why->param` when it breaks a
+ * limit, or when the name or a label is taken. A choice's temperature 0 means 1.
  */
-MUST_CHECK enum fail form_plan_add(struct form_plan *plan, const struct form_piece *piece, struct fault *why);
+MUST_CHECK enum fail form_plan_add(struct form_plan *plan, const struct form_piece *piece,
+                                   struct fault *why);
 /* From the JSON array of a FORM ask. */
 MUST_CHECK enum fail form_plan_read(const json_t *array, struct form_plan **out, struct fault *why);
 /* As that array. */
@@ -79,7 +82,8 @@ struct form_field {
     const char *name;
     enum form_kind kind;
     const char *value;   /* a choice's label, "true", "2026-11-22", "12.50", or text */
-    double logprob;      /* choice: ln of the winner's probability; others: mean over their tokens */
+    /* choice: ln of the winner's probability; others: mean over their tokens */
+    double logprob;
     const double *probs; /* choice, boolean: one per label in the plan's order, sum 1; else NULL */
     size_t n_probs;
     bool cut; /* a text that met max_chars */
@@ -104,15 +108,16 @@ void form_result_add(struct form_result *result, const struct form_field *field)
 /* The whole body of FORM_DONE. */
 void form_result_write(struct jn_writer *writer, const struct form_result *result);
 /*
- * Reads the body of FORM_DONE as the answer to `plan`: every hole once, in order, with a value its piece allows and
- * probabilities in 0..1 that sum to 1 within 1 %. FAIL_BAD_REQUEST otherwise: the worker is not to be trusted.
+ * Reads the body of FORM_DONE as the answer to `plan`: every hole once, in order, with a value its
+ * piece allows and probabilities in 0..1 that sum to 1 within 1 %. FAIL_BAD_REQUEST otherwise: the
+ * worker is not to be trusted.
  */
-MUST_CHECK enum fail form_result_read(const json_t *object, const struct form_plan *plan, struct form_result **out,
-                                      struct fault *why);
+MUST_CHECK enum fail form_result_read(const json_t *object, const struct form_plan *plan,
+                                      struct form_result **out, struct fault *why);
 
 /*
- * What may follow `prefix` in a number or date so that a value inside the bounds can still come of it: bit d = digit d,
- * and the three below. 0 means that the prefix itself is impossible.
+ * What may follow `prefix` in a number or date so that a value inside the bounds can still come of
+ * it: bit d = digit d, and the three below. 0 means that the prefix itself is impossible.
  */
 #define FORM_NEXT_MINUS (1u << 10)
 #define FORM_NEXT_POINT (1u << 11)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of run/form: plans and results round-trip, masks only lead to values inside, bad input is named. */
+/* Tests of run/form: plans and results round-trip, masks only lead to values inside, bad input
+   is named. */
 #include "run/form/form.h"
 
 #include <setjmp.h>
@@ -26,8 +27,10 @@ static struct form_plan *plan_of(const char *json)
 
 static const char good[] =
     "[{\"kind\":\"literal\",\"text\":\"queue: \"},"
-    "{\"kind\":\"choice\",\"name\":\"queue\",\"labels\":[\"a\",\"b\"],\"gamma\":0.5,\"temperature\":2},"
-    "{\"kind\":\"text\",\"name\":\"summary\",\"max_chars\":80,\"stop\":[\"\\\"\"],\"single_line\":true},"
+    "{\"kind\":\"choice\",\"name\":\"queue\",\"labels\":[\"a\",\"b\"],\"gamma\":0.5,"
+    "\"temperature\":2},"
+    "{\"kind\":\"text\",\"name\":\"summary\",\"max_chars\":80,\"stop\":[\"\\\"\"],\"single_line\":"
+    "true},"
     "{\"kind\":\"number\",\"name\":\"days\",\"min\":\"-5\",\"max\":\"365\"},"
     "{\"kind\":\"date\",\"name\":\"due\",\"min\":\"2024-02-10\",\"max\":\"2026-03-05\"},"
     "{\"kind\":\"boolean\",\"name\":\"urgent\"}]";
@@ -134,7 +137,9 @@ static struct form_result *result_of(const struct form_plan *plan, const char *j
     return result;
 }
 
-#define TAIL "],\"tokens_in\":9,\"tokens_cached\":4,\"tokens_out\":1,\"ms_queue\":0.1,\"ms_prefill\":2.5,\"ms_decode\":0}"
+#define TAIL                                                                                       \
+    "],\"tokens_in\":9,\"tokens_cached\":4,\"tokens_out\":1,\"ms_queue\":0.1,\"ms_prefill\":2.5,"  \
+    "\"ms_decode\":0}"
 #define FIELD "{\"name\":\"q\",\"kind\":\"choice\",\"logprob\":-0.1,"
 
 static void results_are_checked_against_their_plan(void **state)

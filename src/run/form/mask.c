@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run/form, the masks of numbers and dates: which characters may come next.
- * Both spaces of values are intervals, and so is the set of values that share a prefix; a character is allowed when the
- * two intervals meet. Owns: nothing. Threads: pure functions. Limits: 15 digits and 6 decimals fit an int64.
+ * Both spaces of values are intervals, and so is the set of values that share a prefix; a character
+ * is allowed when the two intervals meet. Owns: nothing. Threads: pure functions. Limits: 15 digits
+ * and 6 decimals fit an int64.
  */
 #include "run/form/form_internal.h"
 
@@ -184,7 +185,8 @@ bool form_date_is_real(const char *s)
     return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= month_days(year, month);
 }
 
-/* Fills the open places of a date with their least and greatest values; false when there are none. */
+/* Fills the open places of a date with their least and greatest values; false when there are
+   none. */
 static bool date_range(const char *prefix, char least[11], char most[11])
 {
     size_t len = strlen(prefix);
@@ -203,7 +205,8 @@ static bool date_range(const char *prefix, char least[11], char most[11])
         least[6] = prefix[5] == '0' ? '1' : '0';
         most[6] = prefix[5] == '0' ? '9' : '2';
     }
-    int year = (most[0] - '0') * 1000 + (most[1] - '0') * 100 + (most[2] - '0') * 10 + most[3] - '0';
+    int year =
+        (most[0] - '0') * 1000 + (most[1] - '0') * 100 + (most[2] - '0') * 10 + most[3] - '0';
     int month = (most[5] - '0') * 10 + most[6] - '0';
     if (month < 1 || month > 12) {
         return false;

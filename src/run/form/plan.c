@@ -135,7 +135,8 @@ static enum fail check_bounds(const struct form_piece *piece, struct fault *why)
         return refuse(why, piece, "min", "must be a decimal number of at most 15 digits");
     }
     if (piece->max == NULL || !form_number_scale(piece->max, piece->decimals, &max) || max < min) {
-        return refuse(why, piece, "max", "must be a decimal number of at most 15 digits, not below min");
+        return refuse(why, piece, "max",
+                      "must be a decimal number of at most 15 digits, not below min");
     }
     return FAIL_NONE;
 }

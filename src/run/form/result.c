@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run/form, results: written by a worker, read by inhoused against the plan it sent.
- * Owns: the result's arena. Threads: none shared. Limits: one field a hole, texts as long as the plan allows.
+ * Owns: the result's arena. Threads: none shared. Limits: one field a hole, texts as long as the
+ * plan allows.
  */
 #include "run/form/form_internal.h"
 

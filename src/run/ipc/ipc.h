@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run/ipc: frames between inhoused and one worker over a SOCK_STREAM socketpair.
- * A frame is a 16-byte header, little-endian `u32 len, u16 type, u16 flags, u64 id`, then `len` bytes (<= 1 MiB).
- * The messages are listed in messages.def, their bodies in docs/protocol/worker.md.
- * Owns: frame borders, sizes, directions and descriptors in flight. What a body means belongs to the two ends.
+ * A frame is a 16-byte header, little-endian `u32 len, u16 type, u16 flags, u64 id`, then `len`
+ * bytes (<= 1 MiB). The messages are listed in messages.def, their bodies in
+ * docs/protocol/worker.md.
+ * Owns: frame borders, sizes, directions and descriptors in flight. What a body means belongs to
+ * the two ends.
  * Threads: none of its own; a reader or writer belongs to one thread. Nothing here blocks.
- * Limits: IPC_FRAME_MAX a body, the table's cap per message, IPC_FDS_MAX descriptors waiting, the writer's own cap.
- * Never: trust the other side. The first bad frame is the last: the caller ends that worker (or, in a worker, itself).
+ * Limits: IPC_FRAME_MAX a body, the table's cap per message, IPC_FDS_MAX descriptors waiting, the
+ * writer's own cap.
+ * Never: trust the other side. The first bad frame is the last: the caller ends that worker (or, in
+ * a worker, itself).
  */
 #pragma once
 
@@ -76,40 +80,45 @@ void ipc_turn_put(uint8_t out[IPC_TURN_BYTES], const struct ipc_turn *turn);
 enum fail ipc_turn_get(struct ipc_turn *turn, const uint8_t *body, size_t len, struct fault *why);
 
 /*
- * Reading. `from` is who sends what this reader reads (the server's reader is made with IPC_WORKER).
- * After any error the reader stays failed: every later call returns the same error.
+ * Reading. `from` is who sends what this reader reads (the server's reader is made with
+ * IPC_WORKER). After any error the reader stays failed: every later call returns the same error.
  */
 struct ipc_reader;
 struct ipc_reader *ipc_reader_new(enum ipc_side from);
 /* Closes the descriptors that no frame took. */
 void ipc_reader_free(struct ipc_reader *reader);
-/* Appends bytes (and descriptors, which it takes over even on failure). Used by tests, fuzzing and ipc_reader_pull. */
-enum fail ipc_reader_feed(struct ipc_reader *reader, const void *bytes, size_t len, const int *fds, size_t n_fds,
-                          struct fault *why);
+/* Appends bytes (and descriptors, which it takes over even on failure). Used by tests, fuzzing
+   and ipc_reader_pull. */
+enum fail ipc_reader_feed(struct ipc_reader *reader, const void *bytes, size_t len, const int *fds,
+                          size_t n_fds, struct fault *why);
 /*
- * Reads what the socket holds without blocking (MSG_DONTWAIT), at most 1 MiB a call so that one worker cannot hold the
- * loop; with a level-triggered epoll the rest comes next time. *end is set when the other side has closed.
+ * Reads what the socket holds without blocking (MSG_DONTWAIT), at most 1 MiB a call so that one
+ * worker cannot hold the loop; with a level-triggered epoll the rest comes next time. *end is set
+ * when the other side has closed.
  */
 enum fail ipc_reader_pull(struct ipc_reader *reader, int socket, bool *end, struct fault *why);
 /*
- * Takes the next whole frame: *got says whether there was one. The body is valid until the next call on this reader.
- * Call until *got is false after each feed or pull.
+ * Takes the next whole frame: *got says whether there was one. The body is valid until the next
+ * call on this reader. Call until *got is false after each feed or pull.
  */
-enum fail ipc_reader_next(struct ipc_reader *reader, struct ipc_frame *out, bool *got, struct fault *why);
+enum fail ipc_reader_next(struct ipc_reader *reader, struct ipc_frame *out, bool *got,
+                          struct fault *why);
 
 /*
- * Writing into a buffer of at most `cap` bytes, emptied by push. A frame is queued whole or not at all.
+ * Writing into a buffer of at most `cap` bytes, emptied by push. A frame is queued whole or not at
+ * all.
  */
 struct ipc_writer;
 struct ipc_writer *ipc_writer_new(enum ipc_side from, size_t cap);
 /* Closes descriptors that were queued and not sent. */
 void ipc_writer_free(struct ipc_writer *writer);
 /*
- * Queues one frame. FAIL_QUEUE_FULL when it does not fit under the cap; FAIL_BAD_REQUEST when ipc_header_check refuses.
- * fd -1: none; otherwise (LOAD only) the writer owns it after success and closes it once sent; IPC_FLAG_FD is set for you.
+ * Queues one frame. FAIL_QUEUE_FULL when it does not fit under the cap; FAIL_BAD_REQUEST when
+ * ipc_header_check refuses. fd -1: none; otherwise (LOAD only) the writer owns it after success and
+ * closes it once sent; IPC_FLAG_FD is set for you.
  */
-enum fail ipc_writer_put(struct ipc_writer *writer, enum ipc_type type, unsigned flags, uint64_t id, const void *body,
-                         size_t len, int fd, struct fault *why);
+enum fail ipc_writer_put(struct ipc_writer *writer, enum ipc_type type, unsigned flags, uint64_t id,
+                         const void *body, size_t len, int fd, struct fault *why);
 /* Sends what the socket takes without blocking. FAIL_WORKER_DIED when the other side is gone. */
 enum fail ipc_writer_push(struct ipc_writer *writer, int socket, struct fault *why);
 /* Bytes still to send: > 0 means wait for EPOLLOUT / POLLOUT and push again. */

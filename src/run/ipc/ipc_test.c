@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of run/ipc: frames survive any split, bad ones are refused, descriptors arrive with theirs. */
+/* Tests of run/ipc: frames survive any split, bad ones are refused, descriptors arrive with
+   theirs. */
 #include "run/ipc/ipc.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of keys: made, looked up, expired, revoked, never more than their maker; and the master key. */
+/* Tests of keys: made, looked up, expired, revoked, never more than their maker; and the master
+   key. */
 #include "trust/keyring/keyring.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A definition from labelled examples: the fields are those the examples name, the labels what they hold. */
+/* A definition from labelled examples: the fields are those the examples name, the labels what
+   they hold. */
 #include <string.h>
 
 #include "base/text/text.h"
@@ -61,7 +62,8 @@ static void add_yaml_string(struct buf *yaml, const char *s)
 
 static void add_field(struct buf *yaml, const struct column *c)
 {
-    buf_printf(yaml, "  - name: %s\n    type: choice\n    target_error: 0.05\n    labels:\n", c->name);
+    buf_printf(yaml, "  - name: %s\n    type: choice\n    target_error: 0.05\n    labels:\n",
+               c->name);
     for (size_t i = 0; i < c->labels_len; i++) {
         buf_add_str(yaml, "      - ");
         add_yaml_string(yaml, c->labels[i]);
@@ -93,9 +95,10 @@ enum fail workflow_from_examples(const char *name, const struct workflow_example
         const struct column *c = &columns[i];
         if (c->too_many || c->labels_len < 2 || c->labels_len * 2 > c->given) {
             f = FAULT(why, FAIL_BAD_REQUEST,
-                      "the field \"%.40s\" has %s%zu distinct values in %zu examples: no choice", c->name,
-                      c->too_many ? "over " : "", c->labels_len, c->given);
-            fail_hint(why, "Leave it out of `expected`, or give every value at least twice on average.");
+                      "the field \"%.40s\" has %s%zu distinct values in %zu examples: no choice",
+                      c->name, c->too_many ? "over " : "", c->labels_len, c->given);
+            fail_hint(why,
+                      "Leave it out of `expected`, or give every value at least twice on average.");
             break;
         }
         add_field(yaml, c);
@@ -106,9 +109,11 @@ enum fail workflow_from_examples(const char *name, const struct workflow_example
         f = FAULT(why, FAIL_BAD_REQUEST, "the examples name no field in `expected`");
     }
     if (f == FAIL_NONE) {
-        buf_printf(yaml, "prompt:\n  system: You sort texts. Answer with the form and nothing else.\n"
-                         "  prefix: \"Text:\\n\"\n  suffix: \"\\n\\nFill in the form for this text.\"\n");
-        f = yaml->overflow ? FAULT(why, FAIL_TOO_LARGE, "the definition would be too large") : FAIL_NONE;
+        buf_printf(yaml,
+                   "prompt:\n  system: You sort texts. Answer with the form and nothing else.\n"
+                   "  prefix: \"Text:\\n\"\n  suffix: \"\\n\\nFill in the form for this text.\"\n");
+        f = yaml->overflow ? FAULT(why, FAIL_TOO_LARGE, "the definition would be too large")
+                           : FAIL_NONE;
     }
     return f;
 }

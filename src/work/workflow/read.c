@@ -81,7 +81,8 @@ static void read_field(const struct config_node *node, struct ladder_form *form,
     int64_t max_chars = 80;
     double target = DEFAULT_TARGET_ERROR;
     if (node->kind != CONFIG_MAP) {
-        config_faults_add(faults, node->line, "fields", NULL, "a field must be a map with name and type");
+        config_faults_add(faults, node->line, "fields", NULL,
+                          "a field must be a map with name and type");
         return;
     }
     config_node_only(node, field_keys, faults);
@@ -221,7 +222,8 @@ static void read_root(const struct config_node *root, struct ladder_form *form,
             read_field(fields->items[i], form, faults);
         }
         if (fields->count == 0) {
-            config_faults_add(faults, fields->line, "fields", NULL, "a form needs at least one field");
+            config_faults_add(faults, fields->line, "fields", NULL,
+                              "a form needs at least one field");
         }
     }
     read_prompt(root, form, faults);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Workflow: definitions. YAML in, a checked form out; shipped ones, stored ones, and one made from labelled examples.
+ * Workflow: definitions. YAML in, a checked form out; shipped ones, stored ones, and one made from
+ * labelled examples.
  *
- * A definition is a release: its name in records is the sha256 of the file's bytes. Reading reports every error at once,
- * with lines. Owns: the table `workflow`. Threads: pure functions, except the store ones (their connection's thread).
+ * A definition is a release: its name in records is the sha256 of the file's bytes. Reading reports
+ * every error at once, with lines. Owns: the table `workflow`. Threads: pure functions, except the
+ * store ones (their connection's thread).
  */
 #pragma once
 
@@ -17,8 +19,8 @@
 
 #define WORKFLOW_MAX_BYTES ((size_t)256 * 1024)
 
-/* Checks text[0..len) and makes the form; the caller owns the reference. `file` names it in messages. On failure
-   FAIL_BAD_REQUEST, every error in faults and the first one in why. */
+/* Checks text[0..len) and makes the form; the caller owns the reference. `file` names it in
+   messages. On failure FAIL_BAD_REQUEST, every error in faults and the first one in why. */
 MUST_CHECK enum fail workflow_read(const char *text, size_t len, const char *file,
                                    struct ladder_form **out, struct config_faults *faults,
                                    struct fault *why);
@@ -32,12 +34,13 @@ struct workflow_shipped {
 extern const struct workflow_shipped workflow_shipped[];
 extern const size_t workflow_shipped_count;
 
-/* Calls fn for each active definition: stored ones, then shipped ones that no stored one replaces. A stored definition
-   that no longer reads is skipped and reported through bad (may be NULL). */
+/* Calls fn for each active definition: stored ones, then shipped ones that no stored one
+   replaces. A stored definition that no longer reads is skipped and reported through bad (may be
+   NULL). */
 typedef void (*workflow_form_fn)(void *arg, struct ladder_form *form /* borrowed */);
 typedef void (*workflow_bad_fn)(void *arg, const char *name, const struct fault *why);
-MUST_CHECK enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn, workflow_bad_fn bad,
-                                   void *arg, struct fault *why);
+MUST_CHECK enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn,
+                                   workflow_bad_fn bad, void *arg, struct fault *why);
 /* Stores a definition as the newest version of its name. */
 MUST_CHECK enum fail workflow_put(struct store_tx *tx, const struct ladder_form *form,
                                   const char *actor, struct fault *why);
@@ -48,7 +51,9 @@ struct workflow_example {
     const char *const *names;
     const char *const *values;
 };
-/* Writes a definition whose fields are those of the examples: a field with 2..256 distinct values that repeat is a
-   choice, any other is refused by name. FAIL_BAD_REQUEST when no field is usable. */
-MUST_CHECK enum fail workflow_from_examples(const char *name, const struct workflow_example *examples,
-                                            size_t n, struct buf *yaml, struct fault *why);
+/* Writes a definition whose fields are those of the examples: a field with 2..256 distinct
+   values that repeat is a choice, any other is refused by name. FAIL_BAD_REQUEST when no field
+   is usable. */
+MUST_CHECK enum fail workflow_from_examples(const char *name,
+                                            const struct workflow_example *examples, size_t n,
+                                            struct buf *yaml, struct fault *why);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shipped definitions read; bad ones are refused with every error and its line; examples make a definition. */
+/* Shipped definitions read; bad ones are refused with every error and its line; examples make a
+   definition. */
 #include "work/workflow/workflow.h"
 
 #include <setjmp.h>

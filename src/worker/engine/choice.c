@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: scoring a choice. The labels' tokens form a trie; where it branches, the model's logits of the
- * children are normalised among themselves, and a label has the product along its path. Stretches without a branch cost
- * nothing, so most choices need the logits already at hand and one more pass. Branches are sequences forked from the task's.
- * A label that is the start of another ends with the token that follows the hole.
- * Owns: the trie and the branches during one choice. Threads: one. Limits: the plan's labels; sequences as they come free.
+ * worker/engine, llama: scoring a choice. The labels' tokens form a trie; where it branches, the
+ * model's logits of the children are normalised among themselves, and a label has the product along
+ * its path. Stretches without a branch cost nothing, so most choices need the logits already at
+ * hand and one more pass. Branches are sequences forked from the task's. A label that is the start
+ * of another ends with the token that follows the hole.
+ * Owns: the trie and the branches during one choice. Threads: one. Limits: the plan's labels;
+ * sequences as they come free.
  */
 #include "worker/engine/llama.h"
 
@@ -14,7 +16,8 @@
 enum fail choice_label_tokens(struct llama_engine *e, const char *before, const char *label,
                               struct tokens *out, struct fault *why)
 {
-    /* As the tokenizer would split it where it stands, if the literal's own tokens stay the same. */
+    /* As the tokenizer would split it where it stands, if the literal's own tokens stay the
+       same. */
     struct tokens alone = {0};
     struct tokens both = {0};
     struct buf text;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: embeddings. Texts of several asks share a batch, one sequence each, pooled by the model's own rule
- * and scaled to unit length. A text over the model's limit is cut and flagged.
- * Owns: rows and token lists of embed tasks. Threads: one. Limits: n_batch tokens a step, ENGINE_SEQ_MAX texts a step.
+ * worker/engine, llama: embeddings. Texts of several asks share a batch, one sequence each, pooled
+ * by the model's own rule and scaled to unit length. A text over the model's limit is cut and
+ * flagged.
+ * Owns: rows and token lists of embed tasks. Threads: one. Limits: n_batch tokens a step,
+ * ENGINE_SEQ_MAX texts a step.
  */
 #include "worker/engine/llama.h"
 

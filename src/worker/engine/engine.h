@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine: one loaded model that answers asks by steps. Two engines behind one ops table: llama (llama.cpp, one
- * unified KV, continuous batching, forked prefixes, scored forms) and fake (deterministic, no model, for tests).
- * The caller submits asks, and while engine_forecast says there is work, calls engine_step; what comes out goes to the
- * sink, from inside submit, cancel or step. Every submitted ask ends in exactly one of generated, formed, embedded, failed.
- * Owns: the model, the context, the asks it was given. Threads: one caller; llama.cpp's own compute threads inside a step.
+ * worker/engine: one loaded model that answers asks by steps. Two engines behind one ops table:
+ * llama (llama.cpp, one unified KV, continuous batching, forked prefixes, scored forms) and fake
+ * (deterministic, no model, for tests). The caller submits asks, and while engine_forecast says
+ * there is work, calls engine_step; what comes out goes to the sink, from inside submit, cancel or
+ * step. Every submitted ask ends in exactly one of generated, formed, embedded, failed.
+ * Owns: the model, the context, the asks it was given. Threads: one caller; llama.cpp's own compute
+ * threads inside a step.
  * Limits: ENGINE_*; a step is bounded in tokens so that frames are read between steps.
  */
 #pragma once
@@ -87,7 +89,8 @@ struct engine_embed {
     size_t n;
 };
 
-/* One ask. It and all it points to live in its arena, which the engine takes over with a successful submit. */
+/* One ask. It and all it points to live in its arena, which the engine takes over with a
+   successful submit. */
 struct engine_ask {
     struct arena *arena;
     uint64_t id;
@@ -167,9 +170,10 @@ struct engine;
 
 struct engine_ops {
     const char *name;
-    /* fd is borrowed. FAIL_MODEL_UNAVAILABLE when the file is no model this engine can load; another load may follow. */
-    enum fail (*load)(struct engine *engine, int fd, const struct engine_load *load, struct engine_loaded *out,
-                      struct fault *why);
+    /* fd is borrowed. FAIL_MODEL_UNAVAILABLE when the file is no model this engine can load;
+       another load may follow. */
+    enum fail (*load)(struct engine *engine, int fd, const struct engine_load *load,
+                      struct engine_loaded *out, struct fault *why);
     /* On failure the ask stays the caller's. */
     enum fail (*submit)(struct engine *engine, struct engine_ask *ask, struct fault *why);
     /* Unknown ids are ignored. */
@@ -178,10 +182,12 @@ struct engine_ops {
     bool (*forecast)(struct engine *engine, struct engine_step *out);
     /* One step. lease_us > 0: when it has run that long it is aborted, and tried again smaller. */
     void (*step)(struct engine *engine, uint32_t lease_us);
-    enum fail (*render)(struct engine *engine, const char *text, const char *vars, int64_t now, struct buf *out,
-                        struct fault *why);
-    enum fail (*count_text)(struct engine *engine, const char *text, size_t len, int64_t *tokens, struct fault *why);
-    enum fail (*count_messages)(struct engine *engine, const char *request, int64_t *tokens, struct fault *why);
+    enum fail (*render)(struct engine *engine, const char *text, const char *vars, int64_t now,
+                        struct buf *out, struct fault *why);
+    enum fail (*count_text)(struct engine *engine, const char *text, size_t len, int64_t *tokens,
+                            struct fault *why);
+    enum fail (*count_messages)(struct engine *engine, const char *request, int64_t *tokens,
+                                struct fault *why);
     void (*stats)(struct engine *engine, struct engine_stats *out);
     void (*free)(struct engine *engine);
 };
@@ -194,8 +200,8 @@ struct engine {
 };
 
 /*
- * Before the sandbox: opens the CPU backend that fits this machine from `dir` and silences llama.cpp's logs below
- * warnings. FAIL_INTERNAL when no backend is there.
+ * Before the sandbox: opens the CPU backend that fits this machine from `dir` and silences
+ * llama.cpp's logs below warnings. FAIL_INTERNAL when no backend is there.
  */
 enum fail engine_llama_start(const char *dir, struct fault *why);
 struct engine *engine_llama_new(const struct engine_sink *sink);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, fake: the same ops without a model. Answers come from the words and hashes of the prompt, so the same ask
- * always gets the same answer, in microseconds. A text with %%crash%%, %%hang%%, %%badframe%%, %%error%% or %%slow:MS%%
- * makes it misbehave, which is how the server's supervision is tested.
- * Owns: its queue of asks. Threads: one. Limits: ENGINE_QUEUE_MAX asks; a token is a word with the space before it.
+ * worker/engine, fake: the same ops without a model. Answers come from the words and hashes of the
+ * prompt, so the same ask always gets the same answer, in microseconds. A text with %%crash%%,
+ * %%hang%%, %%badframe%%, %%error%% or %%slow:MS%% makes it misbehave, which is how the server's
+ * supervision is tested.
+ * Owns: its queue of asks. Threads: one. Limits: ENGINE_QUEUE_MAX asks; a token is a word with the
+ * space before it.
  */
 #include "worker/engine/engine.h"
 
@@ -282,7 +284,8 @@ static bool has_word(const char *input, const char *word, size_t n)
     return false;
 }
 
-/* 1 for each word of the label that begins a word of the input (compared by its first 5 letters). */
+/* 1 for each word of the label that begins a word of the input (compared by its first 5
+   letters). */
 static double label_score(const char *label, const char *input)
 {
     double score = 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: walking a form. Literals join the pending tokens; at a hole the logits of the last token choose
- * (choice.c), write (a text) or pick digits through a mask. What follows the last hole is never decoded.
- * Null-prompt correction: the same form over an empty input is run once per domain, prompt and plan (a "null run"), and
- * its label scores are taken out of those of every later one.
- * Owns: a task's form state, the table of null scores. Threads: one. Limits: the plan's; MAX_NULLS forms remembered.
+ * worker/engine, llama: walking a form. Literals join the pending tokens; at a hole the logits of
+ * the last token choose (choice.c), write (a text) or pick digits through a mask. What follows the
+ * last hole is never decoded. Null-prompt correction: the same form over an empty input is run once
+ * per domain, prompt and plan (a "null run"), and its label scores are taken out of those of every
+ * later one.
+ * Owns: a task's form state, the table of null scores. Threads: one. Limits: the plan's; MAX_NULLS
+ * forms remembered.
  */
 #include "worker/engine/llama.h"
 

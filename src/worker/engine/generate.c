@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: chat and raw completion. Messages go through the model's own template; special tokens inside
- * their contents are read as plain text. Text streams in whole characters and never shows a part of a stop string.
- * Owns: a task's writing, prompt and grammar. Threads: one. Limits: max_tokens; what a schema may cost.
+ * worker/engine, llama: chat and raw completion. Messages go through the model's own template;
+ * special tokens inside their contents are read as plain text. Text streams in whole characters and
+ * never shows a part of a stop string.
+ * Owns: a task's writing, prompt and grammar. Threads: one. Limits: max_tokens; what a schema may
+ * cost.
  */
 #include "worker/engine/llama.h"
 

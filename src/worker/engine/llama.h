@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), task.c (asks to tokens,
- * admission, ends), prefix.c (forks and idle cells), step.c (batches), generate.c (chat), form.c, choice.c (scoring over a
- * trie), sample.c, embed.c.
- * The life of a task: WAITING (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after
- * the step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending the logits of the last
- * one are read and the task says what comes next.
+ * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), task.c
+ * (asks to tokens, admission, ends), prefix.c (forks and idle cells), step.c (batches), generate.c
+ * (chat), form.c, choice.c (scoring over a trie), sample.c, embed.c. The life of a task: WAITING
+ * (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after the
+ * step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending the
+ * logits of the last one are read and the task says what comes next.
  * Owns: all below. Threads: the engine's one. Limits: MAX_SEQS sequences, n_ctx cells by reserve.
  */
 #pragma once
@@ -17,7 +17,8 @@
 #include "worker/engine/engine.h"
 #include "worker/shim/shim.h"
 
-#define MAX_SEQS 256 /* llama.cpp's own limit: running asks, resident prefixes, branches of choices */
+#define MAX_SEQS                                                                                   \
+    256 /* llama.cpp's own limit: running asks, resident prefixes, branches of choices */
 #define MAX_PREFIXES 48
 #define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
 #define MAX_NULLS 64
@@ -192,8 +193,8 @@ static inline struct llama_engine *llama_of(struct engine *engine)
 }
 
 /* load.c */
-enum fail engine_tokenize(struct llama_engine *e, const char *text, size_t len, bool special, struct tokens *out,
-                          struct fault *why);
+enum fail engine_tokenize(struct llama_engine *e, const char *text, size_t len, bool special,
+                          struct tokens *out, struct fault *why);
 /* Bytes of one token's text into out (at most room); control tokens give none. */
 int engine_piece(struct llama_engine *e, llama_token token, char *out, int room);
 int engine_seq_take(struct llama_engine *e); /* -1: none free */
@@ -211,8 +212,8 @@ void task_admit(struct llama_engine *e);
 void task_usage(const struct task *t, struct engine_usage *out);
 
 /* prefix.c */
-struct prefix *prefix_match(struct llama_engine *e, const char *domain, const struct tokens *tokens, int max,
-                            int *shared);
+struct prefix *prefix_match(struct llama_engine *e, const char *domain, const struct tokens *tokens,
+                            int max, int *shared);
 /* Keeps the first n tokens of a running task for others; frees idle ones over the limit. */
 void prefix_keep(struct llama_engine *e, struct task *t, int n);
 int prefix_cells(const struct llama_engine *e, bool idle_only);
@@ -234,7 +235,8 @@ void writing_begin(struct writing *w, int first, size_t cap);
 void writing_add(struct llama_engine *e, struct writing *w, llama_token token, double logprob);
 /* Moves whole characters of raw[0..limit) to text; with `all` also what is broken at its end. */
 void writing_settle(struct writing *w, size_t limit, bool all);
-/* Where the first stop string begins in raw, or SIZE_MAX; only places that the last token can have completed are looked at. */
+/* Where the first stop string begins in raw, or SIZE_MAX; only places that the last token can
+   have completed are looked at. */
 size_t writing_stop(const struct writing *w, const char *const *stops, size_t n);
 /* Bytes at the end of raw that may be the start of a stop string. */
 size_t writing_held(const struct writing *w, const char *const *stops, size_t n);
@@ -242,8 +244,9 @@ size_t writing_held(const struct writing *w, const char *const *stops, size_t n)
 enum fail writing_rewind(struct llama_engine *e, struct task *t, size_t keep, struct fault *why);
 void writing_done(struct writing *w);
 /* Chat messages as prompt tokens, special tokens in their contents read as plain text. */
-enum fail generate_tokenize(struct llama_engine *e, const char *text, const char *const *marks, const char *const *contents,
-                            size_t n, struct tokens *out, struct fault *why);
+enum fail generate_tokenize(struct llama_engine *e, const char *text, const char *const *marks,
+                            const char *const *contents, size_t n, struct tokens *out,
+                            struct fault *why);
 
 /* form.c */
 enum fail form_prepare(struct llama_engine *e, struct task *t, struct fault *why);
@@ -255,16 +258,17 @@ void form_null_over(struct llama_engine *e, struct task *null_run, const struct 
 void form_choice_scored(struct llama_engine *e, struct task *t, const double *logp);
 
 /* choice.c */
-/* Starts scoring with the logits at hand; may finish at once. after: the token that follows a label, or -1. */
-void choice_begin(struct llama_engine *e, struct task *t, const struct form_piece *piece, const char *before,
-                  llama_token after, const float *logits);
+/* Starts scoring with the logits at hand; may finish at once. after: the token that follows a
+   label, or -1. */
+void choice_begin(struct llama_engine *e, struct task *t, const struct form_piece *piece,
+                  const char *before, llama_token after, const float *logits);
 /* All branches whose logits came in this step. */
 void choice_advance(struct llama_engine *e, struct task *t);
 /* Gives waiting branches sequences, forked from the task's. */
 void choice_activate(struct llama_engine *e, struct task *t);
 /* Tokens of a label after the literal before it. */
-enum fail choice_label_tokens(struct llama_engine *e, const char *before, const char *label, struct tokens *out,
-                              struct fault *why);
+enum fail choice_label_tokens(struct llama_engine *e, const char *before, const char *label,
+                              struct tokens *out, struct fault *why);
 void choice_free(struct llama_engine *e, struct task *t);
 /* The tokens from the root to a node, root excluded, into out[depth]. */
 void choice_path(const struct choice_state *c, int node, llama_token *out);
@@ -272,9 +276,11 @@ void choice_path(const struct choice_state *c, int node, llama_token *out);
 /* sample.c */
 double sample_logsumexp(const float *logits, int n);
 llama_token sample_greedy(const float *logits, int n);
-/* Temperature, nucleus, and the grammar when there is one; the token's log probability (temperature 1) in *logprob. */
-enum fail sample_token(struct llama_engine *e, struct task *t, const float *logits, double temperature, double top_p,
-                       struct llama_sampler *grammar, llama_token *out, double *logprob, struct fault *why);
+/* Temperature, nucleus, and the grammar when there is one; the token's log probability
+   (temperature 1) in *logprob. */
+enum fail sample_token(struct llama_engine *e, struct task *t, const float *logits,
+                       double temperature, double top_p, struct llama_sampler *grammar,
+                       llama_token *out, double *logprob, struct fault *why);
 double sample_uniform(uint64_t *state);
 
 /* embed.c */

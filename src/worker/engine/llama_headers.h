@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worker/engine: llama.cpp's C headers, in one place because theirs do not pass our warnings. Owns: nothing. */
+/* worker/engine: llama.cpp's C headers, in one place because theirs do not pass our warnings.
+   Owns: nothing. */
 #pragma once
 
 #pragma GCC diagnostic push

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: the backend before the sandbox, the model and context inside it, tokens, counts and templates.
- * Owns: the model, its context, thread pool and sequence numbers. Threads: one; the pool's threads sleep between steps.
+ * worker/engine, llama: the backend before the sandbox, the model and context inside it, tokens,
+ * counts and templates.
+ * Owns: the model, its context, thread pool and sequence numbers. Threads: one; the pool's threads
+ * sleep between steps.
  * Limits: n_ctx, n_batch, MAX_SEQS.
  */
 #include "worker/engine/llama.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: resident prefixes. A prompt's shared start is decoded once and forked by llama_memory_seq_cp, which
- * in a unified KV only marks cells. A prefix is used inside its own domain only: a shared one would tell by its speed
- * what others have asked.
+ * worker/engine, llama: resident prefixes. A prompt's shared start is decoded once and forked by
+ * llama_memory_seq_cp, which in a unified KV only marks cells. A prefix is used inside its own
+ * domain only: a shared one would tell by its speed what others have asked.
  * Owns: the prefixes, their sequences and token copies. Threads: one.
- * Limits: MAX_PREFIXES, and ENGINE_IDLE_CELLS_MAX cells that no running task uses (foreign cells slow every step).
+ * Limits: MAX_PREFIXES, and ENGINE_IDLE_CELLS_MAX cells that no running task uses (foreign cells
+ * slow every step).
  */
 #include "worker/engine/llama.h"
 

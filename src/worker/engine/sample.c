@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: drawing one token. Greedy at temperature 0; else temperature, then the nucleus (top_p), then one
- * draw with the task's own generator, so that the same seed gives the same text.
- * With a grammar the drawn token is checked alone, and refused ones are drawn without replacement: the same distribution
- * as masking first, at a thousandth of the cost. After CHECKS_MAX refusals the whole vocabulary is masked once.
- * Owns: the engine's candidate array during a call. Threads: one. A watchdog guards grammar calls: they can hang.
+ * worker/engine, llama: drawing one token. Greedy at temperature 0; else temperature, then the
+ * nucleus (top_p), then one draw with the task's own generator, so that the same seed gives the
+ * same text. With a grammar the drawn token is checked alone, and refused ones are drawn without
+ * replacement: the same distribution as masking first, at a thousandth of the cost. After
+ * CHECKS_MAX refusals the whole vocabulary is masked once.
+ * Owns: the engine's candidate array during a call. Threads: one. A watchdog guards grammar calls:
+ * they can hang.
  */
 #include "worker/engine/llama.h"
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: one step. Running tasks put their pending tokens into one batch (short ones first, then prompt
- * chunks, by class), llama.cpp decodes it, and each task whose tokens are all in says what comes next.
- * Owns: the batch. Threads: one. Limits: a step is at most n_batch tokens and about STEP_US_TARGET of measured time.
+ * worker/engine, llama: one step. Running tasks put their pending tokens into one batch (short ones
+ * first, then prompt chunks, by class), llama.cpp decodes it, and each task whose tokens are all in
+ * says what comes next.
+ * Owns: the batch. Threads: one. Limits: a step is at most n_batch tokens and about STEP_US_TARGET
+ * of measured time.
  */
 #include "worker/engine/llama.h"
 

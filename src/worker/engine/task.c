@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: the life of a task. Submitted asks become tokens at once and wait; they are admitted in the order
- * of class and arrival when a sequence is free and the cells they may come to need are not promised to others.
- * Owns: the list of tasks. Threads: one. Limits: ENGINE_QUEUE_MAX tasks, n_seq running, n_ctx cells by reserve.
+ * worker/engine, llama: the life of a task. Submitted asks become tokens at once and wait; they are
+ * admitted in the order of class and arrival when a sequence is free and the cells they may come to
+ * need are not promised to others.
+ * Owns: the list of tasks. Threads: one. Limits: ENGINE_QUEUE_MAX tasks, n_seq running, n_ctx cells
+ * by reserve.
  */
 #include "worker/engine/llama.h"
 
@@ -87,8 +89,9 @@ enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct faul
     if (failed == FAIL_NONE && ask->job != ENGINE_JOB_EMBED) {
         int room = engine->info.n_ctx - t->n_prompt;
         if (room < 1 || (ask->job == ENGINE_JOB_FORM && room < t->max_new)) {
-            failed = FAULT(why, FAIL_TOO_LARGE, "a prompt of %d tokens with %d to come, in a context of %d",
-                           t->n_prompt, t->max_new, engine->info.n_ctx);
+            failed = FAULT(why, FAIL_TOO_LARGE,
+                           "a prompt of %d tokens with %d to come, in a context of %d", t->n_prompt,
+                           t->max_new, engine->info.n_ctx);
             (void)fail_hint(why, "Shorten the input, or load the model with a larger n_ctx.");
         }
         t->max_new = t->max_new < room ? t->max_new : room;

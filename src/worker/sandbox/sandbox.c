@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/sandbox. The list of calls is what llama.cpp, glibc and our loop were seen to need (strace of load, Jinja,
- * grammar, decode, embed, threads); what libraries try but can do without gets EACCES instead of death.
+ * worker/sandbox. The list of calls is what llama.cpp, glibc and our loop were seen to need (strace
+ * of load, Jinja, grammar, decode, embed, threads); what libraries try but can do without gets
+ * EACCES instead of death.
  * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0, NOFILE NOFILE_MAX.
  */
 #include "worker/sandbox/sandbox.h"
@@ -22,7 +23,8 @@
 
 #define NOFILE_MAX 64
 
-/* linux/landlock.h of Debian 12 ends at ABI 2; the kernel takes a longer struct if the rest is zero or known. */
+/* linux/landlock.h of Debian 12 ends at ABI 2; the kernel takes a longer struct if the rest is
+   zero or known. */
 struct landlock_ruleset {
     uint64_t access_fs;
     uint64_t access_net;

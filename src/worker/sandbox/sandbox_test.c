@@ -118,8 +118,9 @@ static void what_is_not_needed_is_denied(void **state)
 {
     (void)state;
     static int (*const acts[])(void) = {
-        act_open,        act_open_missing, act_socket,      act_exec,     act_fork,  act_vfork_clone,
-        act_kill_parent, act_ptrace,       act_exec_memory, act_io_uring, act_memfd,
+        act_open,        act_open_missing, act_socket,      act_exec,
+        act_fork,        act_vfork_clone,  act_kill_parent, act_ptrace,
+        act_exec_memory, act_io_uring,     act_memfd,
     };
     for (size_t i = 0; i < COUNT_OF(acts); i++) {
         int status = child(acts[i]);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/serve, asks: JSON and bulk bodies into the engine's structs, every limit checked, every unknown key refused.
- * Owns: an ask's arena until it is handed over; the JSON tree lives as long as the arena. Threads: one.
+ * worker/serve, asks: JSON and bulk bodies into the engine's structs, every limit checked, every
+ * unknown key refused.
+ * Owns: an ask's arena until it is handed over; the JSON tree lives as long as the arena. Threads:
+ * one.
  * Limits: docs/protocol/worker.md.
  */
 #include "worker/serve/serve_internal.h"

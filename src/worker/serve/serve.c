@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * worker/serve, the loop: poll the socket, take frames, take one engine step, send what came of it.
- * States of the process: waiting for a model -> serving -> stopping (no new asks; ends when the last is answered).
- * Owns: struct serve. Threads: one. Limits: one turn open at a time; output pauses the engine before it overflows.
+ * States of the process: waiting for a model -> serving -> stopping (no new asks; ends when the
+ * last is answered).
+ * Owns: struct serve. Threads: one. Limits: one turn open at a time; output pauses the engine
+ * before it overflows.
  */
 #include "worker/serve/serve_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/serve: the worker's main loop. Frames in, engine steps, frames out, and turns when the server wants them
- * (docs/protocol/worker.md).
+ * worker/serve: the worker's main loop. Frames in, engine steps, frames out, and turns when the
+ * server wants them (docs/protocol/worker.md).
  * Owns: the socket's reader and writer and the engine. Threads: one.
  * Limits: SERVE_OUT_MAX bytes waiting for the server; no step while more than SERVE_OUT_PAUSE wait.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/serve, shared by its files: ask.c reads bodies into structs, answer.c writes results as bodies.
+ * worker/serve, shared by its files: ask.c reads bodies into structs, answer.c writes results as
+ * bodies.
  * Owns: nothing. Threads: one.
  */
 #pragma once
@@ -8,12 +9,13 @@
 #include "worker/serve/serve.h"
 
 /* LOAD. Strings point into `tree`. *turns: the server schedules steps. */
-enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turns, struct fault *why);
+enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turns,
+                        struct fault *why);
 /* GENERATE, FORM or EMBED. *out is owned by the caller until an engine takes it. */
 enum fail ask_read(const struct ipc_frame *frame, struct engine_ask **out, struct fault *why);
 /* The part of {"messages",…} that the shim reads, as text in the arena. */
-enum fail ask_read_messages(const json_t *tree, struct arena *arena, const char **request, bool *tools,
-                            struct fault *why);
+enum fail ask_read_messages(const json_t *tree, struct arena *arena, const char **request,
+                            bool *tools, struct fault *why);
 
 void answer_loaded(struct buf *out, const struct engine_loaded *loaded, double ms);
 void answer_generated(struct buf *out, const struct engine_generated *result);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/shim, the only C++ of the project. Each function is one try block around calls into llama.cpp's `common`.
- * Owns: shim_chat, shim_prompt, strings made with strdup. Threads: one. Never: lets an exception out.
+ * worker/shim, the only C++ of the project. Each function is one try block around calls into
+ * llama.cpp's `common`.
+ * Owns: shim_chat, shim_prompt, strings made with strdup. Threads: one. Never: lets an exception
+ * out.
  */
 extern "C" {
 #include "worker/shim/shim.h"
@@ -282,7 +284,8 @@ enum fail shim_prompt_grammar(const struct shim_prompt *prompt, const struct lla
         if (*out == nullptr) {
             return FAULT(why, FAIL_INTERNAL, "the tools' grammar does not parse");
         }
-        /* An eager grammar describes the turn from its start, which the template has written already. */
+        /* An eager grammar describes the turn from its start, which the template has written
+           already. */
         if (!params.grammar_lazy && !params.generation_prompt.empty()) {
             for (llama_token token :
                  common_tokenize(vocab, params.generation_prompt, false, true)) {
