@@ -7,6 +7,7 @@
  * Owns: the tokens. Threads: pure. Limits: MAX_TOKENS tokens a sentence, more makes it too_long.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,50 @@ static void classify(struct facts *f, enum knowledge_lang lang)
     }
 }
 
+/* Words that make a clause of a list item: auxiliaries and pronouns. */
+static const char clause_words[] =
+    " is are was were be been will would can cannot could may might do does did have has had must need should you we it they he she i "
+    "sie wir es er ich ist sind war waren wird werden wurde hat haben kann k\xC3\xB6nnen muss m\xC3\xBCssen darf d\xC3\xBCrfen soll ";
+
+static bool is_list_item(const struct facts *f, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        char key[KNOWLEDGE_WORD_SIZE + 3];
+        snprintf(key, sizeof(key), " %s ", f->tokens[i].w.folded);
+        if (strstr(clause_words, key) != NULL || (f->tokens[i].classes & (WORD_NEGATION | WORD_CONDITION))) {
+            return false;
+        }
+    }
+    return to - from <= 8;
+}
+
+/* "The Piccola, the Filtro and the Grind 2 cannot ...": items of a list belong to the clause beside them. */
+static void join_lists(struct facts *f)
+{
+    for (size_t from = 0; from < f->count;) {
+        size_t to = from + 1;
+        while (to < f->count && f->tokens[to].clause == f->tokens[from].clause) {
+            to++;
+        }
+        bool comma = to < f->count && gap_has(f, to, ",") && !gap_has(f, to, ";:()!?");
+        bool joint = to < f->count && !gap_has(f, to, ",;:()!?");
+        bool behind = from > 0 && to == f->count && !gap_has(f, from, ";:()!?") && !(f->tokens[from].classes & WORD_JOINT);
+        if (is_list_item(f, from, to) && (comma || joint)) {
+            int drop = f->tokens[to].clause;
+            for (size_t i = to; i < f->count && f->tokens[i].clause == drop; i++) {
+                f->tokens[i].clause = f->tokens[from].clause;
+            }
+        } else {
+            if (is_list_item(f, from, to) && behind) {
+                for (size_t i = from; i < to; i++) {
+                    f->tokens[i].clause = f->tokens[from - 1].clause;
+                }
+            }
+            from = to;
+        }
+    }
+}
+
 static void number_clauses(struct facts *f)
 {
     int clause = 0, segment = 0;
@@ -96,6 +141,7 @@ static void number_clauses(struct facts *f)
     }
     f->clauses = clause + 1;
     f->segments = segment + 1;
+    join_lists(f);
 }
 
 static bool next_is_amount(const struct facts *f, size_t i)
@@ -116,7 +162,8 @@ static void mark_condition(struct facts *f, size_t i)
     struct token *t = &f->tokens[i];
     struct condition *c = &f->conditions[f->condition_count++];
     bool within = is_any(t, within_words);
-    size_t words = within ? 6 : MAX_TOKENS;
+    bool then = i + 1 < f->count && (is_word(&f->tokens[i + 1], "then") || is_word(&f->tokens[i + 1], "dahin"));
+    size_t words = within ? 6 : then ? 2 : MAX_TOKENS;
     *c = (struct condition){.segment = t->segment};
     c->whole = i == 0 || (i > 0 && gap_has(f, i, ";"));
     c->alternative = i > 0 && is_any(&f->tokens[i - 1], alternatives);
@@ -297,7 +344,8 @@ void check_facts_init(struct facts *f, const char *text, size_t len, enum knowle
     for (size_t i = 0; i < f->count; i++) {
         struct token *t = &f->tokens[i];
         double factor;
-        bool unit = check_unit(t->w.folded, &factor) != UNIT_NONE;
+        bool counted = i > 0 && (f->tokens[i - 1].number || (i > 1 && f->tokens[i - 2].number && is_any(&f->tokens[i - 1], working_words)));
+        bool unit = counted && check_unit(t->w.folded, &factor) != UNIT_NONE;
         bool working = is_any(t, working_words) && i + 1 < f->count &&
                        check_unit(f->tokens[i + 1].w.folded, &factor) != UNIT_NONE;
         t->content = !t->number && !unit && !working && !t->w.stop && !(t->classes & (WORD_LIGHT | WORD_NEGATION | WORD_CONDITION));

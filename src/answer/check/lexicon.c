@@ -42,8 +42,8 @@ static const struct class_row class_rows[] = {
     {WORD_ONLY, DE, "nur ausschlie\xC3\x9Flich lediglich blo\xC3\x9F ausschliesslich"},
     {WORD_CONDITION, EN, "if unless until till when whenever provided except"},
     {WORD_CONDITION, DE, "wenn falls sofern solange bis sobald au\xC3\x9F" "er ausser"},
-    {WORD_JOINT, EN, "and but because so while although though or which who that if unless until when then"},
-    {WORD_JOINT, DE, "und aber weil denn damit sondern obwohl oder dass wenn falls sofern sobald dann"},
+    {WORD_JOINT, EN, "and but because since so while although though or which who that if unless until when then"},
+    {WORD_JOINT, DE, "und aber weil denn damit sondern obwohl dass wenn falls sofern sobald dann"},
     {WORD_CALENDAR, EN,
      "january february march april june july august september october november december "
      "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays fridays saturdays "
@@ -121,6 +121,11 @@ static const struct group_row group_rows[] = {
     {EN, "wait waits waiting stays kept"}, {EN, "refuse decline reject refused declined"}, {EN, "unopened sealed"},
     {EN, "automatically itself themselves own"}, {EN, "minimum least"}, {EN, "maximum most"},
     {EN, "number code"}, {EN, "deadline limit"}, {EN, "issue problem fault"}, {EN, "link url"},
+    {EN, "sell sold"}, {EN, "find found"}, {EN, "tell told"}, {EN, "write wrote written"}, {EN, "take took taken"}, {EN, "choose chose chosen"},
+    {EN, "break broke broken"}, {EN, "lose lost"}, {EN, "hold held"}, {EN, "leave left"}, {EN, "bring brought"}, {EN, "speak spoke spoken"},
+    {EN, "see saw seen"}, {EN, "come came"}, {EN, "go went gone"}, {EN, "begin began begun"}, {EN, "throw threw thrown"}, {EN, "spend spent"},
+    {EN, "forget forgot forgotten"}, {EN, "wear wore worn"}, {EN, "drive drove driven"}, {EN, "freeze froze frozen"}, {EN, "lend lent"},
+    {EN, "give gave given"}, {EN, "become became"}, {EN, "run ran"}, {EN, "win won"}, {EN, "burst burst"}, {EN, "stick stuck"}, {EN, "build built"},
     {DE, "paket sendung p\xC3\xA4" "ckchen lieferung"}, {DE, "e-mail mail nachricht"}, {DE, "telefon anruf telefonnummer"},
     {DE, "kaufen bestellen gekauft bestellt kauf bestellung"}, {DE, "bekommen erhalten erh\xC3\xA4lt bekommt empfangen"},
     {DE, "beginnen starten anfangen startet beginnt"}, {DE, "w\xC3\xA4hlen ausw\xC3\xA4hlen aussuchen ausgew\xC3\xA4hlt gew\xC3\xA4hlt"},

@@ -16,7 +16,9 @@
 #define NEAREST 5
 #define SEGMENT_TOUCHED 0.34 /* a segment the claim takes something from */
 #define SEGMENT_COVERED 0.5  /* a segment the claim says: its conditions bind */
+#define SEGMENT_SAID 0.75    /* a segment the claim says nearly whole: its negations must be there */
 #define CONDITION_KEPT 0.4
+#define SAME_KIND 1.2 /* words that a condition is worth when clauses are paired with clauses */
 
 struct hold {
     const struct facts *claim, *source;
@@ -102,6 +104,18 @@ static bool segment_touched(const struct hold *h, int segment)
     return all > 0 && (double)said >= SEGMENT_COVERED * (double)all;
 }
 
+/* The first word of a claim that the source writes with a capital inside a sentence. */
+static bool is_first_name(const struct hold *h, const struct token *t)
+{
+    for (size_t i = 0; t->first && t->content && h->lang != KNOWLEDGE_LANG_DE && i < h->source->count; i++) {
+        const struct token *s = &h->source->tokens[i];
+        if (!s->first && s->w.capital && strcmp(s->w.folded, t->w.folded) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_name(const struct token *t, enum knowledge_lang lang)
 {
     if (t->w.digit || (t->classes & WORD_CALENDAR)) {
@@ -126,12 +140,33 @@ static bool near_ticket_id(const struct hold *h, size_t i)
     return false;
 }
 
+/* "machine shops" where the source only says "parcel shops": two words side by side make a new thing. */
+static bool compound_agrees(struct hold *h, size_t i)
+{
+    const struct token *x = &h->claim->tokens[i - 1], *y = &h->claim->tokens[i];
+    bool other = false;
+    if (!x->content || !y->content || x->clause != y->clause || x->first) {
+        return true;
+    }
+    for (size_t k = 1; k < h->source->count; k++) {
+        const struct token *z = &h->source->tokens[k - 1];
+        if (!check_same_word(y, &h->source->tokens[k], h->lang)) {
+            continue;
+        }
+        if (check_same_word(x, z, h->lang) || !z->content || z->clause != h->source->tokens[k].clause || z->first) {
+            return true;
+        }
+        other = true;
+    }
+    return !other || refuse_token(h, CHECK_REASON_CONTENT, h->claim, x);
+}
+
 /* Every word of content, and every name in a segment that the claim really takes from. */
 static bool words_agree(struct hold *h)
 {
     for (size_t i = 0; i < h->claim->count; i++) {
         const struct token *t = &h->claim->tokens[i];
-        bool name = is_name(t, h->lang) && !t->number;
+        bool name = (is_name(t, h->lang) || is_first_name(h, t)) && !t->number;
         if ((!t->content && !name) || is_ticket_id(h, t)) {
             continue;
         }
@@ -147,6 +182,9 @@ static bool words_agree(struct hold *h)
         }
         if (found && !touched && name) {
             return refuse_token(h, CHECK_REASON_NAME, h->claim, t);
+        }
+        if (i > 0 && h->lang != KNOWLEDGE_LANG_DE && !compound_agrees(h, i)) {
+            return false;
         }
     }
     return true;
@@ -185,7 +223,7 @@ struct clause_view {
     const struct facts *f;
     int clause;
     int negations;
-    bool can, must, need, maybe;
+    bool can, must, need, maybe, conditional;
     size_t content;
 };
 
@@ -205,6 +243,7 @@ static struct clause_view view_clause(const struct facts *f, int clause)
         bool to_you = i > 0 && (strcmp(f->tokens[i - 1].w.folded, "you") == 0 ||
                                 strcmp(f->tokens[i - 1].w.folded, "person") == 0);
         v.maybe = v.maybe || ((t->classes & WORD_MAYBE) && !to_you);
+        v.conditional = v.conditional || t->condition != 0;
         v.content += t->content || t->number;
     }
     return v;
@@ -226,7 +265,11 @@ static double clause_overlap(const struct hold *h, int mine, int theirs)
     for (size_t k = 0; k < h->source->count; k++) {
         own += h->source->tokens[k].clause == theirs && h->source->tokens[k].content;
     }
-    return said == 0 ? 0 : (double)said + 1.0 / (2.0 + (double)own);
+    if (said == 0) {
+        return 0;
+    }
+    bool alike = view_clause(h->claim, mine).conditional == view_clause(h->source, theirs).conditional;
+    return (double)said + (alike ? SAME_KIND : 0) + 1.0 / (2.0 + (double)own);
 }
 
 static bool says(const struct facts *f, int clause, const char *stem)
@@ -315,10 +358,42 @@ static bool clauses_agree(struct hold *h)
         h->out->reason = CHECK_REASON_NONE;
         h->out->detail[0] = '\0';
     }
-    if (mine_total > theirs_total) {
+    int said_total = 0;
+    for (size_t i = 0; i < h->source->count; i++) {
+        const struct token *t = &h->source->tokens[i];
+        said_total += (t->classes & WORD_NEGATION) && segment_share(h, t->segment) >= SEGMENT_SAID;
+    }
+    if (mine_total > theirs_total || mine_total < said_total) {
         return refuse(h, CHECK_REASON_NEGATION, "not", 3);
     }
     return opposites_agree(h, -1, -1);
+}
+
+/* "It is still sent": what it stands for was dropped, unless the source opens so too or nearly all is said. */
+static bool pronoun_agrees(struct hold *h)
+{
+    static const char pronouns[] = " it they this these that he she es dies diese dieser dieses ";
+    char key[KNOWLEDGE_WORD_SIZE + 3];
+    if (h->claim->count == 0 || h->source->count == 0) {
+        return true;
+    }
+    const struct token *t = &h->claim->tokens[0];
+    snprintf(key, sizeof(key), " %s ", t->w.folded);
+    if (strstr(pronouns, key) == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < h->source->count; i++) {
+        const struct token *s = &h->source->tokens[i];
+        if (strcmp(s->w.folded, t->w.folded) == 0 && (s->first || s->clause != h->source->tokens[i > 0 ? i - 1 : 0].clause)) {
+            return true;
+        }
+    }
+    for (int s = 0; s < h->source->segments; s++) {
+        if (segment_share(h, s) >= SEGMENT_SAID) {
+            return true;
+        }
+    }
+    return refuse_token(h, CHECK_REASON_CONTENT, h->claim, t);
 }
 
 /* ---- conditions ---- */
@@ -333,20 +408,47 @@ static bool claim_has_class(const struct hold *h, unsigned classes)
     return false;
 }
 
+static bool says_outside(const struct facts *f, const struct token *t, int id)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->tokens[i].condition != id && strcmp(f->tokens[i].w.stem, t->w.stem) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool says_quantity(const struct hold *h, size_t word)
+{
+    for (size_t i = 0; i < h->source->quantity_count; i++) {
+        for (size_t k = 0; h->source->quantities[i].word == word && k < h->claim->quantity_count; k++) {
+            if (same_quantity(&h->source->quantities[i], &h->claim->quantities[k])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The claim opens a condition too, and says enough of the words that only the condition has. */
 static bool condition_kept(const struct hold *h, int id)
 {
     size_t all = 0, said = 0;
+    bool opened = false;
+    for (size_t i = 0; i < h->claim->count; i++) {
+        opened = opened || h->claim->tokens[i].condition != 0;
+    }
+    for (size_t i = 0; i < h->claim->quantity_count; i++) {
+        opened = opened || h->claim->quantities[i].bound != BOUND_NONE;
+    }
     for (size_t i = 0; i < h->source->count; i++) {
         const struct token *t = &h->source->tokens[i];
-        if (t->condition == id && (t->content || t->number)) {
+        if (t->condition == id && (t->number || (t->content && !says_outside(h->source, t, id)))) {
             all++;
-            said += find_in(h->claim, t, h->lang) != NULL;
+            said += t->number ? says_quantity(h, i) : find_in(h->claim, t, h->lang) != NULL;
         }
     }
-    if (all == 0) {
-        return claim_has_class(h, WORD_CONDITION);
-    }
-    return (double)said >= CONDITION_KEPT * (double)all;
+    return opened && (double)said >= CONDITION_KEPT * (double)all;
 }
 
 static const struct token *condition_word(const struct facts *f, int id)
@@ -451,7 +553,7 @@ static bool held(struct hold *h, const struct facts *a, const struct facts *b)
         ok = refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
         ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) && clauses_agree(h) &&
-             conditions_agree(h);
+             conditions_agree(h) && pronoun_agrees(h);
     }
     if (b != NULL) {
         mem_free(both.tokens);
@@ -502,14 +604,34 @@ static void nearest(const double *score, size_t n, int best[NEAREST])
     }
 }
 
+/* Does b say a word of the claim that a does not, and a one that b does not? Else a pair proves nothing. */
+static bool both_add(const struct hold *h, const struct facts *a, const struct facts *b)
+{
+    bool from_a = false, from_b = false;
+    for (size_t i = 0; i < h->claim->count; i++) {
+        const struct token *t = &h->claim->tokens[i];
+        if (t->content || t->number) {
+            bool in_a = find_in(a, t, h->lang) != NULL, in_b = find_in(b, t, h->lang) != NULL;
+            from_a = from_a || (in_a && !in_b);
+            from_b = from_b || (in_b && !in_a);
+        }
+    }
+    return from_a && from_b;
+}
+
+static bool pair_holds(struct hold *h, const struct facts *a, const struct facts *b)
+{
+    return both_add(h, a, b) && held(h, a, b);
+}
+
 static bool try_sources(struct hold *h, const struct facts *sources, size_t n, const double *score, const int best[NEAREST])
 {
     struct check_claim first = {0};
     for (int r = 0; r < NEAREST && best[r] >= 0; r++) {
         size_t i = (size_t)best[r];
         bool ok = held(h, &sources[i], NULL);
-        ok = ok || (i + 1 < n && score[i + 1] > 0 && held(h, &sources[i], &sources[i + 1]));
-        ok = ok || (i > 0 && score[i - 1] > 0 && held(h, &sources[i - 1], &sources[i]));
+        ok = ok || (i + 1 < n && score[i + 1] > 0 && pair_holds(h, &sources[i], &sources[i + 1]));
+        ok = ok || (i > 0 && score[i - 1] > 0 && pair_holds(h, &sources[i - 1], &sources[i]));
         if (ok) {
             h->out->source = (int)i;
             h->out->overlap = score[i];
@@ -520,7 +642,7 @@ static bool try_sources(struct hold *h, const struct facts *sources, size_t n, c
             first = *h->out;
         }
     }
-    if (best[0] >= 0 && best[1] >= 0 && held(h, &sources[best[0]], &sources[best[1]])) {
+    if (best[0] >= 0 && best[1] >= 0 && pair_holds(h, &sources[best[0]], &sources[best[1]])) {
         h->out->source = best[0];
         h->out->overlap = score[best[0]];
         return true;
