@@ -17,6 +17,6 @@ void task_dataset_each(const struct task_desk *desk, task_dataset_fn fn, void *a
 {
     for (size_t i = 0; i < desk->shelves_len; i++) {
         const struct shelf *s = desk->shelves[i];
-        fn(arg, s->name, s->release, s->knowledge ? knowledge_articles(s->knowledge) : 0);
+        fn(arg, s->name, s->release, s->knowledge ? knowledge_article_count(s->knowledge) : 0);
     }
 }
