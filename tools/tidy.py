@@ -201,8 +201,8 @@ def rule_rooms(house):
             yield where, 1, f"the room has no public header {short}.h"
         for n in names:
             base = Path(n).name
-            if n.endswith(".h") and base not in (f"{short}.h", f"{short}_internal.h"):
-                yield n, 1, f"a room has one public header ({short}.h) and one {short}_internal.h"
+            if n.endswith(".h") and base != f"{short}.h" and not base.endswith("_internal.h"):
+                yield n, 1, f"a room has one public header, {short}.h; name a private one *_internal.h"
         listing = house.sources.get(f"{where}/CMakeLists.txt")
         for n in code:
             base = Path(n).name

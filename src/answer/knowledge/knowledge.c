@@ -197,9 +197,9 @@ enum fail knowledge_add_folder(struct knowledge *k, const char *folder, size_t *
             f = FAULT(why, FAIL_BAD_REQUEST, "%s repeats the id of another file", list[i]->d_name);
         }
         buf_done(&path);
-        free(list[i]); /* scandir's own memory */
+        free(list[i]); /* tidy: memory: scandir's own */
     }
-    free(list);
+    free(list); /* tidy: memory: scandir's own */
     if (f == FAIL_NONE && k->article_count + fresh->article_count > KNOWLEDGE_MAX_ARTICLES) {
         f = FAULT(why, FAIL_TOO_LARGE, "%s holds more articles than the dataset may", folder);
     }

@@ -195,6 +195,7 @@ static char *answer_chat(const struct engine_generate *ask)
         AUTO_JSON json_t *value = minimal(schema, schema, 0);
         char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
         char *copy = mem_dup_str(text == NULL ? "{}" : text);
+        /* tidy: memory: jansson made it */
         free(text);
         return copy;
     }

@@ -38,6 +38,7 @@ static char *render_request(const struct engine_form *ask, const char *mark, str
     }
     char *text = json_dumps(request, JSON_COMPACT);
     char *copy = arena_dup_str(arena, text == NULL ? "" : text);
+    /* tidy: memory: jansson made it */
     free(text);
     json_decref(request);
     return copy;

@@ -222,6 +222,7 @@ static enum fail prepare_chat(struct llama_engine *e, struct task *t, struct fau
     mark_messages(e, request, arena, m);
     char *marked = json_dumps(request, JSON_COMPACT);
     failed = shim_chat_render(e->chat, marked, &t->prompt, why);
+    /* tidy: memory: jansson made it */
     free(marked);
     if (failed == FAIL_NONE) {
         failed = generate_tokenize(e, shim_prompt_text(t->prompt), m->marks, m->contents, m->n,
@@ -368,6 +369,7 @@ void generate_finish(struct llama_engine *e, struct task *t, const char *reason)
         result.tool_calls = parse_tools(t, &parsed, &result);
     }
     e->base.sink->generated(e->base.sink->self, t->id, &result);
+    /* tidy: memory: jansson made it */
     free((void *)result.tool_calls);
     if (t->state == TASK_RUNNING) {
         prefix_keep(e, t, t->n_past); /* the next turn of this chat begins with all of it */

@@ -17,8 +17,8 @@
 #include "worker/engine/engine.h"
 #include "worker/shim/shim.h"
 
-#define MAX_SEQS                                                                                   \
-    256 /* llama.cpp's own limit: running asks, resident prefixes, branches of choices */
+/* llama.cpp's own limit: running asks, resident prefixes, branches of choices */
+#define MAX_SEQS 256
 #define MAX_PREFIXES 48
 #define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
 #define MAX_NULLS 64

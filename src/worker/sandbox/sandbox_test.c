@@ -89,11 +89,13 @@ static void *nothing(void *arg)
 static int act_compute(void)
 {
     pthread_t thread;
+    /* tidy: memory: the limit of plain malloc is what is tested */
     char *memory = malloc(32 << 20);
     if (memory == NULL || pthread_create(&thread, NULL, nothing, NULL) != 0) {
         return 0;
     }
     memory[1 << 20] = 1;
+    /* tidy: memory: the limit of plain malloc is what is tested */
     free(memory);
     return pthread_join(thread, NULL) == 0 && write(2, "", 0) == 0;
 }

@@ -151,6 +151,7 @@ enum fail ask_read_messages(const json_t *tree, struct arena *arena, const char 
     TRY(build_request(tree, request, tools, why));
     char *text = json_dumps(request, JSON_COMPACT);
     *out = arena_dup_str(arena, text);
+    /* tidy: memory: jansson made it */
     free(text);
     return FAIL_NONE;
 }
@@ -191,6 +192,7 @@ static enum fail read_schema(const json_t *tree, struct engine_ask *ask, struct 
     char *text = json_dumps(schema, JSON_COMPACT);
     bool fits = strlen(text) <= SCHEMA_BYTES_MAX;
     ask->generate.schema = fits ? arena_dup_str(ask->arena, text) : NULL;
+    /* tidy: memory: jansson made it */
     free(text);
     return fits ? FAIL_NONE : bad(why, "json_schema", "is larger than 64 KiB");
 }

@@ -248,6 +248,7 @@ static enum fail do_render(struct serve *s, const struct ipc_frame *frame, struc
         char *json = json_dumps(vars, JSON_COMPACT);
         buf_clear(&s->body);
         failed = s->engine->ops->render(s->engine, text, json, now, &s->body, why);
+        /* tidy: memory: jansson made it */
         free(json);
     }
     if (failed == FAIL_NONE) {

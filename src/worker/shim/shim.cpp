@@ -100,7 +100,7 @@ common_chat_templates_inputs read_inputs(const common_json &request)
     return inputs;
 }
 
-} // namespace
+} /* namespace */
 
 extern "C" {
 
