@@ -208,7 +208,8 @@ static void numbers_that_move_are_found(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(acts); i++) {
         sql("BEGIN; CREATE TEMP TABLE l AS SELECT * FROM leaf; "
-            "CREATE TEMP TABLE c AS SELECT * FROM checkpoint; CREATE TEMP TABLE e AS SELECT * FROM tree_edge; COMMIT");
+            "CREATE TEMP TABLE c AS SELECT * FROM checkpoint; "
+            "CREATE TEMP TABLE e AS SELECT * FROM tree_edge; COMMIT");
         sql(acts[i]);
         if (verify()) {
             fail_msg("not found: %s", acts[i]);
