@@ -122,6 +122,11 @@ void loop_stop(struct loop *l)
     loop_post(l, stop_now, l);
 }
 
+void loop_restart(struct loop *l)
+{
+    l->stopping = false;
+}
+
 bool loop_is_own_thread(const struct loop *l)
 {
     return l->running && pthread_equal(l->thread, pthread_self());

@@ -23,6 +23,8 @@ void loop_free(struct loop *l);
 /* Runs until loop_stop; calls posted before the stop are still run. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
+/* Before another loop_run after a stop; the loop's own thread. */
+void loop_restart(struct loop *l);
 bool loop_is_own_thread(const struct loop *l);
 /* Runs fn(arg) on the loop's thread, in order of posting. Any thread. Never blocks for long. */
 void loop_post(struct loop *l, loop_call_fn fn, void *arg);

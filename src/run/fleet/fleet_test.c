@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fleet against real workers with the fake engine: answers, deaths, replays, poison, streams, stopping. */
+#include "run/fleet/fleet.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/json/json.h"
+#include "base/log/log.h"
+
+static struct loop *loop;
+static struct fleet *fleet;
+static int left; /* answers still to come */
+static int codes[64];
+static int codes_len;
+static char last_text[4096];
+static int pid_before;
+
+static void stop_loop(void *arg)
+{
+    (void)arg;
+    loop_stop(loop);
+}
+
+static void on_answer(void *arg, const struct fleet_answer *a)
+{
+    (void)arg;
+    codes[codes_len++] = (int)a->code;
+    if (a->generated != NULL) {
+        snprintf(last_text, sizeof(last_text), "%s", a->generated->text);
+    }
+    if (a->why != NULL) {
+        snprintf(last_text, sizeof(last_text), "%s", a->why->message);
+    }
+    if (--left == 0) {
+        loop_stop(loop);
+    }
+}
+
+static void generate(const char *content, bool stream, fleet_text_fn on_text)
+{
+    char body[1024];
+    snprintf(body, sizeof(body),
+             "{\"domain\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}],"
+             "\"max_tokens\":16,\"stream\":%s}",
+             content, stream ? "true" : "false");
+    struct fleet_ask ask = {.role = FLEET_LIGHT, .type = IPC_GENERATE, .body = body,
+                            .len = strlen(body), .on_text = on_text, .done = on_answer};
+    left++;
+    fleet_ask(fleet, &ask);
+}
+
+static void on_timeout(void *arg)
+{
+    (void)arg;
+    fail_msg("the test took too long");
+}
+
+/* Runs until every answer has come. */
+static void run(void)
+{
+    uint64_t timer = loop_timer_add(loop, 60000, on_timeout, NULL);
+    loop_restart(loop);
+    loop_run(loop);
+    loop_timer_cancel(loop, timer);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    static char path[512];
+    const char *build = getenv("INHOUSE_BUILD");
+    snprintf(path, sizeof(path), "%s/bin/inhouse-worker", build != NULL ? build : ".");
+    struct fleet_options o = {.worker_path = path, .engine = "fake", .seal = false, .threads = 1,
+                              .n_ctx_light = 2048, .n_ctx_heavy = 2048, .n_seq = 4,
+                              .max_open = 8, .max_waiting = 64};
+    struct fault why;
+    log_set_level(LOG_LEVEL_ERROR + 1);
+    left = codes_len = 0;
+    assert_int_equal(loop_new(&loop, &why), FAIL_NONE);
+    if (fleet_new(loop, &o, &fleet, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    char sha[65];
+    memset(sha, 'a', 64);
+    sha[64] = '\0';
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fleet_load(fleet, FLEET_LIGHT, "fake", sha, fd, &why), FAIL_NONE);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fleet_stop(fleet, stop_loop, NULL);
+    run();
+    fleet_free(fleet);
+    loop_free(loop);
+    return 0;
+}
+
+static void asks_wait_for_the_worker_and_are_answered(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        generate("hello", false, NULL);
+    }
+    run();
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(codes[i], FAIL_NONE);
+    }
+    struct fleet_model m;
+    fleet_model_get(fleet, FLEET_LIGHT, &m);
+    assert_int_equal(m.state, FLEET_READY);
+    assert_true(m.pid > 0 && m.rss_bytes > 0);
+    assert_string_equal(m.name, "fake");
+}
+
+static void a_role_nobody_serves_is_said_so(void **state)
+{
+    (void)state;
+    struct fleet_ask ask = {.role = FLEET_HEAVY, .type = IPC_GENERATE, .body = "{}", .len = 2,
+                            .done = on_answer};
+    left = 1;
+    assert_int_equal(fleet_ask(fleet, &ask), 0);
+    assert_int_equal(codes_len, 0); /* never from inside */
+    run();
+    assert_int_equal(codes[0], FAIL_MODEL_UNAVAILABLE);
+}
+
+static void kill_it(void *arg)
+{
+    (void)arg;
+    struct fleet_model m;
+    fleet_model_get(fleet, FLEET_LIGHT, &m);
+    pid_before = m.pid;
+    kill(m.pid, SIGKILL);
+}
+
+static void a_killed_worker_is_replaced_and_its_asks_replayed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        generate("%%slow:500%%", false, NULL);
+    }
+    loop_timer_add(loop, 250, kill_it, NULL);
+    run();
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(codes[i], FAIL_NONE);
+    }
+    struct fleet_model m;
+    fleet_model_get(fleet, FLEET_LIGHT, &m);
+    assert_int_equal(m.deaths, 1);
+    assert_int_not_equal(m.pid, pid_before);
+}
+
+static void a_request_that_kills_twice_is_refused_and_the_others_live(void **state)
+{
+    (void)state;
+    generate("good one", false, NULL);
+    generate("%%crash%%", false, NULL);
+    generate("good two", false, NULL);
+    run();
+    int good = 0, poison = 0;
+    for (int i = 0; i < codes_len; i++) {
+        good += codes[i] == FAIL_NONE;
+        poison += codes[i] == FAIL_POISON_REQUEST;
+    }
+    assert_int_equal(good, 2);
+    assert_int_equal(poison, 1);
+}
+
+static void a_bad_frame_ends_the_worker_not_the_server(void **state)
+{
+    (void)state;
+    generate("%%badframe%%", false, NULL);
+    generate("good", false, NULL);
+    run();
+    int good = 0;
+    for (int i = 0; i < codes_len; i++) {
+        good += codes[i] == FAIL_NONE;
+    }
+    assert_int_equal(good, 1);
+}
+
+static char streamed[4096];
+
+static void on_text(void *arg, const char *text, size_t len)
+{
+    (void)arg;
+    strncat(streamed, text, len);
+}
+
+static void a_stream_sums_to_its_text(void **state)
+{
+    (void)state;
+    streamed[0] = '\0';
+    generate("tell me", true, on_text);
+    run();
+    assert_int_equal(codes[0], FAIL_NONE);
+    assert_string_equal(streamed, last_text);
+    assert_true(strlen(streamed) > 0);
+}
+
+static void an_error_of_the_worker_keeps_its_code(void **state)
+{
+    (void)state;
+    struct fleet_ask ask = {.role = FLEET_LIGHT, .type = IPC_GENERATE, .done = on_answer};
+    ask.body = "{\"domain\":\"t\",\"prompt\":\"x\",\"max_tokens\":-5}";
+    ask.len = strlen(ask.body);
+    left = 1;
+    fleet_ask(fleet, &ask);
+    run();
+    assert_int_equal(codes[0], FAIL_BAD_REQUEST);
+}
+
+static void embed_bodies_are_built_and_bounded(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"a", "bc"};
+    struct buf b;
+    buf_init(&b, IPC_FRAME_MAX);
+    assert_true(fleet_embed_body(&b, IPC_BATCH, "dom", texts, 2));
+    assert_int_equal(b.len, 4 + 4 + 3 + (4 + 1) + (4 + 2));
+    buf_clear(&b);
+    assert_false(fleet_embed_body(&b, IPC_BATCH, "dom", texts, 0));
+    buf_done(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(asks_wait_for_the_worker_and_are_answered, start, stop),
+        cmocka_unit_test_setup_teardown(a_role_nobody_serves_is_said_so, start, stop),
+        cmocka_unit_test_setup_teardown(a_killed_worker_is_replaced_and_its_asks_replayed, start, stop),
+        cmocka_unit_test_setup_teardown(a_request_that_kills_twice_is_refused_and_the_others_live, start, stop),
+        cmocka_unit_test_setup_teardown(a_bad_frame_ends_the_worker_not_the_server, start, stop),
+        cmocka_unit_test_setup_teardown(a_stream_sums_to_its_text, start, stop),
+        cmocka_unit_test_setup_teardown(an_error_of_the_worker_keeps_its_code, start, stop),
+        cmocka_unit_test(embed_bodies_are_built_and_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
