@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way through, on the fake engine with a real store and log: articles in, learning, forms, reuse, chats, embeddings,
+   and that nothing is answered without its record. */
+#include "answer/task/task.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/json/json.h"
+#include "base/log/log.h"
+
+static struct loop *loop;
+static struct pool *pool;
+static struct store *store;
+static struct audit *audit;
+static struct keyring_master *master;
+static struct fleet *fleet;
+static struct task_desk *desk;
+static char home[64];
+static struct principal me = {.kind = PRINCIPAL_KIND_LOCAL, .name = "tester", .team = "default"};
+static int artifacts, waiting_artifacts;
+static json_t *last; /* of the last form */
+static enum fail last_code;
+static char last_why[400];
+static int64_t last_leaf;
+
+static enum fail on_artifact(struct store_tx *tx, void *arg, const struct task_artifact *a, struct fault *why)
+{
+    (void)tx;
+    (void)arg;
+    (void)why;
+    artifacts++;
+    waiting_artifacts += a->waits;
+    return FAIL_NONE;
+}
+
+static void stop_loop(void *arg)
+{
+    (void)arg;
+    loop_stop(loop);
+}
+
+static void on_timeout(void *arg)
+{
+    (void)arg;
+    fail_msg("the test took too long");
+}
+
+static void run(void)
+{
+    uint64_t timer = loop_timer_add(loop, 60000, on_timeout, NULL);
+    loop_restart(loop);
+    loop_run(loop);
+    loop_timer_cancel(loop, timer);
+}
+
+static void load(enum fleet_role role)
+{
+    char sha[65];
+    struct fault why;
+    memset(sha, 'a' + (int)role, 64);
+    sha[64] = '\0';
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fleet_load(fleet, role, fleet_role_name(role), sha, fd, &why), FAIL_NONE);
+}
+
+static void stop_when_ready(void *arg)
+{
+    (void)arg;
+    if (fleet_is_ready(fleet, FLEET_LIGHT) && fleet_is_ready(fleet, FLEET_EMBED)) {
+        loop_stop(loop);
+    }
+}
+
+static struct ladder_form *make_form(void)
+{
+    struct ladder_form *f = mem_alloc(sizeof(*f));
+    static const char *const priorities[] = {"high", "low"};
+    static const char *const names[] = {"queue", "priority", "language", "summary", "reply"};
+    static const enum ladder_type types[] = {LADDER_CHOICE, LADDER_CHOICE, LADDER_LANGUAGE,
+                                             LADDER_LINE, LADDER_DRAFT};
+    f->refs = 1;
+    snprintf(f->name, sizeof(f->name), "triage");
+    memset(f->release, 'f', 64);
+    f->title = mem_dup_str("t");
+    f->dataset = mem_dup_str("help");
+    f->system = mem_dup_str("You sort tickets.");
+    f->prefix = mem_dup_str("Ticket:\n");
+    f->suffix = mem_dup_str("\nForm:");
+    f->fields_len = 5;
+    for (size_t i = 0; i < f->fields_len; i++) {
+        snprintf(f->fields[i].name, sizeof(f->fields[i].name), "%s", names[i]);
+        f->fields[i].type = types[i];
+        f->fields[i].max_chars = 80;
+        f->fields[i].target_error = 0.1;
+        for (int r = 0; r < LADDER_RUNG_COUNT; r++) {
+            f->evidence[i][r].threshold = 2.0;
+        }
+    }
+    f->fields[0].labels_learned = true;
+    ladder_labels_set(&f->fields[1], priorities, 2);
+    f->always_person[0] = mem_dup_str("lawyer");
+    f->always_person_len = 1;
+    return f;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    static char path[512], data[96];
+    const char *build = getenv("INHOUSE_BUILD");
+    struct fault why;
+    log_set_level(LOG_LEVEL_ERROR + 1);
+    snprintf(home, sizeof(home), "/tmp/task-test-XXXXXX");
+    assert_non_null(mkdtemp(home));
+    snprintf(data, sizeof(data), "%s/data.db", home);
+    snprintf(path, sizeof(path), "%s/bin/inhouse-worker", build != NULL ? build : ".");
+    struct fleet_options o = {.worker_path = path, .engine = "fake", .threads = 1, .n_seq = 4,
+                              .n_ctx_light = 2048, .n_ctx_heavy = 2048, .max_open = 8, .max_waiting = 4096};
+    assert_int_equal(loop_new(&loop, &why), FAIL_NONE);
+    pool = pool_new(1, 100);
+    assert_int_equal(store_open(data, &store_schema_data, &store, &why), FAIL_NONE);
+    assert_int_equal(keyring_master_open(home, &master, &why), FAIL_NONE);
+    assert_int_equal(audit_open(home, store, master, &audit, &why), FAIL_NONE);
+    if (fleet_new(loop, &o, &fleet, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    load(FLEET_EMBED);
+    load(FLEET_LIGHT);
+    fleet_on_change(fleet, stop_when_ready, NULL);
+    run();
+    fleet_on_change(fleet, NULL, NULL);
+    struct task_house house = {.loop = loop, .crunch = pool, .store = store, .audit = audit,
+                               .fleet = fleet, .sink = {.create = on_artifact},
+                               .max_running = 8, .max_waiting = 100};
+    assert_int_equal(task_desk_new(&house, &desk, &why), FAIL_NONE);
+    struct ladder_form *form = make_form();
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    task_desk_drain(desk, stop_loop, NULL);
+    run();
+    fleet_stop(fleet, stop_loop, NULL);
+    run();
+    task_desk_free(desk);
+    fleet_free(fleet);
+    store_close(store);
+    audit_close(audit);
+    keyring_master_close(master);
+    pool_free(pool);
+    loop_free(loop);
+    json_decref(last);
+    return 0;
+}
+
+static int pending;
+
+static void on_form(void *arg, const struct task_result *r)
+{
+    (void)arg;
+    json_decref(last);
+    last = NULL;
+    last_code = r->code;
+    last_leaf = r->record_seq;
+    last_why[0] = '\0';
+    if (r->code == FAIL_NONE && r->json != NULL) {
+        struct fault why;
+        assert_int_equal(jn_parse(r->json, r->json_len, "result", &last, &why), FAIL_NONE);
+    } else if (r->why != NULL) {
+        snprintf(last_why, sizeof(last_why), "%s", r->why->message);
+    }
+    if (--pending == 0) {
+        loop_stop(loop);
+    }
+}
+
+static void submit(const char *text, const char *key)
+{
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "triage", .input_id = "T1",
+                             .text = text, .idempotency_key = key, .on_done = on_form};
+    pending++;
+    task_submit(desk, &r);
+}
+
+static const char *field_str(const char *name, const char *member)
+{
+    json_t *fields = json_object_get(last, "fields"), *f;
+    size_t i;
+    json_array_foreach(fields, i, f)
+    {
+        if (strcmp(json_string_value(json_object_get(f, "name")), name) == 0) {
+            return json_string_value(json_object_get(f, member));
+        }
+    }
+    return NULL;
+}
+
+static void on_progress(void *arg, const char *stage, size_t done, size_t total)
+{
+    (void)arg;
+    assert_true(done <= total && stage[0] != '\0');
+}
+
+static char report[65536];
+
+static void on_job(void *arg, enum fail code, const struct fault *why, const char *json, size_t len)
+{
+    (void)arg;
+    last_code = code;
+    snprintf(last_why, sizeof(last_why), "%s", why != NULL ? why->message : "");
+    snprintf(report, sizeof(report), "%.*s", (int)len, json != NULL ? json : "");
+    loop_stop(loop);
+}
+
+static void articles_are_checked_stored_and_embedded(void **state)
+{
+    (void)state;
+    static const char a[] = "---\nid: refund\ntitle: Refunds\nlang: en\nqueue: billing\n---\n"
+                            "To get a refund, open Orders and choose Refund. We pay within 5 days.\n";
+    static const char b[] = "---\nid: login\ntitle: Sign in\nlang: en\nqueue: account\n---\n"
+                            "To reset your password, open the sign-in page and choose Forgot password.\n";
+    struct task_article articles[] = {{"refund.md", a, sizeof(a) - 1}, {"login.md", b, sizeof(b) - 1}};
+    task_articles_put(desk, &me, "help", articles, 2, on_progress, on_job, NULL);
+    run();
+    assert_string_equal(last_why, "");
+    assert_non_null(strstr(report, "\"articles\":2"));
+    struct task_article bad[] = {{"bad.md", "---\nno front matter end", 22}};
+    task_articles_put(desk, &me, "help", bad, 1, on_progress, on_job, NULL);
+    run();
+    assert_int_equal(last_code, FAIL_BAD_REQUEST);
+    assert_non_null(strstr(last_why, "bad.md"));
+}
+
+static void before_learning_a_person_decides(void **state)
+{
+    (void)state;
+    int before = waiting_artifacts;
+    submit("Please refund my order, I paid twice.", NULL);
+    run();
+    assert_int_equal(last_code, FAIL_NONE);
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
+    assert_string_equal(field_str("priority", "rung"), "person");
+    assert_non_null(field_str("priority", "value")); /* the light model's proposal */
+    assert_string_equal(field_str("language", "value"), "en");
+    assert_true(last_leaf >= 0);
+    assert_int_equal(waiting_artifacts, before + 1);
+}
+
+static void learning_makes_heads_and_evidence(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    static char ids[N][16], texts[N][128];
+    static const char *values[N][5];
+    static struct task_example examples[N];
+    for (int i = 0; i < N; i++) {
+        bool refund = i % 2 == 0;
+        snprintf(ids[i], sizeof(ids[i]), "P%d", i);
+        snprintf(texts[i], sizeof(texts[i]),
+                 refund ? "I want my money back for order number %d please refund"
+                        : "I cannot sign in, the password %d is wrong, please reset", i * 7);
+        values[i][0] = refund ? "billing" : "account";
+        values[i][1] = refund ? "high" : "low";
+        examples[i] = (struct task_example){.id = ids[i], .text = texts[i], .values = values[i],
+                                            .article = refund ? "refund" : "login"};
+    }
+    task_learn(desk, &me, "triage", examples, N, 5, true, on_progress, on_job, NULL);
+    run();
+    assert_string_equal(last_why, "");
+    assert_non_null(strstr(report, "\"light\""));
+    assert_non_null(strstr(report, "\"learned\""));
+    submit("I want my money back for order number 9911 please refund", NULL);
+    run();
+    assert_string_equal(field_str("queue", "value"), "billing");
+    assert_string_equal(field_str("queue", "proposed_by"), "learned");
+    assert_string_equal(field_str("queue", "rung"), "learned");
+}
+
+static void the_same_question_is_reused(void **state)
+{
+    (void)state;
+    submit("I cannot sign in, the password 77 is wrong, please reset", NULL);
+    run();
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "done");
+    char first[64];
+    snprintf(first, sizeof(first), "%s", field_str("queue", "value"));
+    submit("I cannot sign in, the password 77 is wrong, please reset", NULL);
+    run();
+    assert_string_equal(field_str("queue", "rung"), "reuse");
+    assert_string_equal(field_str("queue", "value"), first);
+}
+
+static void an_idempotency_key_gives_the_same_answer(void **state)
+{
+    (void)state;
+    submit("My money back now", "key-1");
+    run();
+    int64_t leaf = last_leaf;
+    submit("My money back now", "key-1");
+    run();
+    assert_int_equal(last_leaf, leaf);
+    submit("Something else", "key-1");
+    run();
+    assert_int_equal(last_code, FAIL_IDEMPOTENCY_MISMATCH);
+}
+
+static void stakes_and_bad_input_are_told(void **state)
+{
+    (void)state;
+    submit("My lawyer wants the refund. I want my money back.", NULL);
+    run();
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
+    submit("", NULL);
+    run();
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
+    submit("bad \xff bytes", NULL);
+    run();
+    assert_int_equal(last_code, FAIL_BAD_REQUEST);
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "none", .text = "x", .on_done = on_form};
+    pending = 1;
+    task_submit(desk, &r);
+    run();
+    assert_int_equal(last_code, FAIL_NOT_FOUND);
+    submit("%%crash%% I want my money", NULL); /* ends the worker twice: the others live */
+    run();
+    assert_int_equal(last_code, FAIL_NONE);
+}
+
+static char chat[4096];
+static enum fail chat_code;
+static size_t streamed;
+
+static void on_chat_text(void *arg, const char *text, size_t len)
+{
+    (void)arg;
+    (void)text;
+    streamed += len;
+}
+
+static void on_chat(void *arg, const struct task_result *r)
+{
+    (void)arg;
+    chat_code = r->code;
+    if (r->generated != NULL) {
+        snprintf(chat, sizeof(chat), "%s", r->generated->text);
+    }
+    last_leaf = r->record_seq;
+    loop_stop(loop);
+}
+
+static void chats_are_streamed_and_recorded(void **state)
+{
+    (void)state;
+    static const char ask[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"stream\":true}";
+    struct task_request r = {.kind = TASK_CHAT, .who = me, .model = "light", .ask_json = ask,
+                             .ask_len = sizeof(ask) - 1, .stream = true, .on_text = on_chat_text,
+                             .on_done = on_chat};
+    task_submit(desk, &r);
+    run();
+    assert_int_equal(chat_code, FAIL_NONE);
+    assert_int_equal(streamed, strlen(chat));
+    assert_true(last_leaf > 0);
+    r.model = "no-such";
+    task_submit(desk, &r);
+    run();
+    assert_int_equal(chat_code, FAIL_NOT_FOUND);
+    r.model = "embed";
+    task_submit(desk, &r);
+    run();
+    assert_int_equal(chat_code, FAIL_BAD_REQUEST);
+}
+
+static void on_embed(void *arg, const struct task_result *r)
+{
+    size_t *n = arg;
+    *n = r->code == FAIL_NONE ? r->vectors_len * r->dim : 0;
+    loop_stop(loop);
+}
+
+static void embeddings_come_in_chunks(void **state)
+{
+    (void)state;
+    static const char *texts[150];
+    size_t n = 0;
+    for (int i = 0; i < 150; i++) {
+        texts[i] = "some text";
+    }
+    struct task_request r = {.kind = TASK_EMBED, .who = me, .model = "embed", .texts = texts,
+                             .texts_len = 150, .on_done = on_embed, .arg = &n};
+    task_submit(desk, &r);
+    run();
+    assert_int_equal(n, 150 * 384);
+}
+
+static void everything_recorded_verifies(void **state)
+{
+    (void)state;
+    struct audit_report r;
+    struct fault why;
+    struct audit_verify_options o = {.home = home};
+    assert_int_equal(audit_verify(&o, &r, &why), FAIL_NONE);
+    assert_true(r.ok && r.leaves > 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(articles_are_checked_stored_and_embedded),
+        cmocka_unit_test(before_learning_a_person_decides),
+        cmocka_unit_test(learning_makes_heads_and_evidence),
+        cmocka_unit_test(the_same_question_is_reused),
+        cmocka_unit_test(an_idempotency_key_gives_the_same_answer),
+        cmocka_unit_test(stakes_and_bad_input_are_told),
+        cmocka_unit_test(chats_are_streamed_and_recorded),
+        cmocka_unit_test(embeddings_come_in_chunks),
+        cmocka_unit_test(everything_recorded_verifies),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
