@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Api: our own paths under /api/v1, the table of every path (routes.def), the gate that says who may
+ * use them, and the OpenAPI description made from that table.
+ *
+ * Unknown keys are refused: 400 unknown_parameter. Handlers read on http threads, compute on crunch
+ * threads, and touch tasks, jobs and the fleet only on the core thread. docs/reference/api.md is the
+ * contract with clients.
+ * Limits: 256 jobs in memory, 64 workflows, 512 keys counted for rate limits.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "answer/task/task.h"
+#include "base/fail/fail.h"
+#include "base/loop/loop.h"
+#include "base/store/store.h"
+#include "http/wire/wire.h"
+#include "run/fleet/fleet.h"
+#include "trust/audit/audit.h"
+#include "trust/keyring/keyring.h"
+
+/* What the handlers work with; outlives the api. */
+struct api_house {
+    struct loop *loop; /* the core loop */
+    struct pool *crunch;
+    struct store *store;
+    struct audit *audit;
+    struct keyring *keyring;
+    struct task_desk *desk;
+    struct fleet *fleet;
+    const char *home;
+    const char *engine;               /* "llama" or "fake" */
+    const char *role_model[FLEET_ROLE_COUNT]; /* configured name, "" or NULL: the inventory's own choice */
+    int64_t context_max;
+    int64_t requests_per_minute;      /* of one key */
+    void (*stop)(void *arg);          /* POST /api/v1/stop; core thread */
+    void *stop_arg;
+};
+
+struct api;
+/* Reads the active workflows and gives them to the desk. Blocks on the store. */
+MUST_CHECK enum fail api_new(const struct api_house *house, struct api **out, struct fault *why);
+/* After the loop and wire have stopped. */
+void api_free(struct api *a);
+void api_set_wire(struct api *a, struct wire *w); /* once, for counters */
+void api_set_rate(struct api *a, int64_t requests_per_minute); /* any thread */
+
+/* For wire_options: the table and the gate. `arg` of the handlers is the api. */
+const struct wire_route *api_routes(size_t *count);
+void api_gate(struct api *a, struct wire_gate *out);
+
+/*
+ * Reads the inventory and loads what a role lacks: on a crunch thread (hashing), then on the core.
+ * done (core thread, may be NULL) gets how many models were handed to the fleet and what failed
+ * first (NULL: nothing). Any thread.
+ */
+typedef void (*api_loaded_fn)(void *arg, int loaded, const struct fault *why);
+void api_load_models(struct api *a, api_loaded_fn done, void *arg);
+
+/* The OpenAPI 3.1 description of routes.def, as JSON. Pure. */
+void api_describe(struct buf *out);

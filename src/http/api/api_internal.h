@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Api, inside: the shared state and the hops between threads. */
+#pragma once
+
+#include <pthread.h>
+
+#include "answer/ladder/ladder.h"
+#include "base/json/json.h"
+#include "base/text/text.h"
+#include "http/api/api.h"
+#include "http/openai/openai.h"
+
+#define API_MAX_FORMS 64
+#define API_MAX_JOBS 256
+#define API_MAX_READERS 8
+#define API_MAX_BUCKETS 512
+#define API_ANSWER_BYTES (4u * 1024u * 1024u)
+
+enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED };
+
+/* A batch of work started over HTTP. Core thread only. */
+struct job {
+    struct id id; /* zero: free */
+    const char *kind; /* "learn" or "articles" */
+    char name[64];    /* of the workflow or dataset */
+    char team[KEYRING_NAME_SIZE];
+    enum job_state state;
+    char stage[48];
+    size_t done, total;
+    char *result; /* JSON */
+    struct fault why;
+    int64_t created_at, ended_at;
+};
+
+/* Requests a minute of one key: a bucket that refills evenly. */
+struct bucket {
+    struct id key;
+    double left;
+    int64_t at_us;
+};
+
+struct api {
+    struct api_house h;
+    struct openai_house openai;
+    struct wire *wire;
+    int64_t started_at, started_us;
+    pthread_mutex_t lock; /* forms, readers, buckets, rate */
+    struct ladder_form *forms[API_MAX_FORMS];
+    size_t forms_len;
+    struct store_conn *readers[API_MAX_READERS];
+    size_t readers_len;
+    struct bucket buckets[API_MAX_BUCKETS];
+    int64_t rate;
+    struct job jobs[API_MAX_JOBS];
+    bool loading, load_again; /* core thread: one inventory pass at a time */
+};
+
+/* Every handler of routes.def. */
+#define ROUTE(method, pattern, handler, scope, cap, rate, audit, tag, operation, summary)          \
+    void handler(struct wire_request *r, void *arg);
+#include "http/api/routes.def"
+#undef ROUTE
+
+/* Runs fn on the core thread; the request stays open until fn (or what it starts) answers it. */
+typedef void (*api_step_fn)(struct api *a, struct wire_request *r, void *arg);
+void api_on_core(struct api *a, struct wire_request *r, api_step_fn fn, void *arg);
+/* Runs fn on a crunch thread; answers queue_full itself when none can take it. */
+void api_on_crunch(struct api *a, struct wire_request *r, api_step_fn fn, void *arg);
+
+/* A reader of the store for the calling thread, given back at once after use. NULL: why is set. */
+struct store_conn *api_reader_take(struct api *a, struct fault *why);
+void api_reader_give(struct api *a, struct store_conn *c);
+
+/* The body as one JSON object with no other keys than these (NULL-terminated). On failure the
+   request is answered and NULL returned. An empty body is {} when may_be_empty. */
+json_t *api_body(struct wire_request *r, const char *const *keys, bool may_be_empty);
+/* True when there is no query parameter beside these; else answers. */
+bool api_query_ok(struct wire_request *r, const char *const *names);
+/* Query parameter as a number in [min, max]; false after answering. */
+bool api_query_int(struct wire_request *r, const char *name, int64_t min, int64_t max, int64_t *out);
+/* Path parameter as an id; answers not_found. `what` names it. */
+bool api_param_id(struct wire_request *r, const char *name, const char *prefix, const char *what,
+                  struct id *out);
+const struct principal *api_who(const struct wire_request *r);
+
+/* Opens an answer's object in *body; api_send closes it and replies. */
+void api_open(struct jn_writer *w, struct buf *body);
+void api_send(struct wire_request *r, int status, struct jn_writer *w);
+void api_put_time(struct jn_writer *w, const char *key, int64_t at_us); /* 0: null */
+void api_put_id(struct jn_writer *w, const char *key, const char *prefix, const struct id *id);
+
+/* forms: a reference, or NULL. Any thread. */
+struct ladder_form *api_form_find(struct api *a, const char *name);
+/* Makes it the active one, also in the desk. FAIL_QUEUE_FULL when there are too many names. */
+MUST_CHECK enum fail api_form_set(struct api *a, struct ladder_form *form, struct fault *why);
+
+/* jobs.c, core thread. NULL when all are running. */
+struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);
+void job_progress(void *arg, const char *stage, size_t done, size_t total);
+void job_end(struct job *j, enum fail code, const struct fault *why, const char *result, size_t len);
+void job_reply(struct wire_request *r, const struct job *j); /* 202 */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: what was started over HTTP and outlives its request. In memory, on the core thread; the oldest
+   finished one makes room. */
+#include "http/api/api_internal.h"
+
+#include <string.h>
+
+#include "base/clock/clock.h"
+#include "base/log/log.h"
+
+static const char *const state_names[] = {"running", "done", "failed"};
+
+struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who)
+{
+    struct job *best = NULL;
+    for (size_t i = 0; i < API_MAX_JOBS; i++) {
+        struct job *j = &a->jobs[i];
+        if (text_id_is_zero(&j->id)) {
+            best = j;
+            break;
+        }
+        if (j->state != JOB_RUNNING && (best == NULL || j->ended_at < best->ended_at)) {
+            best = j;
+        }
+    }
+    if (best == NULL) {
+        return NULL;
+    }
+    mem_free(best->result);
+    memset(best, 0, sizeof(*best));
+    best->id = text_id_new();
+    best->kind = kind;
+    (void)text_copy(best->name, sizeof(best->name), name);
+    (void)text_copy(best->team, sizeof(best->team), who->team);
+    (void)text_copy(best->stage, sizeof(best->stage), "queued");
+    best->created_at = clock_now_us();
+    return best;
+}
+
+void job_progress(void *arg, const char *stage, size_t done, size_t total)
+{
+    struct job *j = arg;
+    (void)text_copy(j->stage, sizeof(j->stage), stage);
+    j->done = done;
+    j->total = total;
+}
+
+void job_end(struct job *j, enum fail code, const struct fault *why, const char *result, size_t len)
+{
+    j->state = code == FAIL_NONE ? JOB_DONE : JOB_FAILED;
+    j->ended_at = clock_now_us();
+    (void)text_copy(j->stage, sizeof(j->stage), state_names[j->state]);
+    if (code != FAIL_NONE) {
+        if (why != NULL) {
+            j->why = *why;
+        } else {
+            FAULT(&j->why, code, "the job failed");
+        }
+        log_fault(LOG_LEVEL_WARN, "job.failed", &j->why);
+    } else {
+        j->result = mem_dup_strn(result, len);
+    }
+}
+
+static void put_job(struct jn_writer *w, const struct job *j, bool whole)
+{
+    api_put_id(w, "job", "job", &j->id);
+    jn_kv_str(w, "kind", j->kind);
+    jn_kv_str(w, "name", j->name);
+    jn_kv_str(w, "state", state_names[j->state]);
+    jn_kv_str(w, "stage", j->stage);
+    jn_kv_int(w, "done", (int64_t)j->done);
+    jn_kv_int(w, "total", (int64_t)j->total);
+    api_put_time(w, "created_at", j->created_at);
+    api_put_time(w, "ended_at", j->ended_at);
+    if (whole && j->state == JOB_DONE) {
+        jn_key(w, "result");
+        jn_put_raw(w, j->result, strlen(j->result));
+    }
+    if (j->state == JOB_FAILED) {
+        jn_key(w, "error");
+        jn_object_begin(w);
+        jn_kv_str(w, "code", fail_name(j->why.code));
+        jn_kv_str(w, "message", j->why.message);
+        jn_kv_str(w, "hint", j->why.hint[0] ? j->why.hint : NULL);
+        jn_kv_str(w, "param", j->why.param[0] ? j->why.param : NULL);
+        jn_object_end(w);
+    }
+}
+
+void job_reply(struct wire_request *r, const struct job *j)
+{
+    struct jn_writer w;
+    struct buf body;
+    api_open(&w, &body);
+    put_job(&w, j, false);
+    api_send(r, 202, &w);
+}
+
+static bool may_see(const struct wire_request *r, const struct job *j)
+{
+    const struct principal *p = api_who(r);
+    return !text_id_is_zero(&j->id) &&
+           (p->kind == PRINCIPAL_KIND_LOCAL || strcmp(p->team, j->team) == 0);
+}
+
+static void show_on_core(struct api *a, struct wire_request *r, void *arg)
+{
+    const struct id *id = arg;
+    struct jn_writer w;
+    struct buf body;
+    for (size_t i = 0; i < API_MAX_JOBS; i++) {
+        const struct job *j = &a->jobs[i];
+        if (text_id_equal(&j->id, id) && may_see(r, j)) {
+            api_open(&w, &body);
+            put_job(&w, j, true);
+            api_send(r, 200, &w);
+            return;
+        }
+    }
+    struct fault why;
+    FAULT(&why, FAIL_NOT_FOUND, "there is no such job");
+    fail_hint(&why, "Jobs are kept until the server restarts.");
+    wire_fail(r, FAIL_NOT_FOUND, &why);
+}
+
+void api_job_show(struct wire_request *r, void *arg)
+{
+    struct id *id = wire_alloc(r, sizeof(*id));
+    if (api_param_id(r, "job", "job", "job", id)) {
+        api_on_core(arg, r, show_on_core, id);
+    }
+}
+
+static void list_on_core(struct api *a, struct wire_request *r, void *arg)
+{
+    struct jn_writer w;
+    struct buf body;
+    (void)arg;
+    api_open(&w, &body);
+    jn_key(&w, "jobs");
+    jn_array_begin(&w);
+    for (size_t i = 0; i < API_MAX_JOBS; i++) {
+        if (may_see(r, &a->jobs[i])) {
+            jn_object_begin(&w);
+            put_job(&w, &a->jobs[i], false);
+            jn_object_end(&w);
+        }
+    }
+    jn_array_end(&w);
+    api_send(r, 200, &w);
+}
+
+void api_jobs(struct wire_request *r, void *arg)
+{
+    api_on_core(arg, r, list_on_core, NULL);
+}

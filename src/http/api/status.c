@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server about itself: health, status, models, rewriting, the end. */
+#include "http/api/api_internal.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock/clock.h"
+#include "run/models/models.h"
+
+void api_health(struct wire_request *r, void *arg)
+{
+    struct jn_writer w;
+    struct buf body;
+    (void)arg;
+    api_open(&w, &body);
+    jn_kv_str(&w, "status", "ok");
+    jn_kv_str(&w, "version", INHOUSE_VERSION);
+    api_send(r, 200, &w);
+}
+
+static void ready_on_core(struct api *a, struct wire_request *r, void *arg)
+{
+    struct jn_writer w;
+    struct buf body;
+    struct store_stats store;
+    (void)arg;
+    store_stats(a->h.store, &store);
+    bool model = false;
+    api_open(&w, &body);
+    jn_key(&w, "roles");
+    jn_object_begin(&w);
+    for (int i = 0; i < FLEET_ROLE_COUNT; i++) {
+        bool ready = fleet_is_ready(a->h.fleet, (enum fleet_role)i);
+        jn_kv_bool(&w, fleet_role_name((enum fleet_role)i), ready);
+        model = model || ready;
+    }
+    jn_object_end(&w);
+    jn_kv_bool(&w, "store", !store.stopped);
+    jn_kv_str(&w, "status", model && !store.stopped ? "ready" : "not_ready");
+    api_send(r, model && !store.stopped ? 200 : 503, &w);
+}
+
+void api_ready(struct wire_request *r, void *arg)
+{
+    api_on_core(arg, r, ready_on_core, NULL);
+}
+
+/* ---- status ---- */
+
+static const char *state_name(enum fleet_state s)
+{
+    static const char *const names[] = {"absent", "starting", "ready", "broken", "stopping"};
+    return names[s];
+}
+
+static void put_roles(struct jn_writer *w, const struct api *a)
+{
+    jn_key(w, "roles");
+    jn_object_begin(w);
+    for (int i = 0; i < FLEET_ROLE_COUNT; i++) {
+        struct fleet_model m;
+        memset(&m, 0, sizeof(m));
+        fleet_model_get(a->h.fleet, (enum fleet_role)i, &m);
+        jn_key(w, fleet_role_name((enum fleet_role)i));
+        jn_object_begin(w);
+        jn_kv_str(w, "state", state_name(m.state));
+        jn_kv_str(w, "model", m.name[0] ? m.name : NULL);
+        jn_kv_str(w, "sha256", m.sha256[0] ? m.sha256 : NULL);
+        jn_kv_str(w, "arch", m.arch[0] ? m.arch : NULL);
+        jn_kv_int(w, "parameters", m.n_params);
+        jn_kv_int(w, "bytes", m.bytes);
+        jn_kv_int(w, "rss_bytes", m.rss_bytes);
+        jn_kv_int(w, "n_ctx", m.n_ctx);
+        jn_kv_int(w, "n_embd", m.n_embd);
+        jn_kv_int(w, "pid", m.pid);
+        jn_kv_int(w, "deaths", m.deaths);
+        jn_kv_int(w, "running", m.running);
+        jn_kv_int(w, "queued", m.queued);
+        jn_object_end(w);
+    }
+    jn_object_end(w);
+}
+
+static void put_counters(struct jn_writer *w, struct api *a)
+{
+    struct task_counts tasks;
+    struct task_rewrite_counts rewrite;
+    struct wire_counts http = {0};
+    struct store_stats store;
+    task_counts(a->h.desk, &tasks);
+    task_rewrite_counts(a->h.desk, &rewrite);
+    store_stats(a->h.store, &store);
+    if (a->wire != NULL) {
+        wire_counts(a->wire, &http);
+    }
+    jn_key(w, "tasks");
+    jn_object_begin(w);
+    jn_kv_int(w, "running", tasks.running);
+    jn_kv_int(w, "waiting", tasks.waiting);
+    jn_kv_int(w, "learning", tasks.learning);
+    jn_object_end(w);
+    jn_key(w, "rewrite");
+    jn_object_begin(w);
+    jn_kv_int(w, "waiting", rewrite.waiting);
+    jn_kv_int(w, "running", rewrite.running);
+    jn_kv_int(w, "replaced", rewrite.replaced);
+    jn_kv_int(w, "refused", rewrite.refused);
+    jn_object_end(w);
+    jn_key(w, "http");
+    jn_object_begin(w);
+    jn_kv_int(w, "requests", http.requests);
+    jn_kv_int(w, "refused", http.refused);
+    jn_kv_int(w, "errors", http.errors);
+    jn_kv_int(w, "active", http.active);
+    jn_kv_int(w, "connections", http.connections);
+    jn_object_end(w);
+    jn_key(w, "store");
+    jn_object_begin(w);
+    jn_kv_bool(w, "ok", !store.stopped);
+    jn_kv_int(w, "commits", store.commits);
+    jn_kv_int(w, "writes", store.writes);
+    jn_kv_int(w, "failed_commits", store.failed_commits);
+    jn_kv_int(w, "queued", store.queued);
+    jn_object_end(w);
+}
+
+static void status_on_core(struct api *a, struct wire_request *r, void *arg)
+{
+    const int64_t *records = arg;
+    struct jn_writer w;
+    struct buf body;
+    api_open(&w, &body);
+    jn_kv_str(&w, "version", INHOUSE_VERSION);
+    jn_kv_int(&w, "pid", getpid());
+    api_put_time(&w, "started_at", a->started_at);
+    jn_kv_int(&w, "uptime_s", (clock_monotonic_us() - a->started_us) / 1000000);
+    jn_kv_str(&w, "engine", a->h.engine);
+    jn_kv_int(&w, "port", a->wire ? wire_port(a->wire) : 0);
+    jn_kv_bool(&w, "loading", a->loading);
+    put_roles(&w, a);
+    put_counters(&w, a);
+    jn_kv_int(&w, "records", *records);
+    jn_kv_int(&w, "keys", (int64_t)keyring_count(a->h.keyring));
+    api_send(r, 200, &w);
+}
+
+void api_status(struct wire_request *r, void *arg)
+{
+    struct api *a = arg;
+    struct fault why;
+    int64_t *records = wire_alloc(r, sizeof(*records));
+    struct store_conn *c = api_reader_take(a, &why);
+    if (c == NULL) {
+        wire_fail(r, why.code, &why);
+        return;
+    }
+    *records = audit_size(c);
+    api_reader_give(a, c);
+    api_on_core(a, r, status_on_core, records);
+}
+
+/* ---- models ---- */
+
+static void put_entry(struct jn_writer *w, const struct models_entry *e)
+{
+    jn_object_begin(w);
+    jn_kv_str(w, "name", e->name);
+    jn_kv_str(w, "role", e->role);
+    jn_kv_str(w, "kind", e->kind);
+    jn_kv_str(w, "arch", e->arch);
+    jn_kv_str(w, "quant", e->quant);
+    jn_kv_str(w, "source", e->source);
+    jn_kv_str(w, "licence", e->licence);
+    jn_kv_str(w, "sha256", e->sha256);
+    jn_kv_int(w, "bytes", e->bytes);
+    api_put_time(w, "added_at", e->added_at);
+    jn_object_end(w);
+}
+
+static void models_on_core(struct api *a, struct wire_request *r, void *arg)
+{
+    struct buf *list = arg;
+    struct jn_writer w;
+    struct buf body;
+    api_open(&w, &body);
+    jn_key(&w, "models");
+    jn_put_raw(&w, list->data, list->len);
+    put_roles(&w, a);
+    jn_kv_bool(&w, "loading", a->loading);
+    buf_done(list);
+    api_send(r, 200, &w);
+}
+
+static void models_on_crunch(struct api *a, struct wire_request *r, void *arg)
+{
+    struct buf *list = arg;
+    struct models *m;
+    struct fault why;
+    struct jn_writer w;
+    enum fail f = models_open(a->h.home, &m, &why);
+    if (f != FAIL_NONE) {
+        wire_fail(r, f, &why);
+        return;
+    }
+    buf_init(list, API_ANSWER_BYTES);
+    jn_begin(&w, list, false);
+    jn_array_begin(&w);
+    for (size_t i = 0; i < models_count(m); i++) {
+        put_entry(&w, models_at(m, i));
+    }
+    jn_array_end(&w);
+    models_close(m);
+    api_on_core(a, r, models_on_core, list);
+}
+
+void api_models(struct wire_request *r, void *arg)
+{
+    api_on_crunch(arg, r, models_on_crunch, wire_alloc(r, sizeof(struct buf)));
+}
+
+static void rescanned(void *arg, int loaded, const struct fault *why)
+{
+    struct wire_request *r = arg;
+    if (why != NULL && loaded == 0) {
+        wire_fail(r, why->code, why);
+        return;
+    }
+    struct jn_writer w;
+    struct buf body;
+    api_open(&w, &body);
+    jn_kv_int(&w, "loading", loaded);
+    jn_kv_str(&w, "problem", why ? why->message : NULL);
+    api_send(r, 200, &w);
+}
+
+void api_models_rescan(struct wire_request *r, void *arg)
+{
+    static const char *const keys[] = {NULL};
+    AUTO_JSON json_t *body = api_body(r, keys, true);
+    if (body != NULL) {
+        api_load_models(arg, rescanned, r);
+    }
+}
+
+/* ---- orders ---- */
+
+void api_rewrite(struct wire_request *r, void *arg)
+{
+    static const char *const keys[] = {"paused", NULL};
+    struct api *a = arg;
+    struct fault why;
+    bool paused = false;
+    AUTO_JSON json_t *body = api_body(r, keys, false);
+    if (body == NULL) {
+        return;
+    }
+    enum fail f = jn_bool(body, "paused", true, &paused, &why);
+    if (f != FAIL_NONE) {
+        wire_fail(r, f, &why);
+        return;
+    }
+    task_rewrite_pause(a->h.desk, paused);
+    struct jn_writer w;
+    struct buf out;
+    api_open(&w, &out);
+    jn_kv_bool(&w, "paused", paused);
+    api_send(r, 200, &w);
+}
+
+void api_stop(struct wire_request *r, void *arg)
+{
+    struct api *a = arg;
+    struct jn_writer w;
+    struct buf body;
+    if (api_who(r)->kind != PRINCIPAL_KIND_LOCAL) {
+        struct fault why;
+        FAULT(&why, FAIL_FORBIDDEN, "only a user of this machine may stop the server");
+        fail_hint(&why, "Run `inhouse stop` on the machine, as the server's own user.");
+        wire_fail(r, FAIL_FORBIDDEN, &why);
+        return;
+    }
+    api_open(&w, &body);
+    jn_kv_bool(&w, "stopping", true);
+    api_send(r, 202, &w);
+    loop_post(a->h.loop, a->h.stop, a->h.stop_arg);
+}
+
+/* ---- OpenAI's paths ---- */
+
+void api_chat(struct wire_request *r, void *arg)
+{
+    openai_chat(r, &((struct api *)arg)->openai);
+}
+
+void api_embeddings(struct wire_request *r, void *arg)
+{
+    openai_embeddings(r, &((struct api *)arg)->openai);
+}
+
+void api_models_openai(struct wire_request *r, void *arg)
+{
+    openai_models(r, &((struct api *)arg)->openai);
+}
+
+void api_model_openai(struct wire_request *r, void *arg)
+{
+    openai_model_show(r, &((struct api *)arg)->openai);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /api/v1/tasks: one input through a workflow. The answer is the task's own JSON, byte for byte. */
+#include "http/api/api_internal.h"
+
+#include <string.h>
+
+struct form_task {
+    struct api *a;
+    struct wire_request *r;
+    uint64_t handle; /* atomic */
+    bool gone;       /* atomic */
+};
+
+static void form_gone(void *arg)
+{
+    struct form_task *t = arg;
+    __atomic_store_n(&t->gone, true, __ATOMIC_SEQ_CST);
+    uint64_t handle = __atomic_load_n(&t->handle, __ATOMIC_SEQ_CST);
+    if (handle != 0) {
+        task_cancel(t->a->h.desk, handle);
+    }
+}
+
+static void form_done(void *arg, const struct task_result *result)
+{
+    struct form_task *t = arg;
+    char shown[TEXT_ID_SIZE];
+    if (!text_id_is_zero(&result->task)) {
+        wire_header_add(t->r, "x-inhouse-task", text_id_show(&result->task, "tsk", shown));
+    }
+    if (result->code != FAIL_NONE) {
+        wire_fail(t->r, result->code, result->why);
+        return;
+    }
+    struct buf body;
+    buf_init(&body, result->json_len + 1);
+    (void)buf_add(&body, result->json, result->json_len);
+    wire_reply(t->r, 200, NULL, &body);
+}
+
+static enum fail read_rungs(const json_t *body, unsigned *out, struct fault *why)
+{
+    json_t *list = NULL;
+    enum fail f = jn_array(body, "rungs", false, LADDER_RUNG_COUNT, &list, why);
+    for (size_t i = 0; f == FAIL_NONE && i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        enum ladder_rung rung = name ? ladder_rung_find(name) : LADDER_RUNG_COUNT;
+        if (rung == LADDER_RUNG_COUNT) {
+            FAULT(why, FAIL_BAD_REQUEST, "\"rungs\" holds \"%.40s\", which is no rung",
+                  name ? name : "something that is no text");
+            fail_hint(why, "Rungs are reuse, rule, learned, light, heavy and person.");
+            f = fail_param(why, "rungs");
+        } else {
+            *out |= 1u << rung;
+        }
+    }
+    return f;
+}
+
+static enum fail read_input(const json_t *body, struct task_request *t, struct fault *why)
+{
+    static const char *const keys[] = {"id", "subject", "text", NULL};
+    json_t *input = NULL;
+    enum fail f = jn_object(body, "input", true, &input, why);
+    if (f == FAIL_NONE) {
+        f = jn_only(input, keys, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_str(input, "id", false, 200, &t->input_id, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_str(input, "subject", false, 4096, &t->subject, why);
+    }
+    return f != FAIL_NONE ? f : jn_str(input, "text", true, TASK_MAX_TEXT, &t->text, why);
+}
+
+static enum fail read_task(const json_t *body, struct task_request *t, struct fault *why)
+{
+    const char *class = "interactive";
+    bool draft = true;
+    bool artifact = true;
+    enum fail f = jn_str(body, "workflow", true, 63, &t->workflow, why);
+    if (f == FAIL_NONE) {
+        f = read_input(body, t, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_str(body, "class", false, 16, &class, why);
+    }
+    if (f == FAIL_NONE) {
+        t->class = ipc_class_find(class);
+        if (t->class == IPC_CLASS_COUNT) {
+            FAULT(why, FAIL_BAD_REQUEST, "\"class\" must be interactive, workflow or batch");
+            f = fail_param(why, "class");
+        }
+    }
+    if (f == FAIL_NONE) {
+        f = read_rungs(body, &t->rungs, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_bool(body, "draft", false, &draft, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_bool(body, "artifact", false, &artifact, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_int(body, "deadline_ms", false, 1, 24 * 3600 * 1000, &t->deadline_ms, why);
+    }
+    t->no_draft = !draft;
+    t->no_artifact = !artifact;
+    return f;
+}
+
+static bool key_is_good(const char *key)
+{
+    size_t n = strlen(key);
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)key[i] <= 0x20 || (unsigned char)key[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return n > 0 && n <= 255;
+}
+
+void api_task_add(struct wire_request *r, void *arg)
+{
+    static const char *const keys[] = {"workflow", "input",    "class",       "rungs",
+                                       "draft",    "artifact", "deadline_ms", NULL};
+    struct api *a = arg;
+    AUTO_JSON json_t *body = api_body(r, keys, false);
+    if (body == NULL) {
+        return;
+    }
+    struct fault why;
+    struct form_task *t = wire_alloc(r, sizeof(*t));
+    struct task_request q = {.kind = TASK_FORM,
+                             .who = *api_who(r),
+                             .idempotency_key = wire_header(r, "Idempotency-Key"),
+                             .on_done = form_done,
+                             .arg = t};
+    enum fail f = read_task(body, &q, &why);
+    if (f == FAIL_NONE && q.idempotency_key != NULL && !key_is_good(q.idempotency_key)) {
+        f = FAULT(&why, FAIL_BAD_REQUEST, "Idempotency-Key must be 1 to 255 visible characters");
+    }
+    if (f != FAIL_NONE) {
+        wire_fail(r, f, &why);
+        return;
+    }
+    t->a = a;
+    t->r = r;
+    wire_on_gone(r, form_gone, t);
+    uint64_t handle = task_submit(a->h.desk, &q);
+    /* The request lives at least until its handler returns, and t with it. */
+    __atomic_store_n(&t->handle, handle, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&t->gone, __ATOMIC_SEQ_CST)) {
+        task_cancel(a->h.desk, handle);
+    }
+}
+
+void api_task_show(struct wire_request *r, void *arg)
+{
+    struct api *a = arg;
+    struct fault why;
+    struct id id;
+    if (!api_param_id(r, "task", "tsk", "task", &id)) {
+        return;
+    }
+    struct store_conn *c = api_reader_take(a, &why);
+    if (c == NULL) {
+        wire_fail(r, why.code, &why);
+        return;
+    }
+    struct buf body;
+    buf_init(&body, API_ANSWER_BYTES);
+    enum fail f = task_read(c, &id, api_who(r), &body, &why);
+    api_reader_give(a, c);
+    if (f != FAIL_NONE) {
+        buf_done(&body);
+        wire_fail(r, f, &why);
+        return;
+    }
+    wire_reply(r, 200, NULL, &body);
+}
