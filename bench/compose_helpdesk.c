@@ -274,11 +274,14 @@ static void run(const char *name, const char *folder, const float *units, struct
         die("calibrate", why.message);
     }
     printf("  fitted rank");
-    for (size_t i = 0; i <= COMPOSE_FEATURES; i++) {
+    for (size_t i = 0; i < COMPOSE_FEATURES; i++) {
         printf(" %.2f", model.rank[i]);
     }
-    printf(" accept %.2f %.2f %.2f %.2f threshold %.3f; on past: offered %d of %d, right %d, wrongly %d of %d\n", model.accept[0],
-           model.accept[1], model.accept[2], model.accept[3], model.threshold, fit.offered, fit.answerable, fit.right,
+    printf(" accept");
+    for (size_t i = 0; i <= COMPOSE_SIGNS; i++) {
+        printf(" %.2f", model.accept[i]);
+    }
+    printf("\n  threshold %.3f; on past: offered %d of %d, right %d, wrongly %d of %d\n", model.threshold, fit.offered, fit.answerable, fit.right,
            fit.offered_unanswerable, fit.unanswerable);
     struct rates left = measure(k, &model, past, true, getenv("SHOW_PAST") != NULL && show);
     snprintf(label, sizeof(label), "%s, fitted, past left out", name);

@@ -15,40 +15,137 @@
 #include "answer/compose/compose_internal.h"
 
 #define LEAST_ANSWERED 40
-#define STEPS 400
-#define PULL 0.002
+#define STEPS 25
+#define PULL 1.0 /* ridge towards the start, in units of one ticket */
+#define MOST 16
 
 struct sample {
-    double x[8];
+    double x[MOST];
     double y;
-    double weight;
+    size_t group; /* ranking: the candidates of one ticket */
 };
 
-/* Minimises log loss + PULL |w - start|^2; w has n weights, the last one the bias. */
-static void fit(const struct sample *s, size_t count, size_t n, double *w)
+/* Solves a x = b in place (Gauss with pivots); a is n x n, positive definite by the ridge. */
+static void solve(double a[MOST][MOST], double *b, size_t n)
 {
-    double start[9], total = 0;
-    memcpy(start, w, n * sizeof(double));
-    for (size_t i = 0; i < count; i++) {
-        total += s[i].weight;
+    for (size_t c = 0; c < n; c++) {
+        size_t p = c;
+        for (size_t r = c + 1; r < n; r++) {
+            p = fabs(a[r][c]) > fabs(a[p][c]) ? r : p;
+        }
+        for (size_t j = 0; j < n && p != c; j++) {
+            double t = a[c][j];
+            a[c][j] = a[p][j];
+            a[p][j] = t;
+        }
+        double t = b[c];
+        b[c] = b[p];
+        b[p] = t;
+        for (size_t r = c + 1; r < n; r++) {
+            double f = a[r][c] / a[c][c];
+            for (size_t j = c; j < n; j++) {
+                a[r][j] -= f * a[c][j];
+            }
+            b[r] -= f * b[c];
+        }
     }
-    for (int step = 0; step < STEPS && total > 0; step++) {
-        double g[9] = {0};
+    for (size_t c = n; c-- > 0;) {
+        for (size_t j = c + 1; j < n; j++) {
+            b[c] -= a[c][j] * b[j];
+        }
+        b[c] /= a[c][c];
+    }
+}
+
+static void ridge(double h[MOST][MOST], double *g, const double *w, const double *start, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        g[j] -= PULL * (w[j] - start[j]);
+        h[j][j] += PULL;
+    }
+}
+
+static void step(double h[MOST][MOST], double *g, double *w, size_t n)
+{
+    solve(h, g, n);
+    for (size_t j = 0; j < n; j++) {
+        w[j] += fmax(-2, fmin(2, g[j])); /* no leap: far from the optimum Newton overshoots */
+    }
+}
+
+/* Logistic regression by Newton's method; the last weight is the bias. */
+static void fit_logistic(const struct sample *s, size_t count, size_t n, double *w)
+{
+    double start[MOST];
+    memcpy(start, w, n * sizeof(double));
+    for (int round = 0; round < STEPS; round++) {
+        double g[MOST] = {0}, h[MOST][MOST] = {{0}};
         for (size_t i = 0; i < count; i++) {
-            double z = w[n - 1];
-            for (size_t j = 0; j + 1 < n; j++) {
+            double z = 0;
+            for (size_t j = 0; j < n; j++) {
                 z += w[j] * s[i].x[j];
             }
-            double d = (compose_logistic(z) - s[i].y) * s[i].weight;
-            for (size_t j = 0; j + 1 < n; j++) {
-                g[j] += d * s[i].x[j];
+            double p = compose_logistic(z), v = p * (1 - p);
+            for (size_t j = 0; j < n; j++) {
+                g[j] += (s[i].y - p) * s[i].x[j];
+                for (size_t m = 0; m < n; m++) {
+                    h[j][m] += v * s[i].x[j] * s[i].x[m];
+                }
             }
-            g[n - 1] += d;
         }
-        double rate = 2.0 / (1.0 + 0.005 * step);
+        ridge(h, g, w, start, n);
+        step(h, g, w, n);
+    }
+}
+
+/* One ticket's share in the conditional logit: the right candidate against all of its group. */
+static void add_group(const struct sample *s, size_t count, size_t n, const double *w, double *g, double h[MOST][MOST])
+{
+    double p[COUNT_OF(((struct match *)0)->list)], mean[MOST] = {0}, most = -1e9, sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        p[i] = 0;
         for (size_t j = 0; j < n; j++) {
-            w[j] -= rate * (g[j] / total + PULL * (w[j] - start[j]));
+            p[i] += w[j] * s[i].x[j];
         }
+        most = fmax(most, p[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        p[i] = exp(p[i] - most);
+        sum += p[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        p[i] /= sum;
+        for (size_t j = 0; j < n; j++) {
+            mean[j] += p[i] * s[i].x[j];
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < n; j++) {
+            g[j] += s[i].y * (s[i].x[j] - mean[j]);
+            for (size_t m = 0; m < n; m++) {
+                h[j][m] += p[i] * (s[i].x[j] - mean[j]) * (s[i].x[m] - mean[m]);
+            }
+        }
+    }
+}
+
+/* Conditional logit (McFadden 1974): which candidate of a ticket is the right one. */
+static void fit_choice(const struct sample *s, size_t count, size_t n, double *w)
+{
+    double start[MOST];
+    memcpy(start, w, n * sizeof(double));
+    for (int round = 0; round < STEPS; round++) {
+        double g[MOST] = {0}, h[MOST][MOST] = {{0}};
+        for (size_t from = 0; from < count;) {
+            size_t to = from;
+            while (to < count && s[to].group == s[from].group) {
+                to++;
+            }
+            add_group(s + from, to - from, n, w, g, h);
+            from = to;
+        }
+        ridge(h, g, w, start, n);
+        step(h, g, w, n);
     }
 }
 
@@ -91,14 +188,16 @@ static void fit_ranking(const struct knowledge *k, const struct compose_past *pa
             continue;
         }
         compose_match(k, model, &t, lang_of(&past[i]), false, &m);
+        bool found = false;
         for (size_t c = 0; c < m.count; c++) {
-            memcpy(s[n].x, m.list[c].feature, sizeof(m.list[c].feature));
-            s[n].y = is_right(k, &m.list[c], &past[i]);
-            s[n].weight = s[n].y > 0 ? 3 : 1;
-            n++;
+            memcpy(s[n + c].x, m.list[c].feature, sizeof(m.list[c].feature));
+            s[n + c].y = is_right(k, &m.list[c], &past[i]);
+            s[n + c].group = i;
+            found = found || s[n + c].y > 0;
         }
+        n += found ? m.count : 0; /* a ticket whose article was not found at all teaches no ranking */
     }
-    fit(s, n, COMPOSE_FEATURES + 1, model->rank);
+    fit_choice(s, n, COMPOSE_FEATURES, model->rank);
     mem_free(s);
 }
 
@@ -161,17 +260,15 @@ enum fail compose_calibrate(const struct knowledge *k, const struct compose_past
         struct compose_ticket t = ticket_of(&past[i]);
         struct match m;
         compose_match(k, &fitted, &t, lang_of(&past[i]), false, &m);
-        compose_accept_features(&m, s[i].x);
+        compose_signs(&m, s[i].x);
+        s[i].x[COMPOSE_SIGNS] = 1;
         o[i].answerable = past[i].article != NULL;
         o[i].right = m.count > 0 && is_right(k, &m.list[0], &past[i]);
         s[i].y = o[i].right;
-        s[i].weight = 1;
     }
-    fit(s, count, 4, fitted.accept);
+    fit_logistic(s, count, COMPOSE_SIGNS + 1, fitted.accept);
     for (size_t i = 0; i < count; i++) {
-        o[i].confidence =
-            compose_logistic(fitted.accept[3] + fitted.accept[0] * s[i].x[0] +
-                             fitted.accept[1] * s[i].x[1] + fitted.accept[2] * s[i].x[2]);
+        o[i].confidence = compose_accept(&fitted, s[i].x);
     }
     set_threshold(o, count, right_share, false_share, &fitted, f);
     fitted.fitted_on = (int)count;

@@ -82,15 +82,14 @@ struct compose_result {
     size_t near_count;
 };
 
-#define COMPOSE_FEATURES 6
+#define COMPOSE_FEATURES 8
+#define COMPOSE_SIGNS 8
 
 /* Plain numbers, so that it can be stored as a release. */
 struct compose_model {
     /* per candidate: lexical, grams, cosine, asked, asked_cosine, fused; bias */
-    double rank[COMPOSE_FEATURES + 1];
-    /* of the best: its score, its lead over the next, the share of the ticket's words known;
-       bias */
-    double accept[4];
+    double rank[COMPOSE_FEATURES];     /* per candidate, in the order of match.c */
+    double accept[COMPOSE_SIGNS + 1];  /* of the best one and its lead, in the order of match.c; then the bias */
     double threshold;                  /* offer when the confidence is at least this */
     double sentence[8];                /* see choose.c */
     int fitted_on;                     /* past tickets; 0: the defaults */

@@ -8,7 +8,8 @@
 struct candidate {
     struct knowledge_hit hit;
     double feature[COMPOSE_FEATURES];
-    double score; /* logit of the ranking */
+    double score;
+    double share; /* softmax of the scores */
 };
 
 struct match {
@@ -26,7 +27,9 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
                    const struct compose_ticket *t, enum knowledge_lang lang, bool any_lang,
                    struct match *m);
 double compose_logistic(double z);
-void compose_accept_features(const struct match *m, double out[3]);
+/* What acceptance looks at; confidence is the logistic of accept over it. */
+void compose_signs(const struct match *m, double out[COMPOSE_SIGNS]);
+double compose_accept(const struct compose_model *model, const double signs[COMPOSE_SIGNS]);
 
 /* choose.c: the sentences of one article, scored and chosen, into r->sentences. */
 void compose_choose(const struct knowledge *k, const struct compose_model *model,

@@ -80,17 +80,38 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
         }
     }
     qsort(m->list, m->count, sizeof(m->list[0]), by_score);
+    double sum = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        m->list[i].share = exp(m->list[i].score - m->list[0].score);
+        sum += m->list[i].share;
+    }
+    for (size_t i = 0; i < m->count; i++) {
+        m->list[i].share /= sum;
+    }
     m->known = share_known(k, text, lang);
-    double f[3];
-    compose_accept_features(m, f);
-    double z = model->accept[3] + model->accept[0] * f[0] + model->accept[1] * f[1] +
-               model->accept[2] * f[2];
-    m->confidence = m->count > 0 ? compose_logistic(z) : 0;
+    double signs[COMPOSE_SIGNS];
+    compose_signs(m, signs);
+    m->confidence = m->count > 0 ? compose_accept(model, signs) : 0;
 }
 
-void compose_accept_features(const struct match *m, double out[3])
+/* How far the best one leads, how near it is in itself, and how much of the ticket the dataset knows. */
+void compose_signs(const struct match *m, double out[COMPOSE_SIGNS])
 {
-    out[0] = m->count > 0 ? m->list[0].score : -10;
-    out[1] = m->count > 1 ? m->list[0].score - m->list[1].score : m->count > 0 ? 2 : 0;
-    out[2] = m->known;
+    memset(out, 0, COMPOSE_SIGNS * sizeof(*out));
+    if (m->count > 0) {
+        const struct candidate *c = &m->list[0];
+        double lead = m->count > 1 ? c->score - m->list[1].score : 3;
+        double signs[COMPOSE_SIGNS] = {c->share, fmin(lead, 4), c->hit.lexical, c->hit.grams, c->hit.cosine,
+                                       c->hit.asked, c->hit.asked_cosine, m->known};
+        memcpy(out, signs, sizeof(signs));
+    }
+}
+
+double compose_accept(const struct compose_model *model, const double signs[COMPOSE_SIGNS])
+{
+    double z = model->accept[COMPOSE_SIGNS];
+    for (size_t i = 0; i < COMPOSE_SIGNS; i++) {
+        z += model->accept[i] * signs[i];
+    }
+    return compose_logistic(z);
 }

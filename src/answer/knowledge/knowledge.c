@@ -25,6 +25,10 @@ static void drop_index(struct knowledge *k)
     knowledge_index_done(&k->words);
     knowledge_index_done(&k->grams);
     knowledge_index_done(&k->asked);
+    mem_free(k->whole);
+    mem_free(k->whole_scales);
+    k->whole = NULL;
+    k->whole_scales = NULL;
     k->sealed = false;
 }
 
@@ -293,6 +297,23 @@ static void norm_questions(struct index *x)
     mem_free(sum);
 }
 
+/* The mean of each article's vectors. */
+static void build_wholes(struct knowledge *k)
+{
+    float sum[KNOWLEDGE_MAX_DIM];
+    k->whole = mem_alloc_array(k->article_count + 1, k->dim);
+    k->whole_scales = mem_alloc_array(k->article_count + 1, sizeof(float));
+    for (size_t a = 0; a < k->article_count; a++) {
+        memset(sum, 0, sizeof(sum));
+        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count; u++) {
+            for (size_t d = 0; d < k->dim; d++) {
+                sum[d] += (float)k->vectors[u * k->dim + d] * k->scales[u];
+            }
+        }
+        k->whole_scales[a] = knowledge_quantise(sum, k->dim, k->whole + a * k->dim);
+    }
+}
+
 void knowledge_seal(struct knowledge *k)
 {
     if (k->sealed) {
@@ -300,6 +321,9 @@ void knowledge_seal(struct knowledge *k)
     }
     if (k->unit_count == 0) {
         lay_out(k);
+    }
+    if (k->vectors != NULL) {
+        build_wholes(k);
     }
     knowledge_index_init(&k->words, k->article_count);
     knowledge_index_init(&k->grams, k->article_count);
@@ -367,6 +391,7 @@ enum fail knowledge_unit_set_vector(struct knowledge *k, size_t u, const float *
         k->vectors = mem_alloc_array(k->unit_count + 1, dim);
     }
     k->scales[u] = knowledge_quantise(vector, dim, k->vectors + u * dim);
+    drop_index(k); /* the articles' means have changed */
     return FAIL_NONE;
 }
 

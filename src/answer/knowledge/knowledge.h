@@ -148,7 +148,9 @@ struct knowledge_hit {
     double fused;         /* sum over the parts of 1 / (60 + rank); order of the results */
     double lexical;       /* share of the query's idf mass found in the article, 0..1 */
     double grams;         /* the same over character 4-grams, 0..1 */
-    double cosine;        /* best of title and sentences, -1..1; 0 without vectors */
+    double words;         /* BM25 of the words beside the best article's, 0..1 */
+    double cosine;        /* mean of the three nearest of title and sentences; 0 without vectors */
+    double cosine_whole;  /* of the article as a whole (the mean of its vectors) */
     double asked;         /* likeness of the nearest tickets it answered, 0..1 (tf-idf cosine) */
     double asked_cosine;  /* the same over vectors */
 };

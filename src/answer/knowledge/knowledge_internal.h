@@ -37,10 +37,6 @@ struct question {
     float scale;
 };
 
-struct vector_row {
-    float scale; /* 0: none yet */
-};
-
 struct knowledge {
     struct knowledge_article *articles;
     size_t article_count, article_room;
@@ -51,6 +47,8 @@ struct knowledge {
     size_t dim;
     int8_t *vectors; /* unit_count x dim */
     float *scales;   /* 0: no vector */
+    int8_t *whole;   /* article_count x dim: the mean of an article's vectors; NULL without vectors */
+    float *whole_scales;
     struct index words, grams, asked;
     bool sealed;
 };

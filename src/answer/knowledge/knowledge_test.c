@@ -161,6 +161,7 @@ static void search_finds_by_words_grams_vectors_and_past_tickets(void **state)
         assert_int_equal(knowledge_unit_set_vector(k, u, w, 4, &why), FAIL_NONE);
     }
     assert_int_equal(knowledge_unit_set_vector(k, 0, v, 3, &why), FAIL_BAD_REQUEST);
+    knowledge_seal(k);
     assert_string_equal(top(k, "zzz", v, 4, KNOWLEDGE_LANG_EN), "late");
     add(k, HEAD("pw", "Wash a jacket", "en") "Use cold water.\n");
     knowledge_seal(k);

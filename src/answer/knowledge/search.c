@@ -84,7 +84,7 @@ static void gather(void *arg, const char *term, float weight)
 }
 
 struct scores {
-    float *bm25, *mass, *gram, *gram_mass, *cosine, *asked, *asked_cosine;
+    float *bm25, *mass, *gram, *gram_mass, *cosine, *whole, *asked, *asked_cosine;
 };
 
 /* BM25 into bm25[], and the share of the query's idf found into mass[]. */
@@ -165,18 +165,19 @@ static void score_questions(const struct knowledge *k, const struct knowledge_qu
     mem_free(near);
 }
 
-static void score_vectors(const struct knowledge *k, const int8_t *qv, float qs, float *cosine)
+static void score_vectors(const struct knowledge *k, const int8_t *qv, float qs, float *cosine, float *whole)
 {
     for (size_t a = 0; a < k->article_count; a++) {
-        float best = 0;
-        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count;
-             u++) {
+        float best[NEAREST] = {0};
+        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count; u++) {
             if (k->scales[u] > 0) {
-                best = fmaxf(best, (float)knowledge_dot(qv, qs, k->vectors + u * k->dim,
-                                                        k->scales[u], k->dim));
+                keep_best(best, (float)knowledge_dot(qv, qs, k->vectors + u * k->dim, k->scales[u], k->dim));
             }
         }
-        cosine[a] = best;
+        cosine[a] = (best[0] + best[1] + best[2]) / 3;
+        if (k->whole_scales != NULL && k->whole_scales[a] > 0) {
+            whole[a] = (float)knowledge_dot(qv, qs, k->whole + a * k->dim, k->whole_scales[a], k->dim);
+        }
     }
 }
 
@@ -218,11 +219,14 @@ static size_t collect(const struct knowledge *k, const struct scores *s, const b
     double *fused = mem_alloc_array(n + 1, sizeof(*fused));
     fuse(k, s->bm25, allowed, 1.0, tmp, fused);
     fuse(k, s->gram, allowed, 0.5, tmp, fused);
+    fuse(k, s->whole, allowed, 0.5, tmp, fused);
     fuse(k, s->cosine, allowed, 1.0, tmp, fused);
     fuse(k, s->asked, allowed, 1.0, tmp, fused);
     fuse(k, s->asked_cosine, allowed, 1.0, tmp, fused);
     size_t m = 0;
+    float most = 1e-9f;
     for (uint32_t a = 0; a < n; a++) {
+        most = allowed[a] ? fmaxf(most, s->bm25[a]) : most;
         if (allowed[a] && fused[a] > 0) {
             tmp[m++] = (struct ranked){(float)fused[a], a};
         }
@@ -232,7 +236,8 @@ static size_t collect(const struct knowledge *k, const struct scores *s, const b
         uint32_t a = tmp[found].article;
         out[found] = (struct knowledge_hit){
             .article = a, .fused = fused[a], .lexical = s->mass[a], .grams = s->gram_mass[a],
-            .cosine = s->cosine[a], .asked = s->asked[a], .asked_cosine = s->asked_cosine[a],
+            .words = s->bm25[a] / most,
+            .cosine = s->cosine[a], .cosine_whole = s->whole[a], .asked = s->asked[a], .asked_cosine = s->asked_cosine[a],
         };
     }
     mem_free(tmp);
@@ -249,9 +254,10 @@ size_t knowledge_search(const struct knowledge *k, const struct knowledge_query 
         return 0;
     }
     max = max > KNOWLEDGE_MAX_RESULTS ? KNOWLEDGE_MAX_RESULTS : max;
-    float *block = mem_alloc_array(n * 7, sizeof(float));
+    float *block = mem_alloc_array(n * 8, sizeof(float));
     struct scores s = {block,         block + n,     block + 2 * n, block + 3 * n,
-                       block + 4 * n, block + 5 * n, block + 6 * n};
+                       block + 4 * n, block + 5 * n, block + 6 * n,
+                       block + 7 * n};
     struct wants words = {0}, grams = {0};
     knowledge_each_word(q->text, q->len, q->lang, 1, gather, &words);
     knowledge_each_gram(q->text, q->len, q->lang, 1, gather, &grams);
@@ -262,7 +268,7 @@ size_t knowledge_search(const struct knowledge *k, const struct knowledge_query 
                    ? knowledge_quantise(q->vector, q->dim, qv)
                    : 0;
     if (qs > 0) {
-        score_vectors(k, qv, qs, s.cosine);
+        score_vectors(k, qv, qs, s.cosine, s.whole);
     }
     score_questions(k, q, &words, qs > 0 ? qv : NULL, qs, &s);
     bool *allowed = mem_alloc_array(n, sizeof(*allowed));

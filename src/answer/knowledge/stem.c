@@ -162,7 +162,7 @@ static void stem_german(char *w)
     } else if (n > 6 && ends(w, n, "ung")) {
         n -= 3;
     } else {
-        if (n > 5 && (ends(w, n, "ern") || ends(w, n, "est") || ends(w, n, "tet"))) {
+        if (n > 6 && (ends(w, n, "ern") || ends(w, n, "est") || ends(w, n, "tet"))) {
             n -= ends(w, n, "tet") ? 2 : 3;
         } else if (n > 4 && (ends(w, n, "em") || ends(w, n, "en") || ends(w, n, "er") ||
                              ends(w, n, "es"))) {
