@@ -235,7 +235,7 @@ static void check_tail(struct verify *v, struct marks *m)
 {
     if (m->last_good_size > v->next) {
         found(v, AUDIT_FINDING_TRUNCATED, v->next, m->last_good_size - 1,
-              "the record is cut off: leaves %lld to %lld are gone; a signed checkpoint covers them",
+              "the record is cut off: leaves %lld to %lld are gone, but signed for",
               (long long)v->next, (long long)m->last_good_size - 1);
     } else if (m->last_good_size < v->next && v->report->findings_len == 0) {
         found(v, AUDIT_FINDING_UNSIGNED, m->last_good_size, v->next - 1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of review: one decision an artifact, the record of it, teams apart, outcomes, edit distance. */
+/* Tests of review: one decision each, its record, teams apart, outcomes, edit distance. */
 #include "work/review/review.h"
 
 #include <pthread.h>
