@@ -39,6 +39,8 @@ static void say_model(const struct llama_model *model)
     if (llama_model_meta_val_str(model, "general.architecture", arch, sizeof(arch)) < 0) {
         arch[0] = '\0';
     }
+    tool_clean(desc);
+    tool_clean(arch);
     const char *chat = llama_model_chat_template(model, NULL);
     tool_say(json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "event", "done",
                        "arch", arch, "desc", desc, "bytes", (json_int_t)llama_model_size(model),

@@ -13,6 +13,7 @@
 
 #include "base/json/json.h"
 #include "base/mem/mem.h"
+#include "base/text/text.h"
 #include "worker/tool/tool_internal.h"
 
 enum fail tool_file_map(struct tool_file *file, size_t max, struct fault *why)
@@ -69,10 +70,23 @@ void tool_say_progress(uint64_t done, uint64_t total)
                        (json_int_t)total));
 }
 
+void tool_clean(char *text)
+{
+    size_t len = strlen(text);
+    for (size_t at = text_utf8_valid_prefix(text, len); at < len;
+         at += text_utf8_valid_prefix(text + at, len - at)) {
+        text[at] = '?';
+    }
+}
+
 int tool_say_error(const struct fault *why)
 {
-    tool_say(json_pack("{s:s, s:s, s:s, s:s}", "event", "error", "code", fail_name(why->code),
-                       "message", why->message, "hint", why->hint));
+    /* A message may quote the file, and may be cut inside a character. */
+    struct fault clean = *why;
+    tool_clean(clean.message);
+    tool_clean(clean.hint);
+    tool_say(json_pack("{s:s, s:s, s:s, s:s}", "event", "error", "code", fail_name(clean.code),
+                       "message", clean.message, "hint", clean.hint));
     return 1;
 }
 

@@ -114,6 +114,8 @@ int tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal);
  */
 int tool_keep(int (*job)(void *arg, int data), void *arg, int out_file, uint64_t max);
 
+/* Makes text out of a hostile file fit for a line: '?' for every byte that is not UTF-8. */
+void tool_clean(char *text);
 /* One JSON line on stdout; takes over line. */
 void tool_say(json_t *line);
 void tool_say_progress(uint64_t done, uint64_t total);

@@ -21,11 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+/* cmocka.h makes a macro of `fail`: ours come first. */
 #include "base/mem/mem.h"
 #include "base/text/text.h"
 #include "gguf.h"
+#include "worker/tool/tool_internal.h"
+
+#include <cmocka.h>
 
 #define WIDTH 32
 #define INNER 64
@@ -406,6 +408,26 @@ static void refuses_bad_folders(void **state)
     assert_int_equal(run_import(home, "large", &large, said, sizeof(said)), 0);
 }
 
+static void cleans_what_it_quotes(void **state)
+{
+    (void)state;
+    const struct {
+        const char *dirty;
+        const char *clean;
+    } cases[] = {{"", ""},
+                 {"plain", "plain"},
+                 {"\xff", "?"},
+                 {"a\xffz\xfe", "a?z?"},
+                 {"caf\xc3\xa9", "caf\xc3\xa9"},
+                 {"cut \xe2\x96", "cut ??"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[32];
+        snprintf(text, sizeof(text), "%s", cases[i].dirty);
+        tool_clean(text);
+        assert_string_equal(text, cases[i].clean);
+    }
+}
+
 static void refuses_a_wrong_command_line(void **state)
 {
     (void)state;
@@ -447,6 +469,7 @@ int main(void)
         cmocka_unit_test(the_engine_loads_what_was_imported),
         cmocka_unit_test(the_same_folder_gives_the_same_bytes),
         cmocka_unit_test(refuses_bad_folders),
+        cmocka_unit_test(cleans_what_it_quotes),
         cmocka_unit_test(refuses_a_wrong_command_line),
     };
     return cmocka_run_group_tests(tests, make_home, remove_home);
