@@ -24,7 +24,8 @@
 #define LEAST_KEPT 0.90
 
 enum change { NUMBER, NEGATION, CAN, PRODUCT, MENU, DATE, CONDITION, CHANGES };
-static const char *const change_names[CHANGES] = {"number", "negation", "can", "product", "menu", "date", "condition"};
+static const char *const change_names[CHANGES] = {"number", "negation", "can",      "product",
+                                                  "menu",   "date",     "condition"};
 
 /* Replaces the first whole-word `from` by `to`; false when there is none. */
 static bool swap(char *text, size_t room, const char *from, const char *to)
@@ -59,11 +60,14 @@ static bool swap_any(char *t, size_t room, const struct pair *list, size_t n)
 
 static bool change_number(char *t, size_t room)
 {
-    static const struct pair words[] = {{"two", "six"}, {"three", "eight"}, {"four", "nine"}, {"five", "eleven"}, {"seven", "three"},
-        {"ten", "forty"}, {"zwei", "sechs"}, {"drei", "acht"}, {"f\xC3\xBCnf", "elf"}, {"zehn", "vierzig"}};
+    static const struct pair words[] = {
+        {"two", "six"},         {"three", "eight"}, {"four", "nine"},  {"five", "eleven"},
+        {"seven", "three"},     {"ten", "forty"},   {"zwei", "sechs"}, {"drei", "acht"},
+        {"f\xC3\xBCnf", "elf"}, {"zehn", "vierzig"}};
     for (char *p = t; *p != '\0'; p++) {
         bool own = p == t || p[-1] == ' ';
-        if (own && isdigit((unsigned char)*p) && !(p >= t + 5 && strncmp(p - 5, "Auto ", 5) == 0) && !(p >= t + 6 && strncmp(p - 6, "Grind ", 6) == 0)) {
+        if (own && isdigit((unsigned char)*p) && !(p >= t + 5 && strncmp(p - 5, "Auto ", 5) == 0) &&
+            !(p >= t + 6 && strncmp(p - 6, "Grind ", 6) == 0)) {
             *p = *p == '9' ? '4' : (char)(*p + 1);
             return true;
         }
@@ -73,11 +77,31 @@ static bool change_number(char *t, size_t room)
 
 static bool change_negation(char *t, size_t room)
 {
-    static const struct pair list[] = {{"not ", ""}, {"cannot", "can"}, {"never ", ""}, {"nicht ", ""}, {"no ", "a "}, {"keine ", "eine "},
-        {"ohne ", "mit "}, {"is", "is not"}, {"are", "are not"}, {"works", "does not work"}, {"can", "cannot"}, {"takes", "does not take"},
-        {"has", "has not"}, {"gilt", "gilt nicht"}, {"ist", "ist nicht"}, {"sind", "sind nicht"}, {"dauert", "dauert nicht"},
-        {"stays", "does not stay"}, {"stay", "do not stay"}, {"waits", "does not wait"}, {"remain", "do not remain"}, {"costs", "does not cost"},
-        {"Use", "Do not use"}, {"have", "do not have"}, {"expire", "do not expire"}};
+    static const struct pair list[] = {{"not ", ""},
+                                       {"cannot", "can"},
+                                       {"never ", ""},
+                                       {"nicht ", ""},
+                                       {"no ", "a "},
+                                       {"keine ", "eine "},
+                                       {"ohne ", "mit "},
+                                       {"is", "is not"},
+                                       {"are", "are not"},
+                                       {"works", "does not work"},
+                                       {"can", "cannot"},
+                                       {"takes", "does not take"},
+                                       {"has", "has not"},
+                                       {"gilt", "gilt nicht"},
+                                       {"ist", "ist nicht"},
+                                       {"sind", "sind nicht"},
+                                       {"dauert", "dauert nicht"},
+                                       {"stays", "does not stay"},
+                                       {"stay", "do not stay"},
+                                       {"waits", "does not wait"},
+                                       {"remain", "do not remain"},
+                                       {"costs", "does not cost"},
+                                       {"Use", "Do not use"},
+                                       {"have", "do not have"},
+                                       {"expire", "do not expire"}};
     for (size_t i = 0; i < COUNT_OF(list); i++) {
         char *p = strstr(t, list[i].from);
         size_t n = strlen(list[i].from);
@@ -95,32 +119,69 @@ static bool change_negation(char *t, size_t room)
 
 static bool change_can(char *t, size_t room)
 {
-    static const struct pair list[] = {{"cannot", "can"}, {"can", "cannot"}, {"must not", "may"}, {"may", "must"}, {"k\xC3\xB6nnen nicht", "k\xC3\xB6nnen"},
-        {"lassen sich nicht", "lassen sich"}, {"k\xC3\xB6nnen Sie", "k\xC3\xB6nnen Sie nicht"}, {"kann", "kann nicht"}, {"is not possible", "is possible"}};
+    static const struct pair list[] = {{"cannot", "can"},
+                                       {"can", "cannot"},
+                                       {"must not", "may"},
+                                       {"may", "must"},
+                                       {"k\xC3\xB6nnen nicht", "k\xC3\xB6nnen"},
+                                       {"lassen sich nicht", "lassen sich"},
+                                       {"k\xC3\xB6nnen Sie", "k\xC3\xB6nnen Sie nicht"},
+                                       {"kann", "kann nicht"},
+                                       {"is not possible", "is possible"}};
     return SWAP(t, room, list);
 }
 
 static bool change_product(char *t, size_t room)
 {
-    static const struct pair list[] = {{"Auto 5", "Piccola"}, {"Piccola", "Filtro"}, {"Piccola", "Lungo"}, {"Filtro", "Piccola"}, {"Bean Club", "Gold Club"}, {"PayPal", "Klarna"},
-        {"American Express", "Mastercard"}, {"machine", "grinder"}, {"machine", "scale"}, {"machines", "grinders"}, {"Maschine", "Waage"}, {"descaler", "cleaner"},
-        {"gift card", "voucher"}, {"gift cards", "vouchers"}, {"Gift cards", "Vouchers"}, {"Crema points", "Gold points"}, {"parcel", "machine"}, {"Paket", "Ger\xC3\xA4t"}, {"box", "machine"},
-        {"card", "voucher"}, {"invoice", "contract"}, {"Rechnung", "Quittung"}, {"password", "code"}, {"Passwort", "Kennwort-Token"}, {"points", "vouchers"},
-        {"Tropfschale", "Pumpe"}, {"Wasserfilter", "Mahlwerke"}, {"Geschenkkarten", "Maschinen"}};
+    static const struct pair list[] = {{"Auto 5", "Piccola"},
+                                       {"Piccola", "Filtro"},
+                                       {"Piccola", "Lungo"},
+                                       {"Filtro", "Piccola"},
+                                       {"Bean Club", "Gold Club"},
+                                       {"PayPal", "Klarna"},
+                                       {"American Express", "Mastercard"},
+                                       {"machine", "grinder"},
+                                       {"machine", "scale"},
+                                       {"machines", "grinders"},
+                                       {"Maschine", "Waage"},
+                                       {"descaler", "cleaner"},
+                                       {"gift card", "voucher"},
+                                       {"gift cards", "vouchers"},
+                                       {"Gift cards", "Vouchers"},
+                                       {"Crema points", "Gold points"},
+                                       {"parcel", "machine"},
+                                       {"Paket", "Ger\xC3\xA4t"},
+                                       {"box", "machine"},
+                                       {"card", "voucher"},
+                                       {"invoice", "contract"},
+                                       {"Rechnung", "Quittung"},
+                                       {"password", "code"},
+                                       {"Passwort", "Kennwort-Token"},
+                                       {"points", "vouchers"},
+                                       {"Tropfschale", "Pumpe"},
+                                       {"Wasserfilter", "Mahlwerke"},
+                                       {"Geschenkkarten", "Maschinen"}};
     return SWAP(t, room, list);
 }
 
 static bool change_menu(char *t, size_t room)
 {
-    static const struct pair list[] = {{"> Profile", "> Orders"}, {"> Invoices", "> Privacy"}, {"> Orders", "> Profile"}, {"> Forget network", "> Add network"},
-        {"Change e-mail", "Delete e-mail"}, {"MAX", "MIN"}, {"> Privacy", "> Profile"}};
+    static const struct pair list[] = {
+        {"> Profile", "> Orders"},          {"> Invoices", "> Privacy"},
+        {"> Orders", "> Profile"},          {"> Forget network", "> Add network"},
+        {"Change e-mail", "Delete e-mail"}, {"MAX", "MIN"},
+        {"> Privacy", "> Profile"}};
     return SWAP(t, room, list);
 }
 
 static bool change_date(char *t, size_t room)
 {
-    static const struct pair list[] = {{"20:00", "22:00"}, {"minutes", "hours"}, {"hours", "weeks"}, {"working days", "weeks"}, {"business days", "weeks"}, {"days", "weeks"},
-        {"months", "weeks"}, {"weeks", "days"}, {"years", "months"}, {"Minuten", "Stunden"}, {"Tagen", "Wochen"}, {"Werktage", "Wochen"}, {"seconds", "minutes"}};
+    static const struct pair list[] = {
+        {"20:00", "22:00"},        {"minutes", "hours"},       {"hours", "weeks"},
+        {"working days", "weeks"}, {"business days", "weeks"}, {"days", "weeks"},
+        {"months", "weeks"},       {"weeks", "days"},          {"years", "months"},
+        {"Minuten", "Stunden"},    {"Tagen", "Wochen"},        {"Werktage", "Wochen"},
+        {"seconds", "minutes"}};
     return SWAP(t, room, list);
 }
 
@@ -132,9 +193,11 @@ static void capitalise(char *t)
 static bool change_condition(char *t, size_t room)
 {
     (void)room;
-    static const char *const heads[] = {"If ", "When ", "Wenn ", "Falls ", "Within ", "Innerhalb ", "Until "};
-    static const char *const tails[] = {" if ", " unless ", " within ", " until ", " as long as ", " innerhalb ", " wenn ", " bis ", " when ", " falls ", ", wenn ",
-                                        ", bis ", " before "};
+    static const char *const heads[] = {"If ",     "When ",      "Wenn ", "Falls ",
+                                        "Within ", "Innerhalb ", "Until "};
+    static const char *const tails[] = {
+        " if ",  " unless ", " within ", " until ", " as long as ", " innerhalb ", " wenn ",
+        " bis ", " when ",   " falls ",  ", wenn ", ", bis ",       " before "};
     for (size_t i = 0; i < COUNT_OF(heads); i++) {
         char *comma = strchr(t, ',');
         if (strncmp(t, heads[i], strlen(heads[i])) == 0 && comma != NULL) {
@@ -153,7 +216,8 @@ static bool change_condition(char *t, size_t room)
     }
     for (size_t i = 0; i < COUNT_OF(tails); i++) {
         char *p = strstr(t, tails[i]);
-        if (p != NULL && strstr(p, "zu ") != p + 5 && (strcmp(tails[i], " before ") != 0) && !(p >= t + 2 && strncmp(p - 2, "or", 2) == 0)) {
+        if (p != NULL && strstr(p, "zu ") != p + 5 && (strcmp(tails[i], " before ") != 0) &&
+            !(p >= t + 2 && strncmp(p - 2, "or", 2) == 0)) {
             size_t n = strcspn(p + 2, ",;:.");
             memmove(p, p + 2 + n, strlen(p + 2 + n) + 1);
             return p > t + 4 && strncmp(p - 4, " and", 4) != 0 && strncmp(p - 3, " so", 3) != 0;
@@ -164,8 +228,9 @@ static bool change_condition(char *t, size_t room)
 
 static bool change(enum change c, char *t, size_t room)
 {
-    static bool (*const all[CHANGES])(char *, size_t) = {change_number, change_negation, change_can, change_product,
-                                                         change_menu, change_date, change_condition};
+    static bool (*const all[CHANGES])(char *, size_t) = {
+        change_number, change_negation, change_can,      change_product,
+        change_menu,   change_date,     change_condition};
     return all[c](t, room);
 }
 
@@ -202,13 +267,16 @@ static void try_changes(const struct knowledge_article *a, const char *text, str
     }
 }
 
-static void take_line(const struct knowledge *k, const char *line, struct tally *t, const char **last)
+static void take_line(const struct knowledge *k, const char *line, struct tally *t,
+                      const char **last)
 {
     json_error_t e;
     json_t *o = json_loads(line, 0, &e);
     assert_non_null(o);
-    const char *source = json_string_value(json_object_get(o, "source")), *say = json_string_value(json_object_get(o, "say"));
-    const struct knowledge_article *a = knowledge_article_find(k, json_string_value(json_object_get(o, "article")));
+    const char *source = json_string_value(json_object_get(o, "source")),
+               *say = json_string_value(json_object_get(o, "say"));
+    const struct knowledge_article *a =
+        knowledge_article_find(k, json_string_value(json_object_get(o, "article")));
     assert_non_null(a);
     struct check_claim out;
     (void)last;
@@ -218,7 +286,8 @@ static void take_line(const struct knowledge *k, const char *line, struct tally 
     bool kept = supported(a, say, &out);
     t->paraphrases_kept += kept;
     if (!kept) {
-        print_message("REFUSED (%s: %s): %s\n   is: %s\n", check_reason_name(out.reason), out.detail, say, source);
+        print_message("REFUSED (%s: %s): %s\n   is: %s\n", check_reason_name(out.reason),
+                      out.detail, say, source);
     }
     try_changes(a, source, t);
     try_changes(a, say, t);
@@ -249,7 +318,8 @@ static void changed_claims_are_refused_and_true_ones_kept(void **state)
     free(line);
     fclose(f);
     int changed = 0, refused = 0;
-    print_message("kept: originals %d/%d, paraphrases %d/%d\n", t.kept, t.originals, t.paraphrases_kept, t.paraphrases);
+    print_message("kept: originals %d/%d, paraphrases %d/%d\n", t.kept, t.originals,
+                  t.paraphrases_kept, t.paraphrases);
     for (int c = 0; c < CHANGES; c++) {
         print_message("refused %s: %d/%d\n", change_names[c], t.refused[c], t.changed[c]);
         changed += t.changed[c];
@@ -263,6 +333,7 @@ static void changed_claims_are_refused_and_true_ones_kept(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(changed_claims_are_refused_and_true_ones_kept)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changed_claims_are_refused_and_true_ones_kept)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

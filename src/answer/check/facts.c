@@ -49,7 +49,8 @@ static bool gap_has_dash(const struct facts *f, size_t i)
                          memmem(f->text + from, to - from, " - ", 3) != NULL);
 }
 
-static const char *const coordinators[] = {"and", "but", "or", "so", "then", "und", "aber", "oder", "sondern", "dann", NULL};
+static const char *const coordinators[] = {"and",  "but",  "or",      "so",   "then", "und",
+                                           "aber", "oder", "sondern", "dann", NULL};
 static const char *const alternatives[] = {"or", "oder", NULL};
 static const char *const within_words[] = {"within", "innerhalb", "binnen", NULL};
 static const char *const long_words[] = {"long", "soon", "lange", "bald", NULL};
@@ -73,7 +74,8 @@ static void classify(struct facts *f, enum knowledge_lang lang)
     }
     for (size_t i = 1; i < f->count; i++) {
         struct token *t = &f->tokens[i];
-        if (is_any(t, long_words) && is_word(&f->tokens[i - 1], lang == KNOWLEDGE_LANG_DE ? "so" : "as")) {
+        if (is_any(t, long_words) &&
+            is_word(&f->tokens[i - 1], lang == KNOWLEDGE_LANG_DE ? "so" : "as")) {
             f->tokens[i - 1].classes |= WORD_CONDITION;
         }
     }
@@ -81,22 +83,26 @@ static void classify(struct facts *f, enum knowledge_lang lang)
 
 /* Words that make a clause of a list item: auxiliaries and pronouns. */
 static const char clause_words[] =
-    " is are was were be been will would can cannot could may might do does did have has had must need should you we it they he she i "
-    "sie wir es er ich ist sind war waren wird werden wurde hat haben kann k\xC3\xB6nnen muss m\xC3\xBCssen darf d\xC3\xBCrfen soll ";
+    " is are was were be been will would can cannot could may might do does did have has had must "
+    "need should you we it they he she i "
+    "sie wir es er ich ist sind war waren wird werden wurde hat haben kann k\xC3\xB6nnen muss "
+    "m\xC3\xBCssen darf d\xC3\xBCrfen soll ";
 
 static bool is_list_item(const struct facts *f, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         char key[KNOWLEDGE_WORD_SIZE + 3];
         snprintf(key, sizeof(key), " %s ", f->tokens[i].w.folded);
-        if (strstr(clause_words, key) != NULL || (f->tokens[i].classes & (WORD_NEGATION | WORD_CONDITION))) {
+        if (strstr(clause_words, key) != NULL ||
+            (f->tokens[i].classes & (WORD_NEGATION | WORD_CONDITION))) {
             return false;
         }
     }
     return to - from <= 8;
 }
 
-/* "The Piccola, the Filtro and the Grind 2 cannot ...": items of a list belong to the clause beside them. */
+/* "The Piccola, the Filtro and the Grind 2 cannot ...": items of a list belong to the clause
+   beside them. */
 static void join_lists(struct facts *f)
 {
     for (size_t from = 0; from < f->count;) {
@@ -106,7 +112,8 @@ static void join_lists(struct facts *f)
         }
         bool comma = to < f->count && gap_has(f, to, ",") && !gap_has(f, to, ";:()!?");
         bool joint = to < f->count && !gap_has(f, to, ",;:()!?");
-        bool behind = from > 0 && to == f->count && !gap_has(f, from, ";:()!?") && !(f->tokens[from].classes & WORD_JOINT);
+        bool behind = from > 0 && to == f->count && !gap_has(f, from, ";:()!?") &&
+                      !(f->tokens[from].classes & WORD_JOINT);
         if (is_list_item(f, from, to) && (comma || joint)) {
             int drop = f->tokens[to].clause;
             for (size_t i = to; i < f->count && f->tokens[i].clause == drop; i++) {
@@ -162,7 +169,8 @@ static void mark_condition(struct facts *f, size_t i)
     struct token *t = &f->tokens[i];
     struct condition *c = &f->conditions[f->condition_count++];
     bool within = is_any(t, within_words);
-    bool then = i + 1 < f->count && (is_word(&f->tokens[i + 1], "then") || is_word(&f->tokens[i + 1], "dahin"));
+    bool then = i + 1 < f->count &&
+                (is_word(&f->tokens[i + 1], "then") || is_word(&f->tokens[i + 1], "dahin"));
     size_t words = within ? 6 : then ? 2 : MAX_TOKENS;
     *c = (struct condition){.segment = t->segment};
     c->whole = i == 0 || (i > 0 && gap_has(f, i, ";"));
@@ -185,7 +193,8 @@ static void find_conditions(struct facts *f)
         if (is_any(t, within_words) || ((t->classes & WORD_CONDITION) && !next_is_amount(f, i))) {
             mark_condition(f, i);
         } else if ((t->classes & WORD_ONLY) && f->condition_count < MAX_CONDITIONS) {
-            f->conditions[f->condition_count++] = (struct condition){.segment = t->segment, .only = true};
+            f->conditions[f->condition_count++] =
+                (struct condition){.segment = t->segment, .only = true};
         }
     }
 }
@@ -225,11 +234,38 @@ static bool read_number(const char *s, double *value, bool *clock)
 
 static const char *const working_words[] = {"working", "business", NULL};
 static const char *const range_words[] = {"to", "or", "and", "bis", "oder", "und", "through", NULL};
-static const char *const one_words[] = {"one", "a", "an", "ein", "eine", "einem", "einer", "einen", "eines", NULL};
-static const char *const min_words[] = {"least", "minimum", "from", "ab", "after", "nach", "over", "above", "mindestens",
-                                        "than", "als", "\xC3\xBC" "ber", NULL};
-static const char *const max_words[] = {"most", "maximum", "within", "innerhalb", "binnen", "until", "by", "before", "vor",
-                                        "bis", "h\xC3\xB6" "chstens", "maximal", "under", "below", NULL};
+static const char *const one_words[] = {"one",   "a",     "an",    "ein",   "eine",
+                                        "einem", "einer", "einen", "eines", NULL};
+static const char *const min_words[] = {"least",
+                                        "minimum",
+                                        "from",
+                                        "ab",
+                                        "after",
+                                        "nach",
+                                        "over",
+                                        "above",
+                                        "mindestens",
+                                        "than",
+                                        "als",
+                                        "\xC3\xBC"
+                                        "ber",
+                                        NULL};
+static const char *const max_words[] = {"most",
+                                        "maximum",
+                                        "within",
+                                        "innerhalb",
+                                        "binnen",
+                                        "until",
+                                        "by",
+                                        "before",
+                                        "vor",
+                                        "bis",
+                                        "h\xC3\xB6"
+                                        "chstens",
+                                        "maximal",
+                                        "under",
+                                        "below",
+                                        NULL};
 
 static enum unit unit_behind(const struct facts *f, size_t i, double *factor)
 {
@@ -262,10 +298,12 @@ static enum bound bound_before(const struct facts *f, size_t i)
         const struct token *t = &f->tokens[i - back];
         if (is_word(t, "than") || is_word(t, "als")) {
             const struct token *b = i > back ? &f->tokens[i - back - 1] : t;
-            bool less = is_word(b, "less") || is_word(b, "fewer") || is_word(b, "weniger") || is_word(b, "later");
+            bool less = is_word(b, "less") || is_word(b, "fewer") || is_word(b, "weniger") ||
+                        is_word(b, "later");
             return less ? BOUND_MAX : BOUND_MIN;
         }
-        if (is_any(t, max_words) || (is_word(t, "to") && i > back && is_word(&f->tokens[i - back - 1], "up"))) {
+        if (is_any(t, max_words) ||
+            (is_word(t, "to") && i > back && is_word(&f->tokens[i - back - 1], "up"))) {
             return BOUND_MAX;
         }
         if (is_any(t, min_words)) {
@@ -278,7 +316,8 @@ static enum bound bound_before(const struct facts *f, size_t i)
     return BOUND_NONE;
 }
 
-static bool number_at(const struct facts *f, size_t i, enum knowledge_lang lang, double *value, bool *clock)
+static bool number_at(const struct facts *f, size_t i, enum knowledge_lang lang, double *value,
+                      bool *clock)
 {
     const struct token *t = &f->tokens[i];
     *clock = false;
@@ -297,7 +336,9 @@ static bool number_at(const struct facts *f, size_t i, enum knowledge_lang lang,
         *value = 1;
         return true;
     }
-    return is_word(t, "einmal") && i > 0 && (f->tokens[i - 1].classes & WORD_ONLY) ? (*value = 1, true) : false;
+    return is_word(t, "einmal") && i > 0 && (f->tokens[i - 1].classes & WORD_ONLY)
+               ? (*value = 1, true)
+               : false;
 }
 
 static void find_quantities(struct facts *f, enum knowledge_lang lang)
@@ -344,11 +385,14 @@ void check_facts_init(struct facts *f, const char *text, size_t len, enum knowle
     for (size_t i = 0; i < f->count; i++) {
         struct token *t = &f->tokens[i];
         double factor;
-        bool counted = i > 0 && (f->tokens[i - 1].number || (i > 1 && f->tokens[i - 2].number && is_any(&f->tokens[i - 1], working_words)));
+        bool counted =
+            i > 0 && (f->tokens[i - 1].number || (i > 1 && f->tokens[i - 2].number &&
+                                                  is_any(&f->tokens[i - 1], working_words)));
         bool unit = counted && check_unit(t->w.folded, &factor) != UNIT_NONE;
         bool working = is_any(t, working_words) && i + 1 < f->count &&
                        check_unit(f->tokens[i + 1].w.folded, &factor) != UNIT_NONE;
-        t->content = !t->number && !unit && !working && !t->w.stop && !(t->classes & (WORD_LIGHT | WORD_NEGATION | WORD_CONDITION));
+        t->content = !t->number && !unit && !working && !t->w.stop &&
+                     !(t->classes & (WORD_LIGHT | WORD_NEGATION | WORD_CONDITION));
         t->content = t->content || (t->classes & WORD_CALENDAR);
     }
     for (size_t i = 0; i < f->quantity_count; i++) {

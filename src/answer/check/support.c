@@ -16,7 +16,7 @@
 #define NEAREST 5
 #define SEGMENT_TOUCHED 0.34 /* a segment the claim takes something from */
 #define SEGMENT_COVERED 0.5  /* a segment the claim says: its conditions bind */
-#define SEGMENT_SAID 0.75    /* a segment the claim says nearly whole: its negations must be there */
+#define SEGMENT_SAID 0.75 /* a segment the claim says nearly whole: its negations must be there */
 #define CONDITION_KEPT 0.4
 #define SAME_KIND 1.2 /* words that a condition is worth when clauses are paired with clauses */
 
@@ -38,12 +38,14 @@ static bool refuse(struct hold *h, enum check_reason reason, const char *text, s
     return false;
 }
 
-static bool refuse_token(struct hold *h, enum check_reason reason, const struct facts *f, const struct token *t)
+static bool refuse_token(struct hold *h, enum check_reason reason, const struct facts *f,
+                         const struct token *t)
 {
     return refuse(h, reason, f->text + t->w.at, t->w.len);
 }
 
-static const struct token *find_in(const struct facts *f, const struct token *t, enum knowledge_lang lang)
+static const struct token *find_in(const struct facts *f, const struct token *t,
+                                   enum knowledge_lang lang)
 {
     for (size_t i = 0; i < f->count; i++) {
         if (check_same_word(t, &f->tokens[i], lang)) {
@@ -70,10 +72,12 @@ static bool is_ticket_id(const struct hold *h, const struct token *t)
     for (const char *p = t->w.folded; *p != '\0'; p++) {
         digits += *p >= '0' && *p <= '9';
     }
-    return digits >= 3 && (digits < len || digits >= 5) && strpbrk(t->w.folded, ".,:") == NULL && in_ticket(h, t);
+    return digits >= 3 && (digits < len || digits >= 5) && strpbrk(t->w.folded, ".,:") == NULL &&
+           in_ticket(h, t);
 }
 
-/* Share of a source segment's own words (conditions aside) that the claim says; -1 when it has none. */
+/* Share of a source segment's own words (conditions aside) that the claim says; -1 when it has
+   none. */
 static double segment_share(const struct hold *h, int segment)
 {
     size_t all = 0, said = 0;
@@ -107,7 +111,8 @@ static bool segment_touched(const struct hold *h, int segment)
 /* The first word of a claim that the source writes with a capital inside a sentence. */
 static bool is_first_name(const struct hold *h, const struct token *t)
 {
-    for (size_t i = 0; t->first && t->content && h->lang != KNOWLEDGE_LANG_DE && i < h->source->count; i++) {
+    for (size_t i = 0;
+         t->first && t->content && h->lang != KNOWLEDGE_LANG_DE && i < h->source->count; i++) {
         const struct token *s = &h->source->tokens[i];
         if (!s->first && s->w.capital && strcmp(s->w.folded, t->w.folded) == 0) {
             return true;
@@ -140,7 +145,8 @@ static bool near_ticket_id(const struct hold *h, size_t i)
     return false;
 }
 
-/* "machine shops" where the source only says "parcel shops": two words side by side make a new thing. */
+/* "machine shops" where the source only says "parcel shops": two words side by side make a new
+   thing. */
 static bool compound_agrees(struct hold *h, size_t i)
 {
     const struct token *x = &h->claim->tokens[i - 1], *y = &h->claim->tokens[i];
@@ -153,7 +159,8 @@ static bool compound_agrees(struct hold *h, size_t i)
         if (!check_same_word(y, &h->source->tokens[k], h->lang)) {
             continue;
         }
-        if (check_same_word(x, z, h->lang) || !z->content || z->clause != h->source->tokens[k].clause || z->first) {
+        if (check_same_word(x, z, h->lang) || !z->content ||
+            z->clause != h->source->tokens[k].clause || z->first) {
             return true;
         }
         other = true;
@@ -208,7 +215,8 @@ static bool numbers_agree(struct hold *h)
         for (size_t k = 0; k < h->source->quantity_count && !found; k++) {
             const struct quantity *s = &h->source->quantities[k];
             bool against = q->bound != BOUND_NONE && s->bound != BOUND_NONE && q->bound != s->bound;
-            found = same_quantity(q, s) && !against && segment_touched(h, h->source->tokens[s->word].segment);
+            found = same_quantity(q, s) && !against &&
+                    segment_touched(h, h->source->tokens[s->word].segment);
         }
         if (!found) {
             return refuse_token(h, CHECK_REASON_NUMBER, h->claim, t);
@@ -256,7 +264,8 @@ static double clause_overlap(const struct hold *h, int mine, int theirs)
         const struct token *t = &h->claim->tokens[i];
         bool counts = t->clause == mine && (t->content || t->number || !t->w.stop);
         for (size_t k = 0; counts && k < h->source->count; k++) {
-            if (h->source->tokens[k].clause == theirs && check_same_word(t, &h->source->tokens[k], h->lang)) {
+            if (h->source->tokens[k].clause == theirs &&
+                check_same_word(t, &h->source->tokens[k], h->lang)) {
                 said++;
                 break;
             }
@@ -268,21 +277,24 @@ static double clause_overlap(const struct hold *h, int mine, int theirs)
     if (said == 0) {
         return 0;
     }
-    bool alike = view_clause(h->claim, mine).conditional == view_clause(h->source, theirs).conditional;
+    bool alike =
+        view_clause(h->claim, mine).conditional == view_clause(h->source, theirs).conditional;
     return (double)said + (alike ? SAME_KIND : 0) + 1.0 / (2.0 + (double)own);
 }
 
 static bool says(const struct facts *f, int clause, const char *stem)
 {
     for (size_t i = 0; i < f->count; i++) {
-        if ((clause < 0 || f->tokens[i].clause == clause) && strcmp(f->tokens[i].w.stem, stem) == 0) {
+        if ((clause < 0 || f->tokens[i].clause == clause) &&
+            strcmp(f->tokens[i].w.stem, stem) == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* A claim word whose opposite stands in the source clause, and that clause does not say the word. */
+/* A claim word whose opposite stands in the source clause, and that clause does not say the
+   word. */
 static bool opposites_agree(struct hold *h, int mine, int theirs)
 {
     for (size_t i = 0; i < h->claim->count; i++) {
@@ -292,7 +304,8 @@ static bool opposites_agree(struct hold *h, int mine, int theirs)
         }
         for (size_t k = 0; k < h->source->count; k++) {
             const struct token *s = &h->source->tokens[k];
-            if ((theirs < 0 || s->clause == theirs) && check_is_opposite(t->w.stem, s->w.stem, h->lang) &&
+            if ((theirs < 0 || s->clause == theirs) &&
+                check_is_opposite(t->w.stem, s->w.stem, h->lang) &&
                 !says(h->claim, mine, s->w.stem)) {
                 return refuse_token(h, CHECK_REASON_OPPOSITE, h->claim, t);
             }
@@ -315,14 +328,18 @@ static const struct token *clause_word(const struct facts *f, int clause, unsign
     return any;
 }
 
-static bool modality_agrees(struct hold *h, const struct clause_view *c, const struct clause_view *s)
+static bool modality_agrees(struct hold *h, const struct clause_view *c,
+                            const struct clause_view *s)
 {
     unsigned modal = WORD_CAN | WORD_MUST | WORD_MAYBE;
     bool negated = c->negations % 2 == 1;
-    bool wrong = !negated && ((c->must && !c->can && s->can && !s->must) || (c->can && !c->must && s->must && !s->can));
-    wrong = wrong || (negated && c->must && s->must && c->need != s->need && h->lang == KNOWLEDGE_LANG_EN);
+    bool wrong = !negated && ((c->must && !c->can && s->can && !s->must) ||
+                              (c->can && !c->must && s->must && !s->can));
+    wrong = wrong ||
+            (negated && c->must && s->must && c->need != s->need && h->lang == KNOWLEDGE_LANG_EN);
     wrong = wrong || (s->maybe && !c->maybe && !c->can);
-    return !wrong || refuse_token(h, CHECK_REASON_MODALITY, h->claim, clause_word(h->claim, c->clause, modal));
+    return !wrong || refuse_token(h, CHECK_REASON_MODALITY, h->claim,
+                                  clause_word(h->claim, c->clause, modal));
 }
 
 static bool clauses_agree(struct hold *h)
@@ -346,7 +363,8 @@ static bool clauses_agree(struct hold *h)
             }
             struct clause_view theirs = view_clause(h->source, s);
             if (mine.negations % 2 != theirs.negations % 2) {
-                refuse_token(h, CHECK_REASON_NEGATION, h->claim, clause_word(h->claim, c, WORD_NEGATION));
+                refuse_token(h, CHECK_REASON_NEGATION, h->claim,
+                             clause_word(h->claim, c, WORD_NEGATION));
             } else if (modality_agrees(h, &mine, &theirs) && opposites_agree(h, c, s)) {
                 agreed = true;
             }
@@ -369,7 +387,8 @@ static bool clauses_agree(struct hold *h)
     return opposites_agree(h, -1, -1);
 }
 
-/* "It is still sent": what it stands for was dropped, unless the source opens so too or nearly all is said. */
+/* "It is still sent": what it stands for was dropped, unless the source opens so too or nearly
+   all is said. */
 static bool pronoun_agrees(struct hold *h)
 {
     static const char pronouns[] = " it they this these that he she es dies diese dieser dieses ";
@@ -384,7 +403,8 @@ static bool pronoun_agrees(struct hold *h)
     }
     for (size_t i = 0; i < h->source->count; i++) {
         const struct token *s = &h->source->tokens[i];
-        if (strcmp(s->w.folded, t->w.folded) == 0 && (s->first || s->clause != h->source->tokens[i > 0 ? i - 1 : 0].clause)) {
+        if (strcmp(s->w.folded, t->w.folded) == 0 &&
+            (s->first || s->clause != h->source->tokens[i > 0 ? i - 1 : 0].clause)) {
             return true;
         }
     }
@@ -421,7 +441,8 @@ static bool says_outside(const struct facts *f, const struct token *t, int id)
 static bool says_quantity(const struct hold *h, size_t word)
 {
     for (size_t i = 0; i < h->source->quantity_count; i++) {
-        for (size_t k = 0; h->source->quantities[i].word == word && k < h->claim->quantity_count; k++) {
+        for (size_t k = 0; h->source->quantities[i].word == word && k < h->claim->quantity_count;
+             k++) {
             if (same_quantity(&h->source->quantities[i], &h->claim->quantities[k])) {
                 return true;
             }
@@ -473,12 +494,14 @@ static bool conditions_agree(struct hold *h)
             continue;
         }
         if (c->only ? !claim_has_class(h, WORD_ONLY) : !condition_kept(h, i + 1)) {
-            return refuse_token(h, CHECK_REASON_CONDITION, h->source, condition_word(h->source, c->only ? -1 : i + 1));
+            return refuse_token(h, CHECK_REASON_CONDITION, h->source,
+                                condition_word(h->source, c->only ? -1 : i + 1));
         }
     }
     for (size_t i = 0; i < h->source->quantity_count; i++) {
         const struct quantity *q = &h->source->quantities[i];
-        if (q->bound == BOUND_NONE || segment_share(h, h->source->tokens[q->word].segment) < SEGMENT_COVERED) {
+        if (q->bound == BOUND_NONE ||
+            segment_share(h, h->source->tokens[q->word].segment) < SEGMENT_COVERED) {
             continue;
         }
         bool kept = false;
@@ -516,9 +539,10 @@ static bool menus_agree(struct hold *h, const struct facts *a, const struct fact
         const struct facts *sides[2] = {a, b};
         for (int s = 0; s < 2 && !found; s++) {
             for (size_t k = 1; sides[s] != NULL && k < sides[s]->count && !found; k++) {
-                found = arrow_between(sides[s], k) &&
-                        strcmp(sides[s]->tokens[k].w.folded, h->claim->tokens[i].w.folded) == 0 &&
-                        strcmp(sides[s]->tokens[k - 1].w.folded, h->claim->tokens[i - 1].w.folded) == 0;
+                found =
+                    arrow_between(sides[s], k) &&
+                    strcmp(sides[s]->tokens[k].w.folded, h->claim->tokens[i].w.folded) == 0 &&
+                    strcmp(sides[s]->tokens[k - 1].w.folded, h->claim->tokens[i - 1].w.folded) == 0;
             }
         }
         if (!found) {
@@ -552,8 +576,8 @@ static bool held(struct hold *h, const struct facts *a, const struct facts *b)
     if (h->source->too_long || h->claim->too_long) {
         ok = refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
-        ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) && clauses_agree(h) &&
-             conditions_agree(h) && pronoun_agrees(h);
+        ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) &&
+             clauses_agree(h) && conditions_agree(h) && pronoun_agrees(h);
     }
     if (b != NULL) {
         mem_free(both.tokens);
@@ -563,7 +587,8 @@ static bool held(struct hold *h, const struct facts *a, const struct facts *b)
 
 /* ---- one claim against all sources ---- */
 
-static double overlap(const struct facts *claim, const struct facts *source, enum knowledge_lang lang)
+static double overlap(const struct facts *claim, const struct facts *source,
+                      enum knowledge_lang lang)
 {
     size_t all = 0, said = 0;
     for (size_t i = 0; i < claim->count; i++) {
@@ -581,7 +606,8 @@ static bool same_words(const struct facts *a, const struct facts *b)
         return false;
     }
     for (size_t i = 0; i < a->count; i++) {
-        if (strcmp(a->tokens[i].w.folded, b->tokens[i].w.folded) != 0 || arrow_between(a, i) != arrow_between(b, i)) {
+        if (strcmp(a->tokens[i].w.folded, b->tokens[i].w.folded) != 0 ||
+            arrow_between(a, i) != arrow_between(b, i)) {
             return false;
         }
     }
@@ -604,7 +630,8 @@ static void nearest(const double *score, size_t n, int best[NEAREST])
     }
 }
 
-/* Does b say a word of the claim that a does not, and a one that b does not? Else a pair proves nothing. */
+/* Does b say a word of the claim that a does not, and a one that b does not? Else a pair proves
+   nothing. */
 static bool both_add(const struct hold *h, const struct facts *a, const struct facts *b)
 {
     bool from_a = false, from_b = false;
@@ -624,7 +651,8 @@ static bool pair_holds(struct hold *h, const struct facts *a, const struct facts
     return both_add(h, a, b) && held(h, a, b);
 }
 
-static bool try_sources(struct hold *h, const struct facts *sources, size_t n, const double *score, const int best[NEAREST])
+static bool try_sources(struct hold *h, const struct facts *sources, size_t n, const double *score,
+                        const int best[NEAREST])
 {
     struct check_claim first = {0};
     for (int r = 0; r < NEAREST && best[r] >= 0; r++) {
@@ -652,8 +680,9 @@ static bool try_sources(struct hold *h, const struct facts *sources, size_t n, c
     return false;
 }
 
-static void judge(const struct facts *claim, const struct facts *sources, size_t n, enum knowledge_lang lang,
-                  const struct knowledge_words *ticket, struct check_claim *out)
+static void judge(const struct facts *claim, const struct facts *sources, size_t n,
+                  enum knowledge_lang lang, const struct knowledge_words *ticket,
+                  struct check_claim *out)
 {
     struct hold h = {.claim = claim, .lang = lang, .ticket = ticket, .out = out};
     double *score = mem_alloc_array(n + 1, sizeof(*score));
@@ -703,23 +732,27 @@ static void facts_free(struct facts *f, size_t n)
     mem_free(f);
 }
 
-void check_claim(const char *claim, size_t len, enum knowledge_lang lang, const char *const *sources,
-                 size_t source_count, const char *ticket, size_t ticket_len, struct check_claim *out)
+void check_claim(const char *claim, size_t len, enum knowledge_lang lang,
+                 const char *const *sources, size_t source_count, const char *ticket,
+                 size_t ticket_len, struct check_claim *out)
 {
     size_t n = source_count > CHECK_MAX_SOURCES ? CHECK_MAX_SOURCES : source_count;
     struct facts *f = facts_of(sources, n, lang), mine;
     struct knowledge_words words;
     *out = (struct check_claim){.len = (uint32_t)len};
     check_facts_init(&mine, claim, len, lang);
-    knowledge_words_init(&words, ticket != NULL ? ticket : "", ticket != NULL ? ticket_len : 0, lang);
+    knowledge_words_init(&words, ticket != NULL ? ticket : "", ticket != NULL ? ticket_len : 0,
+                         lang);
     judge(&mine, f, n, lang, &words, out);
     knowledge_words_done(&words);
     check_facts_done(&mine);
     facts_free(f, n);
 }
 
-/* Greeting, thanks, sign-off: the house's own words, or nothing but polite ones and the customer's name. */
-static bool is_frame(const struct check_support *in, const struct facts *claim, const struct knowledge_words *ticket)
+/* Greeting, thanks, sign-off: the house's own words, or nothing but polite ones and the
+   customer's name. */
+static bool is_frame(const struct check_support *in, const struct facts *claim,
+                     const struct knowledge_words *ticket)
 {
     for (size_t i = 0; i < in->frame_count; i++) {
         struct facts f;
@@ -732,13 +765,15 @@ static bool is_frame(const struct check_support *in, const struct facts *claim, 
     }
     struct hold h = {.claim = claim, .ticket = ticket};
     size_t names = 0;
-    bool greeting = claim->count > 0 && claim->count <= 5 && (claim->tokens[0].classes & WORD_POLITE);
+    bool greeting =
+        claim->count > 0 && claim->count <= 5 && (claim->tokens[0].classes & WORD_POLITE);
     for (size_t i = 0; i < claim->count; i++) {
         const struct token *t = &claim->tokens[i];
         if (t->number || t->w.digit) {
             return false;
         }
-        if (!(t->classes & WORD_POLITE) && !(t->w.stop && !(t->classes & (WORD_CAN | WORD_MUST | WORD_CONDITION)))) {
+        if (!(t->classes & WORD_POLITE) &&
+            !(t->w.stop && !(t->classes & (WORD_CAN | WORD_MUST | WORD_CONDITION)))) {
             names++;
             if (!greeting || !t->w.capital || !in_ticket(&h, t)) {
                 return false;
@@ -752,16 +787,19 @@ static bool is_frame(const struct check_support *in, const struct facts *claim, 
     return names <= 2 && claim->count <= 24 && polite * 3 >= claim->count && polite > 0;
 }
 
-bool check_support(const struct check_support *in, struct check_claim *out, size_t max, size_t *count)
+bool check_support(const struct check_support *in, struct check_claim *out, size_t max,
+                   size_t *count)
 {
     struct knowledge_span spans[CHECK_MAX_CLAIMS + 1];
-    size_t len = in->reply_len > CHECK_MAX_REPLY ? text_utf8_cut(in->reply, CHECK_MAX_REPLY) : in->reply_len;
+    size_t len =
+        in->reply_len > CHECK_MAX_REPLY ? text_utf8_cut(in->reply, CHECK_MAX_REPLY) : in->reply_len;
     size_t n = knowledge_split(in->reply, len, in->lang, spans, CHECK_MAX_CLAIMS + 1);
     size_t sources = in->source_count > CHECK_MAX_SOURCES ? CHECK_MAX_SOURCES : in->source_count;
     bool ok = n <= CHECK_MAX_CLAIMS && n <= max && len == in->reply_len, supported = false;
     struct facts *f = facts_of(in->sources, sources, in->lang);
     struct knowledge_words ticket;
-    knowledge_words_init(&ticket, in->ticket != NULL ? in->ticket : "", in->ticket != NULL ? in->ticket_len : 0, in->lang);
+    knowledge_words_init(&ticket, in->ticket != NULL ? in->ticket : "",
+                         in->ticket != NULL ? in->ticket_len : 0, in->lang);
     n = n > max ? max : n;
     n = n > CHECK_MAX_CLAIMS ? CHECK_MAX_CLAIMS : n;
     for (size_t i = 0; i < n; i++) {

@@ -410,7 +410,8 @@ static void certificates_follow_the_table(void **state)
     assert_true(fabs(learn_ece(sure, half, 10) - 0.5) < 0.01);
 }
 
-/* A stream whose error sits just over the target must be certified in at most delta of the draws. */
+/* A stream whose error sits just over the target must be certified in at most delta of the
+   draws. */
 static void a_flat_risk_is_rarely_certified(void **state)
 {
     (void)state;

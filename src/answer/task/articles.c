@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Articles come in: checked first, all or none stored, then the dataset is read anew on a crunch thread, what lacks a
- * vector is embedded, and the new shelf replaces the old one, which serves until then.
+ * Articles come in: checked first, all or none stored, then the dataset is read anew on a crunch
+ * thread, what lacks a vector is embedded, and the new shelf replaces the old one, which serves
+ * until then.
  */
 #include <string.h>
 
@@ -57,7 +58,8 @@ static enum fail write_vectors(struct store_tx *tx, void *arg, struct fault *why
     enum fail f = FAIL_NONE;
     for (size_t i = 0; i < r->fresh_len && f == FAIL_NONE && r->vectors != NULL; i++) {
         AUTO_STMT struct store_stmt *s = store_query(
-            conn, "INSERT OR REPLACE INTO dataset_vector (dataset, hash, vector) VALUES (?1, ?2, ?3)");
+            conn,
+            "INSERT OR REPLACE INTO dataset_vector (dataset, hash, vector) VALUES (?1, ?2, ?3)");
         store_bind_text(s, 1, r->dataset);
         store_bind_blob(s, 2, r->fresh[i].key, 32);
         store_bind_blob(s, 3, r->vectors + i * r->dim, r->dim * sizeof(float));
@@ -65,8 +67,9 @@ static enum fail write_vectors(struct store_tx *tx, void *arg, struct fault *why
     }
     if (f == FAIL_NONE) {
         AUTO_STMT struct store_stmt *s = store_query(
-            conn, "INSERT INTO dataset (name, model, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) "
-                  "DO UPDATE SET model = excluded.model, updated_at = excluded.updated_at");
+            conn,
+            "INSERT INTO dataset (name, model, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) "
+            "DO UPDATE SET model = excluded.model, updated_at = excluded.updated_at");
         store_bind_text(s, 1, r->dataset);
         store_bind_text(s, 2, r->model);
         store_bind_int(s, 3, clock_now_us());
@@ -202,7 +205,8 @@ void shelf_rebuild(struct task_desk *desk, const struct principal *who, const ch
     if (m.state == FLEET_READY) {
         memcpy(r->model, m.sha256, sizeof(r->model));
     }
-    r->code = pool_submit(desk->house.crunch, rebuild_work, r, desk->house.loop, rebuild_read, &r->why);
+    r->code =
+        pool_submit(desk->house.crunch, rebuild_work, r, desk->house.loop, rebuild_read, &r->why);
     if (r->code != FAIL_NONE) {
         rebuild_end(r);
     }
@@ -265,9 +269,10 @@ static enum fail write_articles(struct store_tx *tx, void *arg, struct fault *wh
     struct article_job *j = arg;
     enum fail f = FAIL_NONE;
     for (size_t i = 0; i < j->n && f == FAIL_NONE; i++) {
-        AUTO_STMT struct store_stmt *s = store_query(
-            store_tx_conn(tx), "INSERT OR REPLACE INTO dataset_article (dataset, id, file, markdown, "
-                               "updated_at) VALUES (?1, ?2, ?3, ?4, ?5)");
+        AUTO_STMT struct store_stmt *s =
+            store_query(store_tx_conn(tx),
+                        "INSERT OR REPLACE INTO dataset_article (dataset, id, file, markdown, "
+                        "updated_at) VALUES (?1, ?2, ?3, ?4, ?5)");
         store_bind_text(s, 1, j->dataset);
         store_bind_text(s, 2, j->ids[i]);
         store_bind_text(s, 3, j->articles[i].name);
@@ -323,7 +328,8 @@ static void articles_now(void *arg)
 {
     struct article_job *j = arg;
     if (!text_is_name(j->dataset)) {
-        j->code = FAULT(&j->why, FAIL_BAD_REQUEST, "\"%.64s\" cannot be a dataset's name", j->dataset);
+        j->code =
+            FAULT(&j->why, FAIL_BAD_REQUEST, "\"%.64s\" cannot be a dataset's name", j->dataset);
     } else if (desk_shelf_find(j->desk, j->dataset) == NULL &&
                j->desk->shelves_len == COUNT_OF(j->desk->shelves)) {
         j->code = FAULT(&j->why, FAIL_TOO_LARGE, "a server holds at most %zu datasets",

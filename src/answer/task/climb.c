@@ -3,7 +3,8 @@
  * The climb of a form: reuse, rule, learned, light, heavy, person.
  *
  * Each rung is one step function that either goes on at once or waits for a worker. All open fields
- * go to a rung together; ladder_offer decides what stands. Whatever is open at the end is a person's.
+ * go to a rung together; ladder_offer decides what stands. Whatever is open at the end is a
+ * person's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static bool may(const struct task *t, enum ladder_rung rung)
     return (t->rungs & (1u << rung)) != 0;
 }
 
-static void note(struct task *t, enum ladder_rung rung, enum ladder_verdict verdict, const char *why)
+static void note(struct task *t, enum ladder_rung rung, enum ladder_verdict verdict,
+                 const char *why)
 {
     struct ladder_step s = {.rung = rung, .verdict = verdict, .note = why,
                             .ms = clock_ms_since(t->step_us)};
@@ -468,9 +470,9 @@ static void step_end(struct task *t)
     if (open > 0 || t->stake != NULL) {
         t->state = TASK_WAITING_PERSON;
         const char *reason =
-            t->stake != NULL
-                ? arena_printf(t->arena, "\"%s\" always goes to a person", t->stake)
-                : arena_printf(t->arena, "%zu field%s not sure enough", open, open == 1 ? " is" : "s are");
+            t->stake != NULL ? arena_printf(t->arena, "\"%s\" always goes to a person", t->stake)
+                             : arena_printf(t->arena, "%zu field%s not sure enough", open,
+                                            open == 1 ? " is" : "s are");
         note(t, LADDER_PERSON, LADDER_ANSWERED, reason);
     } else {
         t->state = TASK_DONE;

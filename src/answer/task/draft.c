@@ -40,7 +40,8 @@ static void write_sentence(struct jn_writer *w, const struct compose_sentence *s
 static bool seen_before(const struct compose_result *r, size_t i)
 {
     for (size_t k = 0; k < i; k++) {
-        if (r->sentences[k].chosen && strcmp(r->sentences[k].article, r->sentences[i].article) == 0) {
+        if (r->sentences[k].chosen &&
+            strcmp(r->sentences[k].article, r->sentences[i].article) == 0) {
             return true;
         }
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Learning, as stages: embed (workers), train (a crunch thread), measure (the models on a sample, as ordinary tasks),
- * store (one write with its leaf), activate. One job at a time a workflow; the old heads serve until the new ones stand.
+ * Learning, as stages: embed (workers), train (a crunch thread), measure (the models on a sample,
+ * as ordinary tasks), store (one write with its leaf), activate. One job at a time a workflow; the
+ * old heads serve until the new ones stand.
  */
 #include <stdio.h>
 #include <string.h>
@@ -221,7 +222,8 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     o.delta = DELTA;
     enum fail failed = FAIL_NONE;
     if (n > 0) {
-        failed = learn_train(examples, n, &o, &progress, &j->heads->head[field], &j->reports[field], why);
+        failed = learn_train(examples, n, &o, &progress, &j->heads->head[field], &j->reports[field],
+                             why);
         j->trained[field] = failed == FAIL_NONE;
     }
     mem_free(examples);
@@ -405,9 +407,10 @@ static enum fail write_questions(struct store_tx *tx, struct learn_job *j, struc
         }
         buf_clear(&masked);
         guard_mask(j->inputs[i], strlen(j->inputs[i]), NULL, &masked, NULL);
-        AUTO_STMT struct store_stmt *s = store_query(
-            store_tx_conn(tx), "INSERT OR REPLACE INTO dataset_question (dataset, key, article, text, "
-                               "vector) VALUES (?1, ?2, ?3, ?4, ?5)");
+        AUTO_STMT struct store_stmt *s =
+            store_query(store_tx_conn(tx),
+                        "INSERT OR REPLACE INTO dataset_question (dataset, key, article, text, "
+                        "vector) VALUES (?1, ?2, ?3, ?4, ?5)");
         store_bind_text(s, 1, j->form->dataset);
         store_bind_text(s, 2, x->id);
         store_bind_text(s, 3, x->article);
@@ -566,9 +569,13 @@ static void calibrate_work(void *arg)
     struct fault why;
     for (size_t i = 0; i < j->n; i++) {
         const struct task_example *x = &j->examples[i];
-        past[n++] = (struct compose_past){.key = x->id, .subject = x->subject, .text = x->text,
-                                          .vector = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
-                                          .dim = j->dim, .article = x->article};
+        past[n++] =
+            (struct compose_past){.key = x->id,
+                                  .subject = x->subject,
+                                  .text = x->text,
+                                  .vector = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
+                                  .dim = j->dim,
+                                  .article = x->article};
     }
     j->model = j->fresh->model;
     j->calibrated = compose_calibrate(j->fresh->knowledge, past, n, 0.85, 0.10, &j->model, &j->fit,
@@ -683,7 +690,8 @@ static void copy_example(struct arena *a, struct task_example *to, const struct 
     const char **values = arena_alloc(a, LADDER_MAX_FIELDS * sizeof(*values));
     *to = (struct task_example){.id = arena_dup_str(a, from->id != NULL ? from->id : ""),
                                 .at = arena_dup_str(a, from->at),
-                                .subject = arena_dup_str(a, from->subject != NULL ? from->subject : ""),
+                                .subject =
+                                    arena_dup_str(a, from->subject != NULL ? from->subject : ""),
                                 .text = arena_dup_str(a, from->text != NULL ? from->text : ""),
                                 .reply = arena_dup_str(a, from->reply),
                                 .article = arena_dup_str(a, from->article),

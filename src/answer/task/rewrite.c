@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rewriting in the background: one draft at a time, batch class, newest waits last. A rewrite replaces the composed draft
- * only if every claim in it is supported by the chosen sentences and nobody has opened the artifact meanwhile.
+ * Rewriting in the background: one draft at a time, batch class, newest waits last. A rewrite
+ * replaces the composed draft only if every claim in it is supported by the chosen sentences and
+ * nobody has opened the artifact meanwhile.
  */
 #include <string.h>
 
@@ -83,12 +84,20 @@ static enum fail write_redraft(struct store_tx *tx, void *arg, struct fault *why
     struct task_desk *d = w->owner->desk;
     char shown[TEXT_ID_SIZE];
     const char *releases[] = {w->model_sha256};
-    struct audit_leaf leaf = {.kind = AUDIT_KIND_ANSWERED, .actor = "rewriter", .team = w->who.team,
-                              .requester = w->who.name, .task = text_id_show(&w->task, "tsk", shown),
-                              .releases = releases, .releases_len = 1, .rung = "heavy",
-                              .verdict = "rewritten", .input = w->draft,
-                              .input_len = strlen(w->draft), .output = w->text,
-                              .output_len = strlen(w->text), .tokens_in = w->tokens_in,
+    struct audit_leaf leaf = {.kind = AUDIT_KIND_ANSWERED,
+                              .actor = "rewriter",
+                              .team = w->who.team,
+                              .requester = w->who.name,
+                              .task = text_id_show(&w->task, "tsk", shown),
+                              .releases = releases,
+                              .releases_len = 1,
+                              .rung = "heavy",
+                              .verdict = "rewritten",
+                              .input = w->draft,
+                              .input_len = strlen(w->draft),
+                              .output = w->text,
+                              .output_len = strlen(w->text),
+                              .tokens_in = w->tokens_in,
                               .tokens_out = w->tokens_out};
     enum fail f = d->house.sink.redraft(tx, d->house.sink.arg, &w->artifact, w->text, why);
     return f != FAIL_NONE ? f : audit_append(tx, d->house.audit, &leaf, NULL, NULL, why);

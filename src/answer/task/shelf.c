@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Datasets as the store has them: articles, the past tickets they answered, and vectors by the hash of model and text,
-   so that an unchanged sentence is never embedded twice. */
+/* Datasets as the store has them: articles, the past tickets they answered, and vectors by the
+   hash of model and text, so that an unchanged sentence is never embedded twice. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +25,8 @@ static enum fail read_articles(struct store_conn *conn, struct shelf *s, struct 
     enum fail f;
     while ((f = store_step(q, &row, why)) == FAIL_NONE && row) {
         const char *markdown = store_col_text(q, 1);
-        f = knowledge_add_markdown(s->knowledge, store_col_text(q, 0), markdown, strlen(markdown), why);
+        f = knowledge_add_markdown(s->knowledge, store_col_text(q, 0), markdown, strlen(markdown),
+                                   why);
         if (f != FAIL_NONE) {
             return f;
         }
@@ -64,7 +65,8 @@ static enum fail read_questions(struct store_conn *conn, struct shelf *s, const 
                                 struct buf *all, struct fault *why)
 {
     AUTO_STMT struct store_stmt *q = store_query(
-        conn, "SELECT article, key, text, vector FROM dataset_question WHERE dataset = ?1 ORDER BY key");
+        conn,
+        "SELECT article, key, text, vector FROM dataset_question WHERE dataset = ?1 ORDER BY key");
     store_bind_text(q, 1, s->name);
     bool row;
     enum fail f;
@@ -85,7 +87,8 @@ static enum fail read_questions(struct store_conn *conn, struct shelf *s, const 
 static enum fail read_model(struct store_conn *conn, struct shelf *s, bool vectors, bool questions,
                             struct fault *why)
 {
-    AUTO_STMT struct store_stmt *q = store_query(conn, "SELECT compose FROM dataset WHERE name = ?1");
+    AUTO_STMT struct store_stmt *q =
+        store_query(conn, "SELECT compose FROM dataset WHERE name = ?1");
     store_bind_text(q, 1, s->name);
     bool row;
     size_t n = 0;

@@ -428,8 +428,8 @@ void task_fleet_changed(struct task_desk *desk)
 enum fail task_read(struct store_conn *reader, const struct id *task, const struct principal *who,
                     struct buf *json, struct fault *why)
 {
-    AUTO_STMT struct store_stmt *s =
-        store_query(reader, "SELECT result FROM task WHERE id = ?1 AND team = ?2 AND kind = 'form'");
+    AUTO_STMT struct store_stmt *s = store_query(
+        reader, "SELECT result FROM task WHERE id = ?1 AND team = ?2 AND kind = 'form'");
     bool row = false;
     store_bind_id(s, 1, task);
     store_bind_text(s, 2, who->team);

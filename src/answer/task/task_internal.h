@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The desk's own shapes. Everything here lives on the core thread unless a comment says otherwise. */
+/* The desk's own shapes. Everything here lives on the core thread unless a comment says
+   otherwise. */
 #pragma once
 
 #include <pthread.h>
@@ -35,7 +36,8 @@ struct entry {
     struct entry *next;
     struct ladder_form *form;
     struct headset *heads; /* NULL: nothing learned */
-    char measured[LADDER_RUNG_COUNT][65]; /* the model whose evidence the form carries, '' for none */
+    /* the model whose evidence the form carries, '' for none */
+    char measured[LADDER_RUNG_COUNT][65];
 };
 
 struct task;
@@ -186,8 +188,8 @@ enum fail heads_store(struct store_tx *tx, const char *workflow, const struct he
 void heads_void_stale(struct task_desk *desk, struct entry *e);
 /* shelf.c: datasets from the store */
 enum fail shelves_load(struct task_desk *desk, struct fault *why);
-/* Reads a dataset's articles, questions and the vectors it has for `model` (sha256, '' for none); not sealed yet. Any
-   thread, with its own connection. */
+/* Reads a dataset's articles, questions and the vectors it has for `model` (sha256, '' for
+   none); not sealed yet. Any thread, with its own connection. */
 enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *model,
                      struct shelf **out, struct fault *why);
 void shelf_seal(struct shelf *s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request at a time: open, ask, read the answer or the error, streams. Threads: the caller's. */
+/* One request at a time: open, ask, read the answer or the error, streams. Threads: the
+   caller's. */
 #include "cli/client/client_internal.h"
 
 #include <errno.h>
@@ -123,8 +124,9 @@ static enum fail open_remote(struct client *c, struct fault *why)
         json_decref(health);
     }
     if (f == FAIL_UPSTREAM_FAILED) {
-        return fail_hint(why, "Check INHOUSE_URL (%.150s), or unset it to use this machine's own server.",
-                         c->url);
+        return fail_hint(
+            why, "Check INHOUSE_URL (%.150s), or unset it to use this machine's own server.",
+            c->url);
     }
     return f;
 }
@@ -146,7 +148,8 @@ enum fail client_open(const struct client_options *o, struct client **out, struc
         !text_copy(c->url, sizeof(c->url), o->url != NULL ? o->url : "http://inhouse") ||
         !text_copy(c->key, sizeof(c->key), o->key != NULL ? o->key : "") ||
         !text_copy(c->config, sizeof(c->config), o->config != NULL ? o->config : "")) {
-        f = FAULT(why, FAIL_BAD_REQUEST, "the data folder, URL, key or configuration path is too long");
+        f = FAULT(why, FAIL_BAD_REQUEST,
+                  "the data folder, URL, key or configuration path is too long");
     } else if (o->server != NULL ? !text_copy(c->server, sizeof(c->server), o->server)
                                  : !client_program("inhoused", c->server)) {
         f = FAULT(why, FAIL_INTERNAL, "cannot tell where this executable is");
@@ -161,8 +164,9 @@ enum fail client_open(const struct client_options *o, struct client **out, struc
         f = home_make(c->home, why);
         if (f == FAIL_NONE) {
             c->home_fd = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            f = c->home_fd < 0 ? FAULT_ERRNO(why, FAIL_INTERNAL, "cannot open the folder %s", c->home)
-                               : FAIL_NONE;
+            f = c->home_fd < 0
+                    ? FAULT_ERRNO(why, FAIL_INTERNAL, "cannot open the folder %s", c->home)
+                    : FAIL_NONE;
         }
         if (f == FAIL_NONE) {
             socket_path(c);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Client: the server's HTTP API, over its Unix socket or a URL; and a server of one's own when none runs.
+ * Client: the server's HTTP API, over its Unix socket or a URL; and a server of one's own when none
+ * runs.
  *
  * With a URL it talks to that server. Without, it talks to the socket of the data folder; if nobody
- * listens there and `start` is set, it makes the socket and starts `inhoused` beside this executable
- * with it (embedded mode). That server ends by itself a few seconds after its last client.
+ * listens there and `start` is set, it makes the socket and starts `inhoused` beside this
+ * executable with it (embedded mode). That server ends by itself a few seconds after its last
+ * client.
  *
  * Owns: one curl multi handle; HOME/start.lock while it starts a server; HOME/inhoused.log is the
  * started server's. Threads: a client belongs to one thread. Every call blocks.
@@ -33,7 +35,8 @@ struct client_options {
     const char *home;   /* the data folder, absolute */
     const char *url;    /* NULL: the data folder's socket */
     const char *key;    /* API key, NULL: none (the socket knows who calls) */
-    const char *config; /* inhouse.yaml of a server started here; NULL: HOME/inhouse.yaml or defaults */
+    /* inhouse.yaml of a server started here; NULL: HOME/inhouse.yaml or defaults */
+    const char *config;
     const char *server; /* the inhoused to start; NULL: beside this executable */
     bool start;         /* start one when none runs */
     /* One line for a person about what is going on; may be NULL. */
@@ -44,8 +47,9 @@ struct client_options {
 
 struct client;
 /* Strings are copied. FAIL_STOPPED with how to start one when none runs and `start` is false;
-   FAIL_UPSTREAM_FAILED when the URL does not answer; FAIL_CONFLICT when the folder is locked by a server that does
-   not answer; FAIL_INTERNAL when the started one ended, with its own last words. */
+   FAIL_UPSTREAM_FAILED when the URL does not answer; FAIL_CONFLICT when the folder is locked by
+   a server that does not answer; FAIL_INTERNAL when the started one ended, with its own last
+   words. */
 MUST_CHECK enum fail client_open(const struct client_options *o, struct client **out,
                                  struct fault *why);
 void client_close(struct client *c); /* accepts NULL */
@@ -55,7 +59,8 @@ MUST_CHECK enum fail client_revive(struct client *c, struct fault *why);
 /* HOME/sock's server process as the socket says (SO_PEERCRED), 0 when unknown or remote. */
 pid_t client_server_pid(const struct client *c);
 
-/* $INHOUSE_HOME or ~/.local/share/inhouse, made absolute; false when neither is known or too long. */
+/* $INHOUSE_HOME or ~/.local/share/inhouse, made absolute; false when neither is known or too
+   long. */
 bool client_home_default(char out[CLIENT_PATH_SIZE]);
 /* The executable of this name beside this one. */
 bool client_program(const char *name, char out[CLIENT_PATH_SIZE]);
@@ -72,13 +77,13 @@ struct client_ask {
     int64_t timeout_ms;          /* 0: 60 s */
 };
 
-/* *out (may be NULL) is a new reference, NULL for an empty reply. An error of the server becomes the
-   same fault here; no connection is FAIL_UPSTREAM_FAILED. */
+/* *out (may be NULL) is a new reference, NULL for an empty reply. An error of the server becomes
+   the same fault here; no connection is FAIL_UPSTREAM_FAILED. */
 MUST_CHECK enum fail client_call(struct client *c, const struct client_ask *ask, json_t **out,
                                  struct fault *why);
 /* GET and the like without a body. */
-MUST_CHECK enum fail client_get(struct client *c, json_t **out, struct fault *why, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+MUST_CHECK enum fail client_get(struct client *c, json_t **out, struct fault *why, const char *fmt,
+                                ...) __attribute__((format(printf, 4, 5)));
 /* Server-sent events: fn gets the data of each event (NUL-terminated); returning false ends it. */
 typedef bool (*client_event_fn)(void *arg, const char *data, size_t len);
 MUST_CHECK enum fail client_stream(struct client *c, const struct client_ask *ask,

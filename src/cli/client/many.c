@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many requests in flight over one curl multi handle. Threads: the caller's. Limits: CLIENT_MAX_FLIGHT. */
+/* Many requests in flight over one curl multi handle. Threads: the caller's. Limits:
+   CLIENT_MAX_FLIGHT. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,8 @@ static void land(struct client *c, struct flight *f)
     c->flying--;
 }
 
-static void answer(struct client *c, struct flight *f, CURLcode code, client_answer_fn fn, void *arg)
+static void answer(struct client *c, struct flight *f, CURLcode code, client_answer_fn fn,
+                   void *arg)
 {
     struct client_answer a = {.tag = f->tag};
     long status = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding the data folder's server, or starting one: HOME/sock is made here and handed to inhoused as an
- * inherited descriptor. HOME/start.lock keeps two command lines from starting two; HOME/lock is the server's own.
+ * Finding the data folder's server, or starting one: HOME/sock is made here and handed to inhoused
+ * as an inherited descriptor. HOME/start.lock keeps two command lines from starting two; HOME/lock
+ * is the server's own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,8 +70,8 @@ static enum fail wait_for_lock(struct client *c, const char *name, int64_t wait_
     int64_t start = clock_monotonic_us();
     *fd = openat(c->home_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot open %s/%s: %s", c->home, name,
-                           strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot open %s/%s: %s", c->home,
+                           name, strerror(errno));
     }
     while (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
         if (listens(c)) {
@@ -81,8 +82,8 @@ static enum fail wait_for_lock(struct client *c, const char *name, int64_t wait_
         if (client_stopped(c) || clock_ms_since(start) > (double)wait_ms) {
             close(*fd);
             *fd = -1;
-            FAULT(why, FAIL_CONFLICT, "another process holds %s/%s and does not answer on its socket",
-                  c->home, name);
+            FAULT(why, FAIL_CONFLICT,
+                  "another process holds %s/%s and does not answer on its socket", c->home, name);
             fail_hint(why, "Wait for it to end, or end it; `fuser %s/%s` names it.", c->home, name);
             return why->code;
         }
@@ -101,7 +102,8 @@ static int make_socket(struct client *c, struct fault *why)
               listen(fd, BACKLOG) == 0;
     (void)umask(old);
     if (!ok) {
-        FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make the socket %s/sock: %s", c->home, strerror(errno));
+        FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make the socket %s/sock: %s", c->home,
+                    strerror(errno));
         if (fd >= 0) {
             close(fd);
         }
@@ -118,7 +120,8 @@ static int open_log(struct client *c, off_t *from)
     if (fstatat(c->home_fd, LOG_NAME, &st, 0) == 0 && st.st_size > LOG_MAX_BYTES) {
         (void)renameat(c->home_fd, LOG_NAME, c->home_fd, LOG_NAME ".1");
     }
-    int fd = openat(c->home_fd, LOG_NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd =
+        openat(c->home_fd, LOG_NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     *from = fd >= 0 && fstat(fd, &st) == 0 ? st.st_size : 0;
     return fd;
 }
@@ -173,7 +176,7 @@ static void become_server(struct client *c, int listener, int log)
         _exit(EXIT_NO_EXEC);
     }
     (void)close_range(LISTEN_FD + 1, ~0u, 0);
-    char *argv[12] = {(char *)"inhoused", (char *)"--home",   c->home,         (char *)"--listen-fd", fd,
+    char *argv[12] = {(char *)"inhoused", (char *)"--home", c->home, (char *)"--listen-fd", fd,
                       (char *)"--linger", (char *)LINGER};
     if (c->config[0] != '\0') {
         argv[7] = (char *)"--config";
@@ -215,7 +218,8 @@ static enum fail wait_until_ready(struct client *c, pid_t pid, off_t from, struc
             return FAULT(why, FAIL_STOPPED, "stopped");
         }
         if (ms > START_WAIT_MS) {
-            FAULT(why, FAIL_DEADLINE, "the server does not answer after two minutes: %s", bad.message);
+            FAULT(why, FAIL_DEADLINE, "the server does not answer after two minutes: %s",
+                  bad.message);
             return fail_hint(why, "Its log is %s/" LOG_NAME ".", c->home);
         }
         if (!said && ms > 1500 && c->note != NULL) {
@@ -240,8 +244,8 @@ static enum fail start_server(struct client *c, struct fault *why)
     int log = open_log(c, &from);
     if (log < 0) {
         close(listener);
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s/" LOG_NAME ": %s", c->home,
-                           strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s/" LOG_NAME ": %s",
+                           c->home, strerror(errno));
     }
     pid_t pid = fork();
     if (pid == 0) {
@@ -256,7 +260,8 @@ static enum fail start_server(struct client *c, struct fault *why)
     return wait_until_ready(c, pid, from, why);
 }
 
-/* A server is there: wait for its health, for it may be starting, and fail early if it is not going to answer. */
+/* A server is there: wait for its health, for it may be starting, and fail early if it is not
+   going to answer. */
 static enum fail wait_for_health(struct client *c, struct fault *why)
 {
     int64_t start = clock_monotonic_us();
@@ -288,7 +293,8 @@ enum fail client_find_server(struct client *c, struct fault *why)
         }
         if (!c->start) {
             FAULT(why, FAIL_STOPPED, "no server runs on %s", c->home);
-            return fail_hint(why, "Start one with `inhouse serve`, or set INHOUSE_URL to one that runs.");
+            return fail_hint(
+                why, "Start one with `inhouse serve`, or set INHOUSE_URL to one that runs.");
         }
         enum fail f = wait_for_lock(c, "start.lock", START_WAIT_MS, &starting, why);
         if (f == FAIL_NONE && starting >= 0 && !listens(c)) {
@@ -307,6 +313,6 @@ enum fail client_find_server(struct client *c, struct fault *why)
             return f;
         }
     }
-    return FAULT(why, FAIL_UPSTREAM_FAILED, "the server of %s comes and goes; see %s/" LOG_NAME, c->home,
-                 c->home);
+    return FAULT(why, FAIL_UPSTREAM_FAILED, "the server of %s comes and goes; see %s/" LOG_NAME,
+                 c->home, c->home);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table, the gate, and what all handlers share: hops, readers, bodies, the map of active forms. */
+/* The table, the gate, and what all handlers share: hops, readers, bodies, the map of active
+   forms. */
 #include "http/api/api_internal.h"
 
 #include <inttypes.h>
@@ -39,7 +40,8 @@ static enum fail authenticate(void *arg, const struct wire_credentials *c, void 
         return keyring_local((uid_t)c->peer_uid, who, why);
     }
     FAULT(why, FAIL_UNAUTHENTICATED, "this path needs an API key");
-    return fail_hint(why, "Send \"Authorization: Bearer ik_...\"; `inhouse keys add NAME` makes one.");
+    return fail_hint(why,
+                     "Send \"Authorization: Bearer ik_...\"; `inhouse keys add NAME` makes one.");
 }
 
 /* The bucket of a key: found, or the one least recently used. */
@@ -302,8 +304,8 @@ bool api_query_int(struct wire_request *r, const char *name, int64_t min, int64_
         return true;
     }
     struct fault why;
-    FAULT(&why, FAIL_BAD_REQUEST, "\"%s\" must be a whole number from %" PRId64 " to %" PRId64, name,
-          min, max);
+    FAULT(&why, FAIL_BAD_REQUEST, "\"%s\" must be a whole number from %" PRId64 " to %" PRId64,
+          name, min, max);
     fail_param(&why, name);
     wire_fail(r, FAIL_BAD_REQUEST, &why);
     return false;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Api: our own paths under /api/v1, the table of every path (routes.def), the gate that says who may
- * use them, and the OpenAPI description made from that table.
+ * Api: our own paths under /api/v1, the table of every path (routes.def), the gate that says who
+ * may use them, and the OpenAPI description made from that table.
  *
  * Unknown keys are refused: 400 unknown_parameter. Handlers read on http threads, compute on crunch
- * threads, and touch tasks, jobs and the fleet only on the core thread. docs/reference/api.md is the
- * contract with clients.
+ * threads, and touch tasks, jobs and the fleet only on the core thread. docs/reference/api.md is
+ * the contract with clients.
  * Limits: 256 jobs in memory, 64 workflows, 512 keys counted for rate limits.
  */
 #pragma once
@@ -34,7 +34,8 @@ struct api_house {
     struct fleet *fleet;
     const char *home;
     const char *engine;               /* "llama" or "fake" */
-    const char *role_model[FLEET_ROLE_COUNT]; /* configured name, "" or NULL: the inventory's own choice */
+    /* configured name, "" or NULL: the inventory's own choice */
+    const char *role_model[FLEET_ROLE_COUNT];
     int64_t context_max;
     int64_t requests_per_minute;      /* of one key */
     void (*stop)(void *arg);          /* POST /api/v1/stop; core thread */

@@ -77,7 +77,8 @@ json_t *api_body(struct wire_request *r, const char *const *keys, bool may_be_em
 /* True when there is no query parameter beside these; else answers. */
 bool api_query_ok(struct wire_request *r, const char *const *names);
 /* Query parameter as a number in [min, max]; false after answering. */
-bool api_query_int(struct wire_request *r, const char *name, int64_t min, int64_t max, int64_t *out);
+bool api_query_int(struct wire_request *r, const char *name, int64_t min, int64_t max,
+                   int64_t *out);
 /* Path parameter as an id; answers not_found. `what` names it. */
 bool api_param_id(struct wire_request *r, const char *name, const char *prefix, const char *what,
                   struct id *out);
@@ -97,5 +98,6 @@ MUST_CHECK enum fail api_form_set(struct api *a, struct ladder_form *form, struc
 /* jobs.c, core thread. NULL when all are running. */
 struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);
 void job_progress(void *arg, const char *stage, size_t done, size_t total);
-void job_end(struct job *j, enum fail code, const struct fault *why, const char *result, size_t len);
+void job_end(struct job *j, enum fail code, const struct fault *why, const char *result,
+             size_t len);
 void job_reply(struct wire_request *r, const struct job *j); /* 202 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jobs: what was started over HTTP and outlives its request. In memory, on the core thread; the oldest
-   finished one makes room. */
+/* Jobs: what was started over HTTP and outlives its request. In memory, on the core thread; the
+   oldest finished one makes room. */
 #include "http/api/api_internal.h"
 
 #include <string.h>

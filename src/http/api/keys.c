@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/keys, and the record of who made and revoked them. Keyring calls wait for the disk: crunch. */
+/* /api/v1/keys, and the record of who made and revoked them. Keyring calls wait for the disk:
+   crunch. */
 #include "http/api/api_internal.h"
 
 #include <string.h>
@@ -127,7 +128,8 @@ static enum fail read_key(const json_t *body, struct key_change *c, struct fault
     c->has_team = team != NULL;
     (void)text_copy(c->team, sizeof(c->team), team ? team : "");
     if (!keyring_role_find(role, &c->n.role)) {
-        FAULT(why, FAIL_BAD_REQUEST, "\"role\" must be member, reviewer, approver, auditor or admin");
+        FAULT(why, FAIL_BAD_REQUEST,
+              "\"role\" must be member, reviewer, approver, auditor or admin");
         return fail_param(why, "role");
     }
     if (expires != NULL && (!clock_read(expires, &c->n.expires_at) ||

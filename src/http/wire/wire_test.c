@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests over real sockets: routing, refusals, answers from other threads, streams, clients that leave. */
+/* Tests over real sockets: routing, refusals, answers from other threads, streams, clients that
+   leave. */
 #include "http/wire/wire.h"
 
 #include <setjmp.h>

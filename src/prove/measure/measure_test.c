@@ -48,10 +48,23 @@ static void accuracy_coverage_and_error_are_counted_apart(void **state)
     measure_run_init(&m);
     static const char *const first[] = {"a", "b", "c", "d"};
     const struct measure_answer answers[] = {
-        {.field = "queue", .value = "a", .proposed_by = "learned", .decided = true, .expected = "a"},
-        {.field = "queue", .value = "a", .proposed_by = "learned", .decided = true, .expected = "b",
-         .first = first, .first_len = 4},
-        {.field = "queue", .value = "a", .proposed_by = "light", .expected = "d", .first = first,
+        {.field = "queue",
+         .value = "a",
+         .proposed_by = "learned",
+         .decided = true,
+         .expected = "a"},
+        {.field = "queue",
+         .value = "a",
+         .proposed_by = "learned",
+         .decided = true,
+         .expected = "b",
+         .first = first,
+         .first_len = 4},
+        {.field = "queue",
+         .value = "a",
+         .proposed_by = "light",
+         .expected = "d",
+         .first = first,
          .first_len = 4},
         {.field = "queue", .value = "c", .proposed_by = "light", .decided = true},
         {.field = "queue", .expected = "c"},
@@ -81,7 +94,9 @@ static void table_fits_its_width_and_never_steers_the_terminal(void **state)
 {
     (void)state;
     static const char *const columns[] = {"id", "*text", ">n"};
-    static const char *const row[] = {"N-1", "Gr\xC3\xBC\xC3\x9F""e \x1b[31m and a text that is far too long",
+    static const char *const row[] = {"N-1",
+                                      "Gr\xC3\xBC\xC3\x9F"
+                                      "e \x1b[31m and a text that is far too long",
                                       "12"};
     struct measure_table *t = measure_table_new(columns, 3);
     struct buf out;

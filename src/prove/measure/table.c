@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text tables for terminals: columns as wide as their longest cell, one of them cut when the line is short. */
+/* Text tables for terminals: columns as wide as their longest cell, one of them cut when the
+   line is short. */
 #include <string.h>
 
 #include "base/text/text.h"
@@ -22,7 +23,8 @@ struct measure_table {
 /* Columns that text takes: code points, without the combining ones; wide scripts count two. */
 static size_t width_of(uint32_t cp)
 {
-    if ((cp >= 0x300 && cp <= 0x36F) || cp == 0x200B || cp == 0x200D || (cp >= 0xFE00 && cp <= 0xFE0F)) {
+    if ((cp >= 0x300 && cp <= 0x36F) || cp == 0x200B || cp == 0x200D ||
+        (cp >= 0xFE00 && cp <= 0xFE0F)) {
         return 0;
     }
     bool wide = (cp >= 0x1100 && cp <= 0x115F) || (cp >= 0x2E80 && cp <= 0xA4CF) ||

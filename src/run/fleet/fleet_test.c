@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fleet against real workers with the fake engine: answers, deaths, replays, poison, streams, stopping. */
+/* The fleet against real workers with the fake engine: answers, deaths, replays, poison,
+   streams, stopping. */
 #include "run/fleet/fleet.h"
 
 #include <fcntl.h>
@@ -240,8 +241,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(asks_wait_for_the_worker_and_are_answered, start, stop),
         cmocka_unit_test_setup_teardown(a_role_nobody_serves_is_said_so, start, stop),
-        cmocka_unit_test_setup_teardown(a_killed_worker_is_replaced_and_its_asks_replayed, start, stop),
-        cmocka_unit_test_setup_teardown(a_request_that_kills_twice_is_refused_and_the_others_live, start, stop),
+        cmocka_unit_test_setup_teardown(a_killed_worker_is_replaced_and_its_asks_replayed, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_request_that_kills_twice_is_refused_and_the_others_live,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(a_bad_frame_ends_the_worker_not_the_server, start, stop),
         cmocka_unit_test_setup_teardown(a_stream_sums_to_its_text, start, stop),
         cmocka_unit_test_setup_teardown(an_error_of_the_worker_keeps_its_code, start, stop),
