@@ -10,7 +10,6 @@
  * Options: --folds N (10), --only N folds, --cost X, --ew X, --ww X, --cw X, --epochs N, --df N,
  * --plain (no embeddings), --seed N.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +17,15 @@
 #include "answer/learn/learn.h"
 #include "base/clock/clock.h"
 #include "base/text/text.h"
+#include "csv.h"
 
 #define DIM 384
-#define MAX_FILE ((size_t)64 << 20)
 #define SKIP 77
 
 struct data {
     struct learn_example *ex;
     size_t n;
-    char *csv;
+    struct csv csv;
     float *vectors;
 };
 
@@ -44,93 +43,29 @@ struct sums {
     size_t blob;
 };
 
-static char *read_file(const char *path, size_t *len)
-{
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        return NULL;
-    }
-    struct buf b;
-    buf_init(&b, MAX_FILE);
-    char part[65536];
-    size_t n;
-    while ((n = fread(part, 1, sizeof(part), f)) > 0) {
-        if (!buf_add(&b, part, n)) {
-            break;
-        }
-    }
-    fclose(f);
-    *len = b.len;
-    return buf_take(&b);
-}
-
-/* One CSV field at *s, unquoted in place; sets *end to the character that ended it. */
-static char *read_field(char **s, char *end)
-{
-    char *from = *s;
-    char *to = from;
-    char *start = from;
-    bool quoted = *from == '"';
-    from += quoted ? 1 : 0;
-    while (*from != 0) {
-        if (quoted && from[0] == '"' && from[1] == '"') {
-            from++;
-        } else if (quoted && *from == '"') {
-            quoted = false;
-            from++;
-            continue;
-        } else if (!quoted && (*from == ',' || *from == '\n' || *from == '\r')) {
-            break;
-        }
-        *to++ = *from++;
-    }
-    *end = *from;
-    *s = *from == 0 ? from : from + 1;
-    *to = 0;
-    return start;
-}
-
 static bool read_data(struct data *d, bool plain)
 {
     const char *root = getenv("INHOUSE_DATA");
     char path[4096];
     snprintf(path, sizeof(path), "%s/banking77/train.csv", root == NULL ? "../shared/data" : root);
-    size_t len;
-    d->csv = read_file(path, &len);
-    if (d->csv == NULL) {
+    if (!csv_read(path, &d->csv)) {
         return false;
     }
+    d->n = d->csv.n;
     const char *where = getenv("INHOUSE_EMBEDDINGS");
     size_t bytes = 0;
     if (!plain) {
-        d->vectors = where == NULL ? NULL : (float *)(void *)read_file(where, &bytes);
+        d->vectors = where == NULL ? NULL : (float *)(void *)csv_file(where, &bytes);
         if (d->vectors == NULL) {
             fprintf(stderr, "INHOUSE_EMBEDDINGS names no file of embeddings\n");
             return false;
         }
     }
-    size_t room = len / 8 + 1;
-    d->ex = mem_alloc_array(room, sizeof(*d->ex));
-    char *s = d->csv;
-    char end;
-    while (*s != 0 && *s != '\n') {
-        s++; /* the header */
-    }
-    s += *s == 0 ? 0 : 1;
-    while (*s != 0 && d->n < room) {
-        char *text = read_field(&s, &end);
-        char *label = end == ',' ? read_field(&s, &end) : NULL;
-        if (end == '\r' && *s == '\n') {
-            s++;
-        }
-        if (label == NULL) {
-            continue;
-        }
-        d->ex[d->n].text = text;
-        d->ex[d->n].text_len = strlen(text);
-        d->ex[d->n].label = label;
-        d->n++;
+    d->ex = mem_alloc_array(d->n, sizeof(*d->ex));
+    for (size_t i = 0; i < d->n; i++) {
+        d->ex[i].text = d->csv.text[i];
+        d->ex[i].text_len = strlen(d->csv.text[i]);
+        d->ex[i].label = d->csv.label[i];
     }
     if (!plain && bytes != d->n * DIM * sizeof(float)) {
         fprintf(stderr, "%s holds %zu bytes, not %zu rows of %d floats\n", where, bytes, d->n, DIM);
@@ -301,7 +236,7 @@ int main(int argc, char **argv)
     mem_free(sums.ok);
     mem_free(part);
     mem_free(d.ex);
-    mem_free(d.csv);
+    csv_done(&d.csv);
     mem_free(d.vectors);
     return rc;
 }
