@@ -56,6 +56,17 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
+/* After a failed fsync the kernel may report success for pages it has thrown away. */
+static void stop_on_failed_flush(struct store *s)
+{
+    int rc = sqlite3_extended_errcode(s->conn->db);
+    if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC) {
+        pthread_mutex_lock(&s->lock);
+        s->stats.stopped = true;
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
 static void checkpoint(struct store *s)
 {
     if (s->wal_pages < CHECKPOINT_PAGES) {
@@ -66,6 +77,7 @@ static void checkpoint(struct store *s)
                                                     : SQLITE_CHECKPOINT_PASSIVE;
     int rc = sqlite3_wal_checkpoint_v2(s->conn->db, NULL, mode, NULL, NULL);
     if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+        stop_on_failed_flush(s);
         struct fault why;
         store_fault(s->conn, rc, "checkpoint", &why);
         log_fault(LOG_LEVEL_DEBUG, "store.checkpoint", &why);
@@ -135,12 +147,8 @@ static enum fail commit(struct store *s, struct fault *why)
 {
     AUTO_STMT struct store_stmt *st = store_query(s->conn, "COMMIT");
     enum fail f = store_run(st, why);
-    int rc = sqlite3_extended_errcode(s->conn->db);
-    if (f != FAIL_NONE && (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)) {
-        /* After a failed fsync the kernel may report success for pages it has thrown away. */
-        pthread_mutex_lock(&s->lock);
-        s->stats.stopped = true;
-        pthread_mutex_unlock(&s->lock);
+    if (f != FAIL_NONE) {
+        stop_on_failed_flush(s);
     }
     return f;
 }
@@ -231,6 +239,9 @@ static void truncate_wal(struct store *s, struct item *it)
 {
     int rc = sqlite3_wal_checkpoint_v2(s->conn->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     it->code = rc == SQLITE_OK ? FAIL_NONE : store_fault(s->conn, rc, "checkpoint", &it->why);
+    if (rc != SQLITE_OK) {
+        stop_on_failed_flush(s);
+    }
     s->wal_pages = 0;
 }
 
