@@ -197,6 +197,8 @@ enum fail engine_tokenize(struct llama_engine *e, const char *text, size_t len, 
                           struct tokens *out, struct fault *why);
 /* Bytes of one token's text into out (at most room); control tokens give none. */
 int engine_piece(struct llama_engine *e, llama_token token, char *out, int room);
+/* The step at hand is given up at this time; 0: never. */
+void engine_abort_at(struct llama_engine *e, int64_t monotonic_us);
 int engine_seq_take(struct llama_engine *e); /* -1: none free */
 void engine_seq_drop(struct llama_engine *e, int seq);
 

@@ -18,11 +18,14 @@
 #define OUTPUTS_MAX 128
 #define EMBED_TOKENS 512
 
+/* Set from the abort of a step until it has returned: what llama.cpp says meanwhile is no error. */
+static bool aborting;
+
 static void on_log(enum ggml_log_level level, const char *text, void *data)
 {
     (void)data;
     char line[256];
-    if (level != GGML_LOG_LEVEL_WARN && level != GGML_LOG_LEVEL_ERROR) {
+    if (aborting || (level != GGML_LOG_LEVEL_WARN && level != GGML_LOG_LEVEL_ERROR)) {
         return;
     }
     (void)text_copy(line, sizeof line, text);
@@ -131,7 +134,15 @@ static void find_digits(struct llama_engine *e)
 static bool on_abort(void *data)
 {
     const struct llama_engine *e = data;
-    return e->abort_at > 0 && clock_monotonic_us() > e->abort_at;
+    bool late = e->abort_at > 0 && clock_monotonic_us() > e->abort_at;
+    aborting = aborting || late;
+    return late;
+}
+
+void engine_abort_at(struct llama_engine *e, int64_t monotonic_us)
+{
+    e->abort_at = monotonic_us;
+    aborting = false;
 }
 
 static struct ggml_threadpool *new_pool(unsigned n_threads)

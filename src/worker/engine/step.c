@@ -244,9 +244,10 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
     struct fault why = {0};
     int rc = 0;
     int64_t start = clock_monotonic_us();
-    e->abort_at = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS ? start + lease_us : 0;
+    bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS;
+    engine_abort_at(e, bounded ? start + lease_us : 0);
     enum fail failed = shim_decode(e->context, &e->batch, &rc, &why);
-    e->abort_at = 0;
+    engine_abort_at(e, 0);
     if (failed == FAIL_NONE && rc == 0) {
         learn_speed(e, e->batch.n_tokens, clock_monotonic_us() - start);
         count_done(e);

@@ -3,7 +3,7 @@
  * worker/sandbox. The list of calls is what llama.cpp, glibc and our loop were seen to need (strace
  * of load, Jinja, grammar, decode, embed, threads); what libraries try but can do without gets
  * EACCES instead of death.
- * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0, NOFILE NOFILE_MAX.
+ * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0 (LOG_FILE_MAX when stderr is a file), NOFILE NOFILE_MAX.
  */
 #include "worker/sandbox/sandbox.h"
 
@@ -11,17 +11,21 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem/mem.h"
 
 #define NOFILE_MAX 64
+/* Log lines may go to a file that stderr is; nothing else is open for writing. */
+#define LOG_FILE_MAX (256u * 1024 * 1024)
 
 /* linux/landlock.h of Debian 12 ends at ABI 2; the kernel takes a longer struct if the rest is
    zero or known. */
@@ -148,10 +152,15 @@ static enum fail enter_seccomp(struct fault *why)
 
 static enum fail set_limits(struct fault *why)
 {
-    static const struct {
+    struct stat out;
+    bool log_file = fstat(STDERR_FILENO, &out) == 0 && S_ISREG(out.st_mode);
+    const struct {
         __rlimit_resource_t what;
         rlim_t value;
-    } limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_FSIZE, 0}, {RLIMIT_NOFILE, NOFILE_MAX}};
+    } limits[] = {{RLIMIT_CORE, 0},
+                  {RLIMIT_FSIZE, log_file ? LOG_FILE_MAX : 0},
+                  {RLIMIT_NOFILE, NOFILE_MAX}};
+    (void)signal(SIGXFSZ, SIG_IGN); /* a full log must not end the worker */
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
         struct rlimit limit = {limits[i].value, limits[i].value};
         if (setrlimit(limits[i].what, &limit) != 0) {
