@@ -173,5 +173,5 @@ MUST_CHECK enum fail review_outcomes(struct store_conn *conn, const char *team,
                                      void *arg, struct fault *why);
 
 /* Levenshtein distance in code points over the longer length, 0..1. Myers' bit-parallel form as
-   blocks (Hyyrö 2003); each text is cut at 8,000 code points (about 3 ms). Pure. */
+   blocks (Hyyrö 2003); each text is cut at 8,000 code points (about 4 ms). Pure. */
 double review_edit_distance(const char *a, const char *b);
