@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rooms in order, the signals, and the end in reverse. */
+#include "http/house/house.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock/clock.h"
+#include "base/log/log.h"
+#include "http/api/api.h"
+#include "work/review/review.h"
+
+#define DRAIN_MS 15000 /* accepted tasks get this long when the server ends */
+#define QUIET_POLL_MS 20
+#define STREAM_END_MS 5000
+#define CRUNCH_QUEUE 64
+#define OPEN_ASKS 64
+
+struct house {
+    struct house_options o;
+    char home[CONFIG_HOME_SIZE], sock[CONFIG_HOME_SIZE + 8];
+    char worker[PATH_MAX], engine_dir[PATH_MAX];
+    struct config *config;
+    int lock_fd, signal_fd;
+    bool made_sock;
+    struct loop *loop;
+    struct pool *crunch;
+    struct store *store;
+    struct keyring_master *master;
+    struct audit *audit;
+    struct keyring *keyring;
+    struct fleet *fleet;
+    struct task_desk *desk;
+    struct api *api;
+    struct wire *wire;
+    bool stopping, fleet_stopping;
+    int64_t alone_since_us; /* linger: no client since then */
+};
+
+/* ---- configuration ---- */
+
+static enum fail apply_options(const struct house_options *o, struct config *c, struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    if (o->listen_address != NULL) {
+        f = config_override(c, "listen.address", o->listen_address, why);
+        f = f == FAIL_NONE ? config_override(c, "listen.port", o->listen_port, why) : f;
+    }
+    if (f == FAIL_NONE && o->engine != NULL) {
+        f = config_override(c, "engine.kind", o->engine, why);
+    }
+    if (f == FAIL_NONE && o->no_seal) {
+        f = config_override(c, "engine.seal", "false", why);
+    }
+    return f;
+}
+
+/* HOME/inhouse.yaml counts only when it is there; a file that was named must be. */
+static const char *config_path(const struct house_options *o, const char *home, char *out, size_t room)
+{
+    if (o->config != NULL) {
+        return o->config;
+    }
+    (void)snprintf(out, room, "%s/inhouse.yaml", home ? home : "");
+    return home != NULL && access(out, F_OK) == 0 ? out : NULL;
+}
+
+struct config *house_config(const struct house_options *o, const char *home)
+{
+    char room[CONFIG_HOME_SIZE + 16];
+    const char *path = config_path(o, home, room, sizeof(room));
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    struct config *c = NULL;
+    struct fault why;
+    enum fail f = path != NULL ? config_load(path, &c, faults)
+                               : config_read(NULL, 0, "the options", &c, faults);
+    if (f == FAIL_NONE && apply_options(o, c, &why) != FAIL_NONE) {
+        config_faults_init(faults, "the options");
+        config_faults_add(faults, 0, why.param, why.hint, "%s", why.message);
+        config_unref(c);
+        c = NULL;
+    }
+    for (size_t i = 0; i < faults->count && i < CONFIG_MAX_FAULTS; i++) {
+        const struct config_fault *x = &faults->list[i];
+        char line[24] = "";
+        if (x->line > 0) {
+            (void)snprintf(line, sizeof(line), " line %d", x->line);
+        }
+        FAULT(&why, FAIL_BAD_REQUEST, "%.95s%s: %.180s", faults->name, line, x->message);
+        fail_hint(&why, "%s", x->hint);
+        fail_param(&why, x->param);
+        log_fault(LOG_LEVEL_ERROR, "config.wrong", &why);
+    }
+    for (size_t i = 0; c != NULL && i < c->notes_len; i++) {
+        log_write(LOG_LEVEL_WARN, "config.note", LOG_FIELDS(LOG_TEXT("note", c->notes[i])));
+    }
+    mem_free(faults);
+    return c;
+}
+
+static enum log_level level_of(const struct config *c)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    int i = 0;
+    while (i < 3 && strcmp(names[i], c->log_level) != 0) {
+        i++;
+    }
+    return (enum log_level)i;
+}
+
+static void find_programs(struct house *s)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[n > 0 ? n : 0] = '\0';
+    const char *folder = dirname(self);
+    (void)snprintf(s->worker, sizeof(s->worker), "%.4000s/inhouse-worker", folder);
+    if (s->config->engine_dir[0] != '\0') {
+        (void)text_copy(s->engine_dir, sizeof(s->engine_dir), s->config->engine_dir);
+    } else {
+        (void)snprintf(s->engine_dir, sizeof(s->engine_dir), "%.4000s/../lib/inhouse-engine", folder);
+    }
+}
+
+/* ---- the end ---- */
+
+static void end_when_quiet(void *arg)
+{
+    struct house *s = arg;
+    struct wire_counts c;
+    wire_counts(s->wire, &c);
+    if (c.active > 0) {
+        (void)loop_timer_add(s->loop, QUIET_POLL_MS, end_when_quiet, s);
+    } else {
+        loop_stop(s->loop);
+    }
+}
+
+static void stop_fleet(void *arg)
+{
+    struct house *s = arg;
+    if (!s->fleet_stopping) {
+        s->fleet_stopping = true;
+        fleet_stop(s->fleet, end_when_quiet, s);
+    }
+}
+
+static void stop_all(void *arg)
+{
+    struct house *s = arg;
+    if (!s->stopping) {
+        s->stopping = true;
+        log_write(LOG_LEVEL_INFO, "server.stopping", NULL);
+        wire_refuse(s->wire);
+        (void)loop_timer_add(s->loop, DRAIN_MS, stop_fleet, s); /* whatever still runs */
+        task_desk_drain(s->desk, stop_fleet, s);
+    }
+}
+
+static void reload(struct house *s)
+{
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    config_faults_init(faults, "inhouse.yaml");
+    struct config *fresh = house_config(&s->o, s->home);
+    if (fresh != NULL && config_reload_check(s->config, fresh, faults)) {
+        config_unref(s->config);
+        s->config = config_ref(fresh);
+        log_set_level(level_of(fresh));
+        api_set_rate(s->api, fresh->limits_requests_per_minute);
+        log_write(LOG_LEVEL_INFO, "config.applied", NULL);
+    }
+    for (size_t i = 0; i < faults->count && i < CONFIG_MAX_FAULTS; i++) {
+        log_write(LOG_LEVEL_ERROR, "config.refused",
+                  LOG_FIELDS(LOG_TEXT("message", faults->list[i].message),
+                             LOG_TEXT("hint", faults->list[i].hint)));
+    }
+    config_unref(fresh);
+    mem_free(faults);
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+    struct house *s = arg;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            reload(s);
+        } else if (s->stopping) {
+            _exit(1);
+        } else {
+            stop_all(s);
+        }
+    }
+}
+
+/* --linger: an embedded server ends by itself once nobody needs it. */
+static void watch_clients(void *arg)
+{
+    struct house *s = arg;
+    struct wire_counts c;
+    struct task_counts t;
+    int64_t now = clock_monotonic_us();
+    wire_counts(s->wire, &c);
+    task_counts(s->desk, &t);
+    if (c.connections > 0 || t.running + t.waiting + t.learning > 0) {
+        s->alone_since_us = now;
+    } else if (now - s->alone_since_us > (int64_t)s->o.linger_s * 1000000) {
+        stop_all(s);
+        return;
+    }
+    (void)loop_timer_add(s->loop, 250, watch_clients, s);
+}
+
+/* ---- the beginning ---- */
+
+/* The task room's artifacts go to the review room, which is a floor above it. */
+static enum fail sink_create(struct store_tx *tx, void *arg, const struct task_artifact *a,
+                             struct fault *why)
+{
+    struct review_field fields[LADDER_MAX_FIELDS];
+    (void)arg;
+    ASSERT(a->fields_len <= COUNT_OF(fields));
+    for (size_t i = 0; i < a->fields_len; i++) {
+        const struct task_artifact_field *f = &a->fields[i];
+        fields[i] = (struct review_field){.name = f->name,
+                                          .type = f->type,
+                                          .value = f->value,
+                                          .confidence = f->confidence,
+                                          .rung = ladder_rung_name(f->rung),
+                                          .is_open = f->open};
+    }
+    struct review_artifact x = {.id = a->id,
+                                .task = a->task,
+                                .workflow = a->workflow,
+                                .team = a->team,
+                                .actor = a->actor,
+                                .title = a->title,
+                                .result = a->result_json,
+                                .draft = a->draft,
+                                .fields = fields,
+                                .fields_len = a->fields_len};
+    return review_create(tx, &x, a->waits, why);
+}
+
+static enum fail sink_redraft(struct store_tx *tx, void *arg, const struct id *artifact,
+                              const char *draft, struct fault *why)
+{
+    (void)arg;
+    return review_redraft(tx, artifact, draft, why);
+}
+
+static enum fail note_write(struct store_tx *tx, void *arg, struct fault *why)
+{
+    const struct house *s = arg;
+    struct audit_leaf leaf = {.kind = s->stopping ? AUDIT_KIND_STOPPED : AUDIT_KIND_STARTED,
+                              .actor = "system",
+                              .team = "system"};
+    return audit_append(tx, s->audit, &leaf, NULL, NULL, why);
+}
+
+/* The records and who may call: everything that lies in the data folder. */
+static enum fail open_records(struct house *s, struct fault *why)
+{
+    char path[CONFIG_HOME_SIZE + 16];
+    (void)snprintf(path, sizeof(path), "%s/data.db", s->home);
+    enum fail f = store_open(path, &store_schema_data, &s->store, why);
+    if (f == FAIL_NONE) {
+        f = keyring_master_open(s->home, &s->master, why);
+    }
+    if (f == FAIL_NONE) {
+        f = audit_open(s->home, s->store, s->master, &s->audit, why);
+    }
+    if (f == FAIL_NONE) {
+        f = keyring_open(s->store, s->master, &s->keyring, why);
+    }
+    return f == FAIL_NONE ? store_write_wait(s->store, note_write, s, why) : f;
+}
+
+static void fleet_changed(void *arg)
+{
+    struct house *s = arg;
+    for (int i = 0; i < FLEET_ROLE_COUNT; i++) {
+        struct fleet_model m;
+        memset(&m, 0, sizeof(m));
+        fleet_model_get(s->fleet, (enum fleet_role)i, &m);
+        log_write(LOG_LEVEL_DEBUG, "model.state",
+                  LOG_FIELDS(LOG_TEXT("role", fleet_role_name((enum fleet_role)i)),
+                             LOG_TEXT("model", m.name), LOG_NUM("state", m.state)));
+    }
+    task_fleet_changed(s->desk);
+}
+
+static enum fail open_core(struct house *s, struct fault *why)
+{
+    const struct config *c = s->config;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    s->crunch = pool_new(cores > 2 ? (int)cores - 1 : 1, CRUNCH_QUEUE);
+    struct fleet_options fleet = {.worker_path = s->worker,
+                                  .engine = c->engine_kind,
+                                  .engine_dir = s->engine_dir,
+                                  .seal = c->engine_seal,
+                                  .threads = (int)c->engine_threads,
+                                  .n_ctx_light = (int)c->models_ctx_light,
+                                  .n_ctx_heavy = (int)c->models_ctx_heavy,
+                                  .n_seq = (int)c->models_seq,
+                                  .max_open = OPEN_ASKS,
+                                  .max_waiting = (size_t)c->limits_tasks_running * 4};
+    enum fail f = fleet_new(s->loop, &fleet, &s->fleet, why);
+    struct task_house desk = {.loop = s->loop,
+                              .crunch = s->crunch,
+                              .store = s->store,
+                              .audit = s->audit,
+                              .fleet = s->fleet,
+                              .sink = {.create = sink_create, .redraft = sink_redraft},
+                              .max_running = (int)c->limits_tasks_running,
+                              .max_waiting = (int)c->limits_tasks_waiting};
+    if (f == FAIL_NONE) {
+        f = task_desk_new(&desk, &s->desk, why);
+    }
+    if (f == FAIL_NONE) {
+        fleet_on_change(s->fleet, fleet_changed, s);
+    }
+    return f;
+}
+
+static enum fail open_api(struct house *s, struct fault *why)
+{
+    const struct config *c = s->config;
+    struct api_house house = {.loop = s->loop,
+                              .crunch = s->crunch,
+                              .store = s->store,
+                              .audit = s->audit,
+                              .keyring = s->keyring,
+                              .desk = s->desk,
+                              .fleet = s->fleet,
+                              .home = s->home,
+                              .engine = c->engine_kind,
+                              .role_model = {c->models_embed, c->models_light, c->models_heavy},
+                              .context_max = c->models_ctx_light < c->models_ctx_heavy
+                                                 ? c->models_ctx_light
+                                                 : c->models_ctx_heavy,
+                              .requests_per_minute = c->limits_requests_per_minute,
+                              .stop = stop_all,
+                              .stop_arg = s};
+    return api_new(&house, &s->api, why);
+}
+
+/* HOME/sock, 0600. The lock is ours, so an old one is nobody's. */
+static int local_socket(struct house *s, struct fault *why)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    (void)snprintf(s->sock, sizeof(s->sock), "%s/sock", s->home);
+    if (!text_copy(at.sun_path, sizeof(at.sun_path), s->sock)) {
+        FAULT(why, FAIL_BAD_REQUEST, "the path of the data folder is too long for a socket: %.200s",
+              s->home);
+        fail_hint(why, "Choose one of less than 100 characters with --home.");
+        return -1;
+    }
+    (void)unlink(s->sock);
+    mode_t old = umask(0177);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool good = fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 256) == 0;
+    (void)umask(old);
+    if (!good) {
+        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot listen on %.200s: %s", s->sock,
+                    strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    s->made_sock = true;
+    return fd;
+}
+
+static enum fail open_wire(struct house *s, struct fault *why)
+{
+    const struct config *c = s->config;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int fd = s->o.listen_fd;
+    if (fd < 0) {
+        fd = local_socket(s, why);
+        if (fd < 0) {
+            return why->code;
+        }
+    } else if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "--listen-fd %d: %s", fd, strerror(errno));
+    }
+    bool tcp = s->o.linger_s <= 0 || s->o.listen_address != NULL;
+    struct wire_options w = {.address = tcp ? c->listen_address : NULL,
+                             .port = (int)c->listen_port,
+                             .unix_fd = fd,
+                             .threads = c->http_threads > 0 ? (int)c->http_threads
+                                        : cores > 4         ? 4
+                                                            : (int)cores,
+                             .max_connections = (int)c->limits_connections,
+                             .max_connections_per_address = (int)c->limits_connections_per_address,
+                             .body_bytes = (size_t)c->limits_body_bytes,
+                             .arg = s->api};
+    w.routes = api_routes(&w.routes_len);
+    api_gate(s->api, &w.gate);
+    enum fail f = wire_new(&w, &s->wire, why);
+    if (f != FAIL_NONE) {
+        close(fd);
+        return f;
+    }
+    api_set_wire(s->api, s->wire);
+    log_write(LOG_LEVEL_INFO, "server.listening",
+              LOG_FIELDS(LOG_TEXT("home", s->home), LOG_TEXT("address", tcp ? c->listen_address : ""),
+                         LOG_NUM("port", wire_port(s->wire)), LOG_TEXT("version", INHOUSE_VERSION)));
+    return FAIL_NONE;
+}
+
+static enum fail open_loop(struct house *s, struct fault *why)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    enum fail f = loop_new(&s->loop, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signal_fd < 0) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot watch signals: %s", strerror(errno));
+    }
+    return loop_watch(s->loop, s->signal_fd, EPOLLIN, on_signal, s, why);
+}
+
+enum fail house_open(const struct house_options *o, struct house **out, struct fault *why)
+{
+    struct house *s = mem_alloc(sizeof(*s));
+    s->o = *o;
+    s->lock_fd = s->signal_fd = -1;
+    enum fail f = config_home_open(o->home, s->home, why);
+    if (f == FAIL_NONE) {
+        s->config = house_config(o, s->home);
+        if (s->config == NULL) {
+            f = FAULT(why, FAIL_BAD_REQUEST, "the configuration is wrong: see above");
+        }
+    }
+    if (f == FAIL_NONE) {
+        log_set_level(level_of(s->config));
+        find_programs(s);
+        f = config_home_lock(s->home, &s->lock_fd, why);
+    }
+    enum fail (*const steps[])(struct house *, struct fault *) = {open_loop, open_records, open_core,
+                                                                  open_api, open_wire};
+    for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(steps); i++) {
+        f = steps[i](s, why);
+    }
+    if (f != FAIL_NONE) {
+        house_close(s);
+        return f;
+    }
+    *out = s;
+    return FAIL_NONE;
+}
+
+void house_run(struct house *s)
+{
+    api_load_models(s->api, NULL, NULL);
+    if (s->o.linger_s > 0) {
+        s->alone_since_us = clock_monotonic_us();
+        (void)loop_timer_add(s->loop, 250, watch_clients, s);
+    }
+    loop_run(s->loop);
+}
+
+void house_close(struct house *s)
+{
+    struct fault why;
+    if (s == NULL) {
+        return;
+    }
+    if (s->wire != NULL) {
+        wire_free(s->wire, STREAM_END_MS);
+    }
+    if (s->made_sock) {
+        (void)unlink(s->sock);
+    }
+    if (s->crunch != NULL) {
+        pool_free(s->crunch);
+    }
+    api_free(s->api);
+    task_desk_free(s->desk);
+    fleet_free(s->fleet);
+    if (s->stopping && s->audit != NULL && store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_ERROR, "server.stop_unrecorded", &why);
+    }
+    keyring_close(s->keyring);
+    store_close(s->store);
+    audit_close(s->audit);
+    keyring_master_close(s->master);
+    if (s->loop != NULL) {
+        loop_free(s->loop);
+    }
+    if (s->signal_fd >= 0) {
+        close(s->signal_fd);
+    }
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+    }
+    config_unref(s->config);
+    mem_free(s);
+}
