@@ -197,7 +197,7 @@ class Models(Served):
 
 def unable(engine):
     """Why this cannot run here, or None."""
-    for program in ("inhoused", "inhouse", "inhouse-worker"):
+    for program in ("inhoused", "inhouse-worker") + (("inhouse",) if engine == "models" else ()):
         if not (house.BUILD / "bin" / program).is_file():
             return f"{program} is not built in {house.BUILD}/bin"
     if not CLIENT.exists():
