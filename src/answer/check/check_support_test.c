@@ -315,7 +315,7 @@ static void changed_claims_are_refused_and_true_ones_kept(void **state)
     while (getline(&line, &room, f) > 0) {
         take_line(k, line, &t, &last);
     }
-    free(line);
+    free(line); /* tidy: memory: getline's own */
     fclose(f);
     int changed = 0, refused = 0;
     print_message("kept: originals %d/%d, paraphrases %d/%d\n", t.kept, t.originals,

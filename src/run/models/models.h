@@ -34,8 +34,8 @@ struct models_entry {
     char kind[16];  /* "gguf" */
     char arch[48];  /* "llama", "qwen2", "bert" */
     char quant[24]; /* "Q4_K_M", "F16" */
-    char
-        source[256]; /* where it came from, as the person who added it said; else the file's name */
+    /* where it came from, as the person who added it said; else the file's name */
+    char source[256];
     char licence[96]; /* SPDX name, or "" when unknown */
     char sha256[TEXT_SHA256_HEX_SIZE];
     int64_t bytes;
