@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way through, on the fake engine with a real store and log: articles in, learning, forms, reuse, chats, embeddings,
-   and that nothing is answered without its record. */
+/* The way through, on the fake engine with a real store and log: articles in, learning, forms,
+   reuse, chats, embeddings, and that nothing is answered without its record. */
 #include "answer/task/task.h"
 
 #include <fcntl.h>
@@ -31,7 +31,8 @@ static enum fail last_code;
 static char last_why[400];
 static int64_t last_leaf;
 
-static enum fail on_artifact(struct store_tx *tx, void *arg, const struct task_artifact *a, struct fault *why)
+static enum fail on_artifact(struct store_tx *tx, void *arg, const struct task_artifact *a,
+                             struct fault *why)
 {
     (void)tx;
     (void)arg;
@@ -122,8 +123,14 @@ static int start(void **state)
     assert_non_null(mkdtemp(home));
     snprintf(data, sizeof(data), "%s/data.db", home);
     snprintf(path, sizeof(path), "%s/bin/inhouse-worker", build != NULL ? build : ".");
-    struct fleet_options o = {.worker_path = path, .engine = "fake", .threads = 1, .n_seq = 4,
-                              .n_ctx_light = 2048, .n_ctx_heavy = 2048, .max_open = 8, .max_waiting = 4096};
+    struct fleet_options o = {.worker_path = path,
+                              .engine = "fake",
+                              .threads = 1,
+                              .n_seq = 4,
+                              .n_ctx_light = 2048,
+                              .n_ctx_heavy = 2048,
+                              .max_open = 8,
+                              .max_waiting = 4096};
     assert_int_equal(loop_new(&loop, &why), FAIL_NONE);
     pool = pool_new(1, 100);
     assert_int_equal(store_open(data, &store_schema_data, &store, &why), FAIL_NONE);
@@ -227,11 +234,14 @@ static void on_job(void *arg, enum fail code, const struct fault *why, const cha
 static void articles_are_checked_stored_and_embedded(void **state)
 {
     (void)state;
-    static const char a[] = "---\nid: refund\ntitle: Refunds\nlang: en\nqueue: billing\n---\n"
-                            "To get a refund, open Orders and choose Refund. We pay within 5 days.\n";
-    static const char b[] = "---\nid: login\ntitle: Sign in\nlang: en\nqueue: account\n---\n"
-                            "To reset your password, open the sign-in page and choose Forgot password.\n";
-    struct task_article articles[] = {{"refund.md", a, sizeof(a) - 1}, {"login.md", b, sizeof(b) - 1}};
+    static const char a[] =
+        "---\nid: refund\ntitle: Refunds\nlang: en\nqueue: billing\n---\n"
+        "To get a refund, open Orders and choose Refund. We pay within 5 days.\n";
+    static const char b[] =
+        "---\nid: login\ntitle: Sign in\nlang: en\nqueue: account\n---\n"
+        "To reset your password, open the sign-in page and choose Forgot password.\n";
+    struct task_article articles[] = {{"refund.md", a, sizeof(a) - 1},
+                                      {"login.md", b, sizeof(b) - 1}};
     task_articles_put(desk, &me, "help", articles, 2, on_progress, on_job, NULL);
     run();
     assert_string_equal(last_why, "");
@@ -328,7 +338,8 @@ static void stakes_and_bad_input_are_told(void **state)
     submit("bad \xff bytes", NULL);
     run();
     assert_int_equal(last_code, FAIL_BAD_REQUEST);
-    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "none", .text = "x", .on_done = on_form};
+    struct task_request r = {
+        .kind = TASK_FORM, .who = me, .workflow = "none", .text = "x", .on_done = on_form};
     pending = 1;
     task_submit(desk, &r);
     run();
@@ -363,7 +374,8 @@ static void on_chat(void *arg, const struct task_result *r)
 static void chats_are_streamed_and_recorded(void **state)
 {
     (void)state;
-    static const char ask[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"stream\":true}";
+    static const char ask[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"stream\":true}";
     struct task_request r = {.kind = TASK_CHAT, .who = me, .model = "light", .ask_json = ask,
                              .ask_len = sizeof(ask) - 1, .stream = true, .on_text = on_chat_text,
                              .on_done = on_chat};

@@ -183,8 +183,8 @@ bool config_is_loopback(const char *address);
 
 #define CONFIG_HOME_SIZE 3072
 
-/* `given`, else $INHOUSE_HOME, else ~/.local/share/inhouse: made (0700) when missing, its absolute path
-   in out. FAIL_FORBIDDEN when it is not private to this user. Blocks. */
+/* `given`, else $INHOUSE_HOME, else ~/.local/share/inhouse: made (0700) when missing, its
+   absolute path in out. FAIL_FORBIDDEN when it is not private to this user. Blocks. */
 MUST_CHECK enum fail config_home_open(const char *given, char out[CONFIG_HOME_SIZE],
                                       struct fault *why);
 /* Takes HOME/lock for as long as *fd stays open. FAIL_CONFLICT names the process that has it. */

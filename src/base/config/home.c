@@ -47,8 +47,8 @@ enum fail config_home_open(const char *given, char out[CONFIG_HOME_SIZE], struct
     }
     struct stat st;
     if (!make_path(path) || stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the data folder %.180s: %s", path,
-                    strerror(errno));
+        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the data folder %.180s: %s",
+                    path, strerror(errno));
         return fail_hint(why, "Choose another one with --home or INHOUSE_HOME.");
     }
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
@@ -86,8 +86,8 @@ enum fail config_home_lock(const char *home, int *fd, struct fault *why)
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (ftruncate(*fd, 0) != 0 || pwrite(*fd, pid, (size_t)n, 0) != n) {
-        enum fail f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %.180s: %s", path,
-                                  strerror(errno));
+        enum fail f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %.180s: %s",
+                                  path, strerror(errno));
         close(*fd);
         *fd = -1;
         return f;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Learning and articles: a large body becomes a job. The body is decoded on a crunch thread (tens of
- * megabytes), handed to the task room on the core thread, and answered 202 with the job's id.
+ * Learning and articles: a large body becomes a job. The body is decoded on a crunch thread (tens
+ * of megabytes), handed to the task room on the core thread, and answered 202 with the job's id.
  *
  * One example a line: {"id","at"?,"subject"?,"text","reply"?,"article"?,"expected":{field:value}}.
  * A line that cannot be used is skipped and reported with its number: years of past tickets always
@@ -113,8 +113,8 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
         }
         if (form->fields[i].type == LADDER_CHOICE &&
             ladder_label_find(&form->fields[i], values[i]) < 0) {
-            return FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no label of field \"%.60s\"", values[i],
-                         key);
+            return FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no label of field \"%.60s\"",
+                         values[i], key);
         }
     }
     const json_t *article = json_object_get(expected, "article");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the inventory to the fleet: which model serves which role. Hashing takes a second a GiB, so it
- * happens on a crunch thread; the descriptor that was hashed is the one the worker gets.
+ * From the inventory to the fleet: which model serves which role. Hashing takes a second a GiB, so
+ * it happens on a crunch thread; the descriptor that was hashed is the one the worker gets.
  *
- * One pass at a time; a call that comes during one starts another after it. A role that is served is
- * left alone, unless the configuration names another model for it.
+ * One pass at a time; a call that comes during one starts another after it. A role that is served
+ * is left alone, unless the configuration names another model for it.
  */
 #include "http/api/api_internal.h"
 

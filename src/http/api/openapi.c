@@ -120,9 +120,11 @@ static void put_components(struct jn_writer *w)
         "\"responses\":{\"json\":{\"description\":\"See docs/reference/api.md\","
         "\"content\":{\"application/json\":{\"schema\":{}}}},"
         "\"error\":{\"description\":\"What happened, where, and what to do\","
-        "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/error\"}}}}},"
+        "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/"
+        "error\"}}}}},"
         "\"schemas\":{\"error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{"
-        "\"error\":{\"type\":\"object\",\"required\":[\"message\",\"type\",\"code\"],\"properties\":{"
+        "\"error\":{\"type\":\"object\",\"required\":[\"message\",\"type\",\"code\"],"
+        "\"properties\":{"
         "\"message\":{\"type\":\"string\"},\"type\":{\"type\":\"string\"},"
         "\"param\":{\"type\":[\"string\",\"null\"]},\"hint\":{\"type\":[\"string\",\"null\"]},"
         "\"code\":{\"type\":\"string\",\"enum\":[";
@@ -144,7 +146,8 @@ void api_describe(struct buf *out)
     jn_object_begin(&w);
     jn_kv_str(&w, "title", "inhouse");
     jn_kv_str(&w, "version", INHOUSE_VERSION);
-    jn_kv_str(&w, "description", "Generated from src/http/api/routes.def; docs/reference/api.md explains.");
+    jn_kv_str(&w, "description",
+              "Generated from src/http/api/routes.def; docs/reference/api.md explains.");
     jn_object_end(&w);
     jn_key(&w, "security");
     jn_array_begin(&w);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/workflows and /api/v1/datasets: the active definitions with their evidence, a new one, and
-   what articles there are. */
+/* /api/v1/workflows and /api/v1/datasets: the active definitions with their evidence, a new one,
+   and what articles there are. */
 #include "http/api/api_internal.h"
 
 #include <stdio.h>

@@ -52,7 +52,8 @@ int64_t measure_items_needed(double target, double seen, double alpha, int64_t l
     if (target <= 0 || seen >= target) {
         return 0;
     }
-    /* Doubling, then halving the last gap: the tail is not monotone in n, so the answer is within one error's step. */
+    /* Doubling, then halving the last gap: the tail is not monotone in n, so the answer is
+       within one error's step. */
     int64_t high = 1;
     while (high <= limit &&
            measure_binomial_tail((int64_t)ceil(seen * (double)high), high, target) > alpha) {

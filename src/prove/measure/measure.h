@@ -2,11 +2,11 @@
 /*
  * Measure: what answers were worth, and tables of it. Pure: no files, no clock.
  *
- * Words: an answer is *proposed* by a rung; it is *decided* when no person was needed. Accuracy is over
- * proposals, coverage is the share decided, error is over the decided ones.
+ * Words: an answer is *proposed* by a rung; it is *decided* when no person was needed. Accuracy is
+ * over proposals, coverage is the share decided, error is over the decided ones.
  *
- * Threads: an object belongs to one thread. Limits: 16 fields, 8 rungs, 16 columns, 4,096 table rows;
- * percentiles come from 10 million times at most.
+ * Threads: an object belongs to one thread. Limits: 16 fields, 8 rungs, 16 columns, 4,096 table
+ * rows; percentiles come from 10 million times at most.
  */
 #pragma once
 
@@ -31,14 +31,16 @@ double measure_share(struct measure_tally t);
 struct measure_interval {
     double low, high;
 };
-/* Wilson's score interval at 95 % (Wilson 1927; z = 1.959964): sound for small n and near 0 and 1. [0, 1] for n = 0. */
+/* Wilson's score interval at 95 % (Wilson 1927; z = 1.959964): sound for small n and near 0 and
+   1. [0, 1] for n = 0. */
 struct measure_interval measure_wilson(int64_t right, int64_t n);
 
 /* P(X <= k) for X ~ Binomial(n, p), summed in logarithms. */
 double measure_binomial_tail(int64_t k, int64_t n, double p);
-/* How many decided items it takes until a one-sided exact binomial test at level alpha says "error at most `target`",
-   when `seen` of them are wrong as a share: the smallest n <= limit with P(X <= ceil(seen * n)) <= alpha for
-   p = target. 0 when no n up to limit does (seen too close to target). */
+/* How many decided items it takes until a one-sided exact binomial test at level alpha says
+   "error at most `target`", when `seen` of them are wrong as a share: the smallest n <= limit
+   with P(X <= ceil(seen * n)) <= alpha for p = target. 0 when no n up to limit does (seen too
+   close to target). */
 int64_t measure_items_needed(double target, double seen, double alpha, int64_t limit);
 
 /* ---- a run ---- */
@@ -93,15 +95,17 @@ double measure_tasks_per_hour(const struct measure_run *m);
 /* ---- tables ---- */
 
 struct measure_table;
-/* "name" left-aligned, ">name" right-aligned, "*name" left and the first to be cut when the width is short. */
+/* "name" left-aligned, ">name" right-aligned, "*name" left and the first to be cut when the
+   width is short. */
 struct measure_table *measure_table_new(const char *const *columns, size_t n);
 void measure_table_free(struct measure_table *t);
-/* Adds a row of n cells (the table's columns); texts are copied, NULL is "-", line breaks become spaces. Rows beyond
-   the limit are dropped. */
+/* Adds a row of n cells (the table's columns); texts are copied, NULL is "-", line breaks become
+   spaces. Rows beyond the limit are dropped. */
 void measure_table_row(struct measure_table *t, const char *const *cells);
 /* Appends the table, at most width columns wide (0: as wide as needed). */
 void measure_table_show(const struct measure_table *t, size_t width, struct buf *out);
-/* Appends s cut to at most `columns` characters, with … when something was cut; returns the characters written. */
+/* Appends s cut to at most `columns` characters, with … when something was cut; returns the
+   characters written. */
 size_t measure_cut(struct buf *out, const char *s, size_t columns);
 /* "93.2 %" into out, "-" when t.n is 0. */
 const char *measure_percent(struct measure_tally t, char out[16]);

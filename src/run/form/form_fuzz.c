@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target of run/form: JSON as a plan and as the result of a fixed plan. What is accepted must be writable and read
- * back the same.
+ * Fuzz target of run/form: JSON as a plan and as the result of a fixed plan. What is accepted must
+ * be writable and read back the same.
  */
 #include "run/form/form.h"
 

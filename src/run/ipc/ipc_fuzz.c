@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target of run/ipc and run/form: bytes as they could come from the other process, in two pieces, read as frames of
- * either side. Nothing may crash, leak or hand out a frame that breaks the table.
+ * Fuzz target of run/ipc and run/form: bytes as they could come from the other process, in two
+ * pieces, read as frames of either side. Nothing may crash, leak or hand out a frame that breaks
+ * the table.
  */
 #include "run/ipc/ipc.h"
 

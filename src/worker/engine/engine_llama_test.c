@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of worker/engine on a real small model: skipped (77) when it was not fetched. INHOUSE_MODELS names the folder of
- * models, INHOUSE_FETCHED's models otherwise.
+ * Tests of worker/engine on a real small model: skipped (77) when it was not fetched.
+ * INHOUSE_MODELS names the folder of models, INHOUSE_FETCHED's models otherwise.
  */
 #include "worker/engine/engine.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of worker/serve: the real inhouse-worker with the fake engine, over a socketpair, as the server sees it. */
+/* Tests of worker/serve: the real inhouse-worker with the fake engine, over a socketpair, as the
+   server sees it. */
 #include "worker/serve/serve.h"
 
 #include <fcntl.h>
@@ -62,7 +63,8 @@ static void send_ask(struct client *c, enum ipc_type type, uint64_t id, const ch
     }
 }
 
-/* The next frame within wait_ms; false when there is none, the worker has gone, or it sent garbage. */
+/* The next frame within wait_ms; false when there is none, the worker has gone, or it sent
+   garbage. */
 static bool next_within(struct client *c, struct ipc_frame *frame, int wait_ms)
 {
     for (;;) {
