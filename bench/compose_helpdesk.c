@@ -159,7 +159,7 @@ static void add_questions(struct knowledge *k, const struct tickets *past)
     struct fault why;
     for (size_t i = 0; i < past->count; i++) {
         const struct ticket *t = &past->items[i];
-        if (t->article != NULL) {
+        if (t->article != NULL || !t->answerable) {
             AUTO_FREE char *text = whole(t);
             if (knowledge_add_question(k, t->article, t->id, text, t->vector, t->vector != NULL ? DIM : 0, &why) != FAIL_NONE) {
                 die(t->id, why.message);
@@ -270,7 +270,7 @@ static void run(const char *name, const char *folder, const float *units, struct
     }
     struct compose_fit fit;
     struct fault why;
-    if (compose_calibrate(k, p, past->count, 0.88, 0.08, &model, &fit, &why) != FAIL_NONE) {
+    if (compose_calibrate(k, p, past->count, 0.85, 0.10, &model, &fit, &why) != FAIL_NONE) {
         die("calibrate", why.message);
     }
     printf("  fitted rank");

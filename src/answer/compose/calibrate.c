@@ -16,12 +16,14 @@
 
 #define LEAST_ANSWERED 40
 #define STEPS 25
-#define PULL 1.0 /* ridge towards the start, in units of one ticket */
+#define PULL 0.1 /* ridge towards the start, in units of one ticket */
+#define NONE_WEIGHT 3.0 /* a ticket without an answer: few of them, and a draft there costs most */
 #define MOST 16
 
 struct sample {
     double x[MOST];
     double y;
+    double weight;
     size_t group; /* ranking: the candidates of one ticket */
 };
 
@@ -85,9 +87,9 @@ static void fit_logistic(const struct sample *s, size_t count, size_t n, double 
             for (size_t j = 0; j < n; j++) {
                 z += w[j] * s[i].x[j];
             }
-            double p = compose_logistic(z), v = p * (1 - p);
+            double p = compose_logistic(z), v = s[i].weight * p * (1 - p);
             for (size_t j = 0; j < n; j++) {
-                g[j] += (s[i].y - p) * s[i].x[j];
+                g[j] += s[i].weight * (s[i].y - p) * s[i].x[j];
                 for (size_t m = 0; m < n; m++) {
                     h[j][m] += v * s[i].x[j] * s[i].x[m];
                 }
@@ -265,6 +267,7 @@ enum fail compose_calibrate(const struct knowledge *k, const struct compose_past
         o[i].answerable = past[i].article != NULL;
         o[i].right = m.count > 0 && is_right(k, &m.list[0], &past[i]);
         s[i].y = o[i].right;
+        s[i].weight = o[i].answerable ? 1 : NONE_WEIGHT;
     }
     fit_logistic(s, count, COMPOSE_SIGNS + 1, fitted.accept);
     for (size_t i = 0; i < count; i++) {

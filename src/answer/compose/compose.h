@@ -83,7 +83,7 @@ struct compose_result {
 };
 
 #define COMPOSE_FEATURES 8
-#define COMPOSE_SIGNS 8
+#define COMPOSE_SIGNS 10
 
 /* Plain numbers, so that it can be stored as a release. */
 struct compose_model {

@@ -71,10 +71,12 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
         struct candidate *c = &m->list[i];
         const struct knowledge_hit *h = &hits[i];
         c->hit = *h;
-        double f[COMPOSE_FEATURES] = {h->lexical, h->grams,        h->cosine,
-                                      h->asked,   h->asked_cosine, h->fused * FUSED_SCALE};
+        double f[COMPOSE_FEATURES] = {
+            h->lexical,      h->words, h->grams,        h->cosine,
+            h->cosine_whole, h->asked, h->asked_cosine, h->fused * FUSED_SCALE,
+        };
         memcpy(c->feature, f, sizeof(f));
-        c->score = model->rank[COMPOSE_FEATURES];
+        c->score = 0;
         for (size_t j = 0; j < COMPOSE_FEATURES; j++) {
             c->score += model->rank[j] * f[j];
         }
@@ -102,7 +104,7 @@ void compose_signs(const struct match *m, double out[COMPOSE_SIGNS])
         const struct candidate *c = &m->list[0];
         double lead = m->count > 1 ? c->score - m->list[1].score : 3;
         double signs[COMPOSE_SIGNS] = {c->share, fmin(lead, 4), c->hit.lexical, c->hit.grams, c->hit.cosine,
-                                       c->hit.asked, c->hit.asked_cosine, m->known};
+                                       c->hit.asked, c->hit.asked_cosine, m->known, c->hit.unanswered, c->hit.unanswered_cosine};
         memcpy(out, signs, sizeof(signs));
     }
 }

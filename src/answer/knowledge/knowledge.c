@@ -232,7 +232,7 @@ enum fail knowledge_add_question(struct knowledge *k, const char *article_id, co
                                  const char *text, const float *vector, size_t dim,
                                  struct fault *why)
 {
-    size_t at = index_of(k, article_id);
+    size_t at = article_id != NULL ? index_of(k, article_id) : NO_ARTICLE;
     if (at == SIZE_MAX) {
         return FAULT(why, FAIL_NOT_FOUND, "no article `%.100s` for ticket %.60s", article_id, key);
     }
@@ -247,6 +247,7 @@ enum fail knowledge_add_question(struct knowledge *k, const char *article_id, co
     struct question *q = &k->questions[k->question_count++];
     *q = (struct question){
         .article = (uint32_t)at, .key = mem_dup_str(key), .text = mem_dup_str(text)};
+    q->lang = at != NO_ARTICLE ? k->articles[at].lang : knowledge_guess_lang(text, strlen(text));
     if (vector != NULL) {
         k->dim = dim;
         q->vector = mem_alloc(dim);
@@ -334,7 +335,7 @@ void knowledge_seal(struct knowledge *k)
     for (uint32_t i = 0; i < k->question_count; i++) {
         struct sink s = {&k->asked, i};
         const struct question *q = &k->questions[i];
-        knowledge_each_word(q->text, strlen(q->text), k->articles[q->article].lang, 1, index_term,
+        knowledge_each_word(q->text, strlen(q->text), q->lang, 1, index_term,
                             &s);
     }
     knowledge_index_finish(&k->words);

@@ -107,7 +107,7 @@ MUST_CHECK enum fail knowledge_add_markdown(struct knowledge *k, const char *fil
    file stops it and nothing of this call stays. */
 MUST_CHECK enum fail knowledge_add_folder(struct knowledge *k, const char *folder, size_t *added,
                                           struct fault *why);
-/* A ticket that this article answered: text beside the article for the search. vector may be NULL.
+/* A ticket that this article answered (article_id NULL: one that none answered): text beside the article for the search. vector may be NULL.
    FAIL_NOT_FOUND when there is no such article. key tells the ticket apart (leave-one-out). */
 MUST_CHECK enum fail knowledge_add_question(struct knowledge *k, const char *article_id,
                                             const char *key, const char *text, const float *vector,
@@ -152,6 +152,8 @@ struct knowledge_hit {
     double cosine;        /* mean of the three nearest of title and sentences; 0 without vectors */
     double cosine_whole;  /* of the article as a whole (the mean of its vectors) */
     double asked;         /* likeness of the nearest tickets it answered, 0..1 (tf-idf cosine) */
+    double unanswered;        /* the same for past tickets without an article; equal in all hits */
+    double unanswered_cosine;
     double asked_cosine;  /* the same over vectors */
 };
 

@@ -29,8 +29,11 @@ struct index {
     double idf_max;
 };
 
+#define NO_ARTICLE UINT32_MAX
+
 struct question {
-    uint32_t article;
+    uint32_t article; /* NO_ARTICLE: none answered it */
+    enum knowledge_lang lang;
     char *key;
     char *text;
     int8_t *vector; /* dim, or NULL */

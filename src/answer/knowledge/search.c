@@ -85,6 +85,7 @@ static void gather(void *arg, const char *term, float weight)
 
 struct scores {
     float *bm25, *mass, *gram, *gram_mass, *cosine, *whole, *asked, *asked_cosine;
+    float unanswered, unanswered_cosine;
 };
 
 /* BM25 into bm25[], and the share of the query's idf found into mass[]. */
@@ -135,6 +136,7 @@ static void score_questions(const struct knowledge *k, const struct knowledge_qu
     float *dot = mem_alloc_array(n, sizeof(*dot));
     float(*best)[NEAREST] = mem_alloc_array(k->article_count, sizeof(*best));
     float(*near)[NEAREST] = mem_alloc_array(k->article_count, sizeof(*near));
+    float none[NEAREST] = {0}, none_near[NEAREST] = {0};
     double norm = 0;
     for (size_t i = 0; i < words->count; i++) {
         const struct term *t = knowledge_index_find(&k->asked, words->items[i].text);
@@ -151,15 +153,17 @@ static void score_questions(const struct knowledge *k, const struct knowledge_qu
             continue;
         }
         double len = sqrt(norm) * k->asked.norm[i];
-        keep_best(best[x->article], len > 0 ? (float)(dot[i] / len) : 0);
+        keep_best(x->article == NO_ARTICLE ? none : best[x->article], len > 0 ? (float)(dot[i] / len) : 0);
         if (qv != NULL && x->vector != NULL) {
-            keep_best(near[x->article], (float)knowledge_dot(qv, qs, x->vector, x->scale, k->dim));
+            keep_best(x->article == NO_ARTICLE ? none_near : near[x->article], (float)knowledge_dot(qv, qs, x->vector, x->scale, k->dim));
         }
     }
     for (size_t a = 0; a < k->article_count; a++) {
         s->asked[a] = nearest_mean(best[a]);
         s->asked_cosine[a] = nearest_mean(near[a]);
     }
+    s->unanswered = nearest_mean(none);
+    s->unanswered_cosine = nearest_mean(none_near);
     mem_free(dot);
     mem_free(best);
     mem_free(near);
@@ -238,6 +242,7 @@ static size_t collect(const struct knowledge *k, const struct scores *s, const b
             .article = a, .fused = fused[a], .lexical = s->mass[a], .grams = s->gram_mass[a],
             .words = s->bm25[a] / most,
             .cosine = s->cosine[a], .cosine_whole = s->whole[a], .asked = s->asked[a], .asked_cosine = s->asked_cosine[a],
+            .unanswered = s->unanswered, .unanswered_cosine = s->unanswered_cosine,
         };
     }
     mem_free(tmp);
@@ -257,7 +262,7 @@ size_t knowledge_search(const struct knowledge *k, const struct knowledge_query 
     float *block = mem_alloc_array(n * 8, sizeof(float));
     struct scores s = {block,         block + n,     block + 2 * n, block + 3 * n,
                        block + 4 * n, block + 5 * n, block + 6 * n,
-                       block + 7 * n};
+                       block + 7 * n, 0, 0};
     struct wants words = {0}, grams = {0};
     knowledge_each_word(q->text, q->len, q->lang, 1, gather, &words);
     knowledge_each_gram(q->text, q->len, q->lang, 1, gather, &grams);
