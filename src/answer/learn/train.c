@@ -19,8 +19,8 @@
 
 struct learn_options learn_defaults(void)
 {
-    return (struct learn_options){.seed = 1, .dim = 384, .folds = 5, .max_epochs = 30, .cost = 10,
-                                  .embedding_weight = 4, .word_weight = 1, .char_weight = 1,
+    return (struct learn_options){.seed = 1, .dim = 384, .folds = 0, .max_epochs = 30, .cost = 30,
+                                  .embedding_weight = 3, .word_weight = 1, .char_weight = 1,
                                   .min_df = 2, .max_features = 150000, .target_error = 0.02,
                                   .delta = 0.05, .evidence = LEARN_EVIDENCE_HISTORY};
 }
@@ -49,8 +49,8 @@ static bool tick(void *arg)
 
 static enum fail check_options(const struct learn_options *o, struct fault *why)
 {
-    if (o->folds < 2 || o->folds > 20) {
-        return FAULT(why, FAIL_BAD_REQUEST, "folds is %d, must be 2 to 20", o->folds);
+    if ((o->folds < 2 && o->folds != 0) || o->folds > 20) {
+        return FAULT(why, FAIL_BAD_REQUEST, "folds is %d, must be 0 or 2 to 20", o->folds);
     }
     if (o->max_epochs < 1 || o->max_epochs > 1000 || !(o->cost > 0 && o->cost <= 1e4)) {
         return FAULT(why, FAIL_BAD_REQUEST, "max_epochs must be 1 to 1000 and cost in (0, 10000]");
@@ -376,8 +376,10 @@ enum fail learn_train(const struct learn_example *examples, size_t n,
         return f;
     }
     struct learn_report r = {0};
-    struct training t = {.ex = examples, .n = n, .o = options, .progress = progress,
-                         .total = (options->folds + 1) * options->max_epochs};
+    struct learn_options o = *options;
+    o.folds = o.folds == 0 ? (n <= 2000 ? 10 : 5) : o.folds;
+    struct training t = {.ex = examples, .n = n, .o = &o, .progress = progress,
+                         .total = (o.folds + 1) * o.max_epochs};
     t.h = mem_alloc(sizeof(*t.h));
     t.truth = mem_alloc_array(n, sizeof(*t.truth));
     t.part = mem_alloc_array(n, 1);

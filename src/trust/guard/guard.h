@@ -3,7 +3,7 @@
  * Guard: what may pass. Today: masking of personal and one-off values before text is learned from.
  *
  * guard_mask replaces e-mail addresses, links, phone numbers, IBANs, card numbers, other long digit
- * runs, ids, and names after a greeting or before a sign-off by typed placeholders such as [EMAIL].
+ * runs, ids, and names after a greeting or below a sign-off by typed placeholders such as [EMAIL].
  * An n-gram of a name is a copy of it, so heads are trained and asked on masked text only.
  * Pure and thread-safe; time is linear in the text; nothing blocks and nothing is kept.
  *

@@ -18,6 +18,9 @@ size_t guard_id(const char *s, size_t n);
 /* A name that begins after a lead such as "Dear Ms " at s: sets *skip to the lead's length. */
 size_t guard_name(const char *s, size_t n, bool line_start, size_t *skip);
 
+/* A name that is all that is left of the text; asked where a line begins below an empty one. */
+size_t guard_last_line(const char *s, size_t n);
+
 /* Letters, digits, and every byte of a multi-byte character. */
 static inline bool guard_is_word(char c)
 {

@@ -80,6 +80,10 @@ static void names_after_greetings_and_sign_offs(void **state)
         {"ok.\nBest regards,\nJohn Smith\n", "ok.\nBest regards,\n[NAME]\n"},
         {"ok\n\nMit freundlichen Gr\xc3\xbc\xc3\x9f" "en\n\nJ\xc3\xb6rg Weber",
          "ok\n\nMit freundlichen Gr\xc3\xbc\xc3\x9f" "en\n\n[NAME]"},
+        {"It broke.\nCheers, Declan", "It broke.\nCheers, [NAME]"},
+        {"It broke.\r\n\r\nMargaret Ashby\r\n", "It broke.\r\n\r\n[NAME]\r\n"},
+        {"It broke.\n\nMargaret Ashby asked me", "It broke.\n\nMargaret Ashby asked me"},
+        {"It broke.\n\nThanks", "It broke.\n\nThanks"},
         {"Thanks\nEvery day it fails again", "Thanks\nEvery day it fails again"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

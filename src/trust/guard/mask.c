@@ -47,7 +47,7 @@ static void replace(struct masking *m, enum guard_kind kind, size_t from, size_t
 }
 
 /* The value at s[0..n), where a word begins; *skip is what stands before it and stays. */
-static size_t match(const struct masking *m, const char *s, size_t n, bool line_start,
+static size_t match(const struct masking *m, const char *s, size_t n, int line_start,
                     enum guard_kind *kind, size_t *skip)
 {
     size_t len;
@@ -75,7 +75,11 @@ static size_t match(const struct masking *m, const char *s, size_t n, bool line_
         *kind = GUARD_KIND_IBAN;
     } else if ((len = guard_id(s, n)) == 0 && m->names) {
         *kind = GUARD_KIND_NAME;
-        len = guard_name(s, n, line_start, skip);
+        len = guard_name(s, n, line_start > 0, skip);
+        if (len == 0 && line_start > 1) {
+            *skip = 0;
+            len = guard_last_line(s, n);
+        }
     }
     return len;
 }
@@ -101,7 +105,7 @@ bool guard_mask(const char *text, size_t n, const struct guard_options *options,
         return false;
     }
     size_t i = 0;
-    bool line_start = true; /* only blanks since the line began */
+    int line_start = 1; /* ends of line since the last other character: 0 within a line */
     while (i < n) {
         enum guard_kind kind;
         size_t skip = 0;
@@ -109,10 +113,14 @@ bool guard_mask(const char *text, size_t n, const struct guard_options *options,
         if (len > 0) {
             replace(&m, kind, i + skip, i + skip + len);
             i += skip + len;
-            line_start = false;
+            line_start = 0;
             continue;
         }
-        line_start = text[i] == '\n' || (line_start && (text[i] == ' ' || text[i] == '\t'));
+        if (text[i] == '\n') {
+            line_start = line_start < 2 ? line_start + 1 : line_start;
+        } else if (strchr(" \t\r", text[i]) == NULL || text[i] == 0) {
+            line_start = 0;
+        }
         i++;
     }
     buf_add(out, text + m.done, n - m.done);

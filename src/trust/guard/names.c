@@ -132,7 +132,7 @@ static bool ends_address(const char *s, size_t n)
            (s[gap] == '-' && gap > 0);
 }
 
-/* After the sign-off: the rest of its line is punctuation, and the next line is the name alone. */
+/* After the sign-off come punctuation, at most two line ends, and the name up to its line's end. */
 static size_t signed_name(const char *s, size_t n, size_t *skip)
 {
     size_t i = *skip;
@@ -141,7 +141,7 @@ static size_t signed_name(const char *s, size_t n, size_t *skip)
         lines += s[i] == '\n' ? 1 : 0;
         i++;
     }
-    if (lines == 0 || lines >= 3) {
+    if (lines >= 3) {
         return 0;
     }
     size_t len = name_words(s + i, n - i, MAX_WORDS);
@@ -163,6 +163,16 @@ static const struct lead *lead_find(const char *s, size_t n, size_t *len)
         }
     }
     return best;
+}
+
+size_t guard_last_line(const char *s, size_t n)
+{
+    size_t len = name_words(s, n, MAX_WORDS);
+    size_t end = len;
+    while (end < n && strchr(" \t\r\n.", s[end]) != NULL && s[end] != 0) {
+        end++;
+    }
+    return end == n ? len : 0;
 }
 
 size_t guard_name(const char *s, size_t n, bool line_start, size_t *skip)
