@@ -25,6 +25,7 @@ struct rebuild {
     char dataset[64];
     char model[65];
     task_learn_progress_fn progress;
+    void *progress_arg;
     shelf_done_fn done;
     void *arg;
     struct shelf *shelf;
@@ -115,7 +116,7 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
         return;
     }
     r->embedded += v->n;
-    r->progress(r->arg, "embed", r->embedded, r->fresh_len);
+    r->progress(r->progress_arg, "embed", r->embedded, r->fresh_len);
     embed_next(r);
 }
 
@@ -191,13 +192,15 @@ static void rebuild_read(void *arg)
 }
 
 void shelf_rebuild(struct task_desk *desk, const struct principal *who, const char *dataset,
-                   task_learn_progress_fn progress, shelf_done_fn done, void *arg)
+                   task_learn_progress_fn progress, void *progress_arg, shelf_done_fn done,
+                   void *arg)
 {
     struct rebuild *r = mem_alloc(sizeof(*r));
     struct fleet_model m;
     r->desk = desk;
     r->who = *who;
     r->progress = progress;
+    r->progress_arg = progress_arg;
     r->done = done;
     r->arg = arg;
     text_copy(r->dataset, sizeof(r->dataset), dataset);
@@ -294,7 +297,7 @@ static void on_articles_written(void *arg, enum fail code, const struct fault *w
         article_job_end(j, NULL, 0);
         return;
     }
-    shelf_rebuild(j->desk, &j->who, j->dataset, j->progress, on_shelf, j);
+    shelf_rebuild(j->desk, &j->who, j->dataset, j->progress, j->arg, on_shelf, j);
 }
 
 /* Reads each article alone first: the first bad one stops the job and nothing is stored. */

@@ -633,7 +633,7 @@ static void on_stored(void *arg, enum fail code, const struct fault *why)
         memcpy(e->measured, j->measured, sizeof(e->measured));
     }
     if (j->questions > 0) {
-        shelf_rebuild(j->desk, &j->who, j->form->dataset, j->progress, on_shelf, j);
+        shelf_rebuild(j->desk, &j->who, j->form->dataset, j->progress, j->arg, on_shelf, j);
         return;
     }
     job_report(j);

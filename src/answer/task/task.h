@@ -196,3 +196,13 @@ void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_count
 /* Reads a task back (any thread's own reader): the JSON of its result, FAIL_NOT_FOUND for another team's. */
 MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
                                const struct principal *who, struct buf *json, struct fault *why);
+
+/* What the desk holds, for listings. Core thread. Strings are valid during the call or until the next setter. */
+struct task_counts {
+    int running, waiting, learning;
+};
+void task_counts(const struct task_desk *desk, struct task_counts *out);
+/* The active form of that name with its evidence, or NULL. */
+const struct ladder_form *task_form_find(struct task_desk *desk, const char *name);
+typedef void (*task_dataset_fn)(void *arg, const char *name, const char *release, size_t articles);
+void task_dataset_each(const struct task_desk *desk, task_dataset_fn fn, void *arg);

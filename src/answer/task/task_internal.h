@@ -198,7 +198,8 @@ void shelf_vector_key(const char *model, const char *text, uint8_t out[32]);
    done(arg) on the core thread with the new shelf borrowed, or the reason. */
 typedef void (*shelf_done_fn)(void *arg, struct shelf *shelf, const struct fault *why);
 void shelf_rebuild(struct task_desk *desk, const struct principal *who, const char *dataset,
-                   task_learn_progress_fn progress, shelf_done_fn done, void *arg);
+                   task_learn_progress_fn progress, void *progress_arg, shelf_done_fn done,
+                   void *arg);
 /* rewrite.c */
 struct rewriter *rewriter_new(struct task_desk *desk);
 void rewriter_free(struct rewriter *r);

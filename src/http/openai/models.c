@@ -37,7 +37,7 @@ static bool put_models(struct jn_writer *w, const struct listing *l)
         struct fleet_model *m = &seen[role];
         memset(m, 0, sizeof(*m));
         fleet_model_get(l->h->fleet, (enum fleet_role)role, m);
-        if (m->state != FLEET_READY) {
+        if (m->state != FLEET_READY && m->state != FLEET_STARTING) {
             m->name[0] = '\0';
             continue;
         }
