@@ -216,7 +216,7 @@ static const char *field_str(const char *name, const char *member)
 
 static void on_progress(void *arg, const char *stage, size_t done, size_t total)
 {
-    (void)arg;
+    assert_ptr_equal(arg, &me); /* what was passed beside it, through every stage */
     assert_true(done <= total && stage[0] != '\0');
 }
 
@@ -242,12 +242,12 @@ static void articles_are_checked_stored_and_embedded(void **state)
         "To reset your password, open the sign-in page and choose Forgot password.\n";
     struct task_article articles[] = {{"refund.md", a, sizeof(a) - 1},
                                       {"login.md", b, sizeof(b) - 1}};
-    task_articles_put(desk, &me, "help", articles, 2, on_progress, on_job, NULL);
+    task_articles_put(desk, &me, "help", articles, 2, on_progress, on_job, &me);
     run();
     assert_string_equal(last_why, "");
     assert_non_null(strstr(report, "\"articles\":2"));
     struct task_article bad[] = {{"bad.md", "---\nno front matter end", 22}};
-    task_articles_put(desk, &me, "help", bad, 1, on_progress, on_job, NULL);
+    task_articles_put(desk, &me, "help", bad, 1, on_progress, on_job, &me);
     run();
     assert_int_equal(last_code, FAIL_BAD_REQUEST);
     assert_non_null(strstr(last_why, "bad.md"));
@@ -286,7 +286,7 @@ static void learning_makes_heads_and_evidence(void **state)
         examples[i] = (struct task_example){.id = ids[i], .text = texts[i], .values = values[i],
                                             .article = refund ? "refund" : "login"};
     }
-    task_learn(desk, &me, "triage", examples, N, 5, true, on_progress, on_job, NULL);
+    task_learn(desk, &me, "triage", examples, N, 5, true, on_progress, on_job, &me);
     run();
     assert_string_equal(last_why, "");
     assert_non_null(strstr(report, "\"light\""));
