@@ -47,8 +47,7 @@ enum fail config_home_open(const char *given, char out[CONFIG_HOME_SIZE], struct
     }
     struct stat st;
     if (!make_path(path) || stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the data folder %.180s: %s",
-                    path, strerror(errno));
+        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the data folder %.180s", path);
         return fail_hint(why, "Choose another one with --home or INHOUSE_HOME.");
     }
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
@@ -68,8 +67,7 @@ enum fail config_home_lock(const char *home, int *fd, struct fault *why)
     (void)snprintf(path, sizeof(path), "%s/lock", home);
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot open %.180s: %s", path,
-                           strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot open %.180s", path);
     }
     if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
         char pid[16] = "";
@@ -86,8 +84,7 @@ enum fail config_home_lock(const char *home, int *fd, struct fault *why)
     char pid[16];
     int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (ftruncate(*fd, 0) != 0 || pwrite(*fd, pid, (size_t)n, 0) != n) {
-        enum fail f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %.180s: %s",
-                                  path, strerror(errno));
+        enum fail f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %.180s", path);
         close(*fd);
         *fd = -1;
         return f;

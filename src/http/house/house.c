@@ -374,8 +374,7 @@ static int local_socket(struct house *s, struct fault *why)
     bool good = fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 256) == 0;
     (void)umask(old);
     if (!good) {
-        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot listen on %.200s: %s", s->sock,
-                    strerror(errno));
+        FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot listen on %.200s", s->sock);
         if (fd >= 0) {
             close(fd);
         }
@@ -396,7 +395,7 @@ static enum fail open_wire(struct house *s, struct fault *why)
             return why->code;
         }
     } else if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "--listen-fd %d: %s", fd, strerror(errno));
+        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "--listen-fd %d is no socket to listen on", fd);
     }
     bool tcp = s->o.linger_s <= 0 || s->o.listen_address != NULL;
     struct wire_options w = {.address = tcp ? c->listen_address : NULL,
@@ -436,7 +435,7 @@ static enum fail open_loop(struct house *s, struct fault *why)
     }
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signal_fd < 0) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot watch signals: %s", strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot watch signals");
     }
     return loop_watch(s->loop, s->signal_fd, EPOLLIN, on_signal, s, why);
 }
@@ -495,6 +494,10 @@ void house_close(struct house *s)
     }
     if (s->crunch != NULL) {
         pool_free(s->crunch);
+    }
+    if (s->loop != NULL) {
+        loop_stop(s->loop); /* what was posted late, or before a start that failed */
+        loop_run(s->loop);
     }
     api_free(s->api);
     task_desk_free(s->desk);

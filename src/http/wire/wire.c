@@ -154,8 +154,8 @@ static int tcp_socket(const char *address, int port, struct fault *why)
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, 1024) != 0) {
         bool busy = errno == EADDRINUSE;
-        FAULT_ERRNO(why, busy ? FAIL_CONFLICT : FAIL_INTERNAL, "cannot listen on %s port %d: %s",
-                    address, port, strerror(errno));
+        FAULT_ERRNO(why, busy ? FAIL_CONFLICT : FAIL_INTERNAL, "cannot listen on %s port %d",
+                    address, port);
         fail_hint(why, busy ? "Another program uses this port. Stop it, or choose another port: "
                               "inhouse serve --listen %s:%d, or listen.port in inhouse.yaml."
                             : "Choose another address or port: inhouse serve --listen %s:%d.",
