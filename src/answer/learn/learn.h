@@ -40,6 +40,9 @@ struct learn_example {
     const float *embedding; /* dim floats of length 1, or NULL: in all examples or in none */
     const char *label;      /* 1 to LEARN_MAX_LABEL_LEN bytes */
     const char *ref;        /* what a person calls it ("#4711"), may be NULL */
+    double weight;          /* counts as so many examples; 0 stands for 1; at most 100 */
+    bool extra;             /* a hint, not a decision (a label's name, an article on its topic):
+                               learned from, never counted in the report or shown as a neighbour */
 };
 
 /* What the labels are worth: a certificate from history says so. */
@@ -112,7 +115,8 @@ struct learn_certificate {
 };
 
 struct learn_report {
-    size_t n;
+    size_t n;            /* examples that are not extra */
+    size_t extra;
     size_t labels;
     size_t rare_labels;  /* labels with fewer than 2 examples: out of fold they cannot be right */
     bool has_embeddings;
@@ -131,7 +135,7 @@ struct learn_report {
     struct learn_label_count *counts; /* labels of them, in the head's order */
     struct learn_confusion confusions[LEARN_TOP];
     size_t n_confusions;
-    struct learn_oof *oof; /* n of them, in the order of the examples */
+    struct learn_oof *oof; /* n of them, in the order of the examples that are not extra */
 };
 void learn_report_done(struct learn_report *r);
 /* Appends the report as one JSON object (without the single predictions). */

@@ -71,6 +71,7 @@ MUST_CHECK enum fail learn_matrix_build(struct learn_matrix *m, struct learn_voc
 struct learn_problem {
     const struct learn_matrix *m;
     const uint32_t *truth;  /* a label per row of m */
+    const double *weight;   /* per row of m */
     const uint32_t *rows;   /* those to train on */
     size_t n_rows;
     size_t labels, stride;  /* stride: labels rounded up to 8 */

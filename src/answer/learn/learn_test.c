@@ -280,6 +280,45 @@ static void rare_labels_are_counted_and_learned(void **state)
     learn_head_free(h);
 }
 
+/* Two examples a label, in words no other example shares: hints carry the rest. */
+static void hints_are_learned_from_and_never_counted(void **state)
+{
+    (void)state;
+    static const char *const texts[6] = {"parcel late today", "courier late again",
+                                         "invoice charged wrong", "card charged again",
+                                         "tracking shipment doorstep", "bill price payment"};
+    struct learn_example ex[6] = {{0}};
+    struct learn_options o = small_options();
+    struct learn_report r;
+    struct learn_head *h;
+    struct learn_prediction p;
+    struct fault why;
+    for (size_t i = 0; i < 6; i++) {
+        ex[i] = (struct learn_example){.text = texts[i], .text_len = strlen(texts[i]),
+                                       .label = (i < 4 ? i / 2 : i - 4) == 0 ? "delivery" : "money",
+                                       .ref = i < 4 ? "#1" : "hint", .extra = i >= 4,
+                                       .weight = i >= 4 ? 2 : 0};
+    }
+    o.min_df = 1;
+    assert_int_equal(learn_train(ex, 6, &o, NULL, &h, &r, &why), FAIL_NONE);
+    assert_int_equal(r.n, 4);
+    assert_int_equal(r.extra, 2);
+    assert_int_equal(r.counts[0].n + r.counts[1].n, 4);
+    assert_int_equal(learn_predict(h, "shipment tracking", 17, NULL, 0, &p, &why), FAIL_NONE);
+    assert_string_equal(learn_head_label(h, p.top[0].label), "delivery");
+    assert_true(p.top[0].p > 0.5F);
+    assert_int_equal(p.n_nearest, 4);
+    for (size_t i = 0; i < p.n_nearest; i++) {
+        assert_string_equal(p.nearest[i].ref, "#1");
+    }
+    learn_report_done(&r);
+    learn_head_free(h);
+    for (size_t i = 0; i < 3; i++) {
+        ex[i].extra = true;
+    }
+    assert_int_equal(learn_train(ex, 6, &o, NULL, &h, NULL, &why), FAIL_BAD_REQUEST);
+}
+
 static bool stop_at_half(void *arg, int done, int total)
 {
     int *calls = arg;
@@ -441,6 +480,7 @@ int main(void)
         cmocka_unit_test(far_off_texts_lower_the_confidence),
         cmocka_unit_test(a_mask_leaves_no_trace_of_a_person),
         cmocka_unit_test(rare_labels_are_counted_and_learned),
+        cmocka_unit_test(hints_are_learned_from_and_never_counted),
         cmocka_unit_test(bad_input_is_named),
         cmocka_unit_test(long_texts_are_read_up_to_the_limit),
         cmocka_unit_test(reports_say_what_they_rest_on),

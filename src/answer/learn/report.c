@@ -48,7 +48,8 @@ void learn_report_count(struct learn_report *r, const struct learn_head *h)
         struct learn_label_count *c = &r->counts[k];
         c->label = h->label[k];
         r->rare_labels += c->n < 2 ? 1 : 0;
-        f1 += 2.0 * (double)c->correct / (double)(c->n + c->predicted);
+        f1 += c->n + c->predicted == 0
+                  ? 0 : 2.0 * (double)c->correct / (double)(c->n + c->predicted);
         for (size_t j = 0; j < h->labels; j++) {
             if (j != k && pairs[k * h->labels + j] > 0) {
                 add_confusion(r, h, k, j, pairs[k * h->labels + j]);
@@ -85,6 +86,7 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_begin(&w, out, false);
     jn_object_begin(&w);
     jn_kv_int(&w, "examples", (int64_t)r->n);
+    jn_kv_int(&w, "extra", (int64_t)r->extra);
     jn_kv_int(&w, "labels", (int64_t)r->labels);
     jn_kv_int(&w, "rare_labels", (int64_t)r->rare_labels);
     jn_kv_bool(&w, "embeddings", r->has_embeddings);

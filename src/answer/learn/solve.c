@@ -3,13 +3,14 @@
  * Solve: multinomial logistic regression by dual block coordinate ascent, and the inner loops that
  * prediction shares with it.
  *
- * Minimises 1/2 |W|^2 + C sum_i -ln softmax(W'x_i)[y_i]. In the dual every example owns a point q_i
- * of the simplex and W = C sum_i x_i (e_y - q_i)'. One step maximises the dual over one whole q_i
- * exactly (after Yu, Huang and Lin, "Dual coordinate descent methods for logistic regression and
- * maximum entropy models", 2011; and Shalev-Shwartz and Zhang, SDCA, 2013): with z = W'x_i and
- * r = C |x_i|^2 the new point solves ln q_k + r q_k = z_k + r q_k(old) - v, sum q = 1. With m = r q
- * that is m + ln m = b - v: the Wright omega function, found by two Newton steps; v by Newton from
- * the left, where it converges without overshooting. No step size, and every step ascends.
+ * Minimises 1/2 |W|^2 + sum_i C_i (-ln softmax(W'x_i)[y_i]), C_i the cost times the example's
+ * weight. In the dual every example owns a point q_i of the simplex, and W = sum_i C_i x_i (e_y -
+ * q_i)'. One step maximises the dual over one whole q_i exactly (after Yu, Huang and Lin, "Dual
+ * coordinate descent methods for logistic regression and maximum entropy models", 2011; and
+ * Shalev-Shwartz and Zhang, SDCA, 2013): with z = W'x_i and r = C_i |x_i|^2 the new point solves
+ * ln q_k + r q_k = z_k + r q_k(old) - v, sum q = 1. With m = r q that is m + ln m = b - v: the
+ * Wright omega function, found by two Newton steps; v by Newton from the left, where it converges
+ * without overshooting. No step size, and every step ascends.
  *
  * Owns nothing. Threads: pure. This file is compiled with -O3 -ffast-math (CMakeLists.txt): no
  * NaN or infinity may reach it.
@@ -184,11 +185,13 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
     float *q = mem_alloc_array(p->n_rows * p->stride, sizeof(*q));
     float *scratch = mem_alloc_array(3 * p->stride, sizeof(*scratch));
     uint32_t *order = mem_alloc_array(p->n_rows, sizeof(*order));
+    float *cost = mem_alloc_array(p->n_rows, sizeof(*cost));
     float *r = mem_alloc_array(p->n_rows, sizeof(*r));
     uint64_t seed = p->seed;
     for (size_t i = 0; i < p->n_rows; i++) {
         order[i] = (uint32_t)i;
-        r[i] = (float)p->cost * square_length(m, p->rows[i]);
+        cost[i] = (float)(p->cost * p->weight[p->rows[i]]);
+        r[i] = cost[i] * square_length(m, p->rows[i]);
         q[i * p->stride + p->truth[p->rows[i]]] = 1;
     }
     bool going = true;
@@ -207,7 +210,7 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
             const float *val = m->val + m->start[row];
             size_t n = m->start[row + 1] - m->start[row];
             learn_score(w, p->stride, dense, m->dim, col, val, n, scratch);
-            float most = best_point(scratch, p->labels, p->stride, r[order[i]], (float)p->cost,
+            float most = best_point(scratch, p->labels, p->stride, r[order[i]], cost[order[i]],
                                     q + order[i] * p->stride, scratch + p->stride,
                                     scratch + 2 * p->stride);
             if (most > 1e-6F) {
@@ -220,6 +223,7 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
             break;
         }
     }
+    mem_free(cost);
     mem_free(r);
     mem_free(order);
     mem_free(scratch);

@@ -25,6 +25,8 @@ struct learn_options learn_defaults(void)
                                   .delta = 0.05, .evidence = LEARN_EVIDENCE_HISTORY};
 }
 
+#define ALWAYS 255 /* in every part's training set, in no part */
+
 struct training {
     const struct learn_example *ex;
     size_t n;
@@ -34,9 +36,13 @@ struct training {
     struct learn_head *h;
     struct learn_matrix m;
     uint32_t *truth;
-    uint8_t *part;   /* which fold each example is in */
-    float *logits;   /* n x stride, out of fold */
-    struct learn_voters *voters; /* n: the nearest examples of other parts */
+    double *weight;
+    uint8_t *part;   /* which fold each example is in; ALWAYS for extra ones */
+    uint32_t *scored; /* the examples that are not extra, in order: what follows is theirs */
+    size_t n_scored;
+    uint32_t *scored_truth;
+    float *logits;   /* n_scored x stride, out of fold */
+    struct learn_voters *voters; /* n_scored: the nearest examples of other parts */
 };
 
 static bool tick(void *arg)
@@ -109,6 +115,10 @@ static enum fail check_examples(const struct learn_example *ex, size_t n,
             return FAULT(why, FAIL_BAD_REQUEST, "the reference of example %zu is over %d bytes",
                          i + 1, LEARN_MAX_REF_LEN);
         }
+        if (!(ex[i].weight >= 0 && ex[i].weight <= 100)) {
+            return FAULT(why, FAIL_BAD_REQUEST, "the weight of example %zu must be 0 to 100",
+                         i + 1);
+        }
         if (ex[i].text == NULL && ex[i].text_len > 0) {
             return FAULT(why, FAIL_BAD_REQUEST, "example %zu has no text", i + 1);
         }
@@ -158,6 +168,15 @@ static enum fail collect_labels(struct training *t, struct fault *why)
     }
     for (size_t i = 0; i < t->n; i++) {
         t->truth[i] = learn_head_find(t->h, t->ex[i].label);
+        t->weight[i] = t->ex[i].weight > 0 ? t->ex[i].weight : 1;
+        if (!t->ex[i].extra) {
+            t->scored[t->n_scored] = (uint32_t)i;
+            t->scored_truth[t->n_scored++] = t->truth[i];
+        }
+    }
+    if (t->n_scored < 4) {
+        return FAULT(why, FAIL_BAD_REQUEST, "only %zu examples are decisions: at least 4 are "
+                     "needed", t->n_scored);
     }
     return FAIL_NONE;
 }
@@ -167,10 +186,11 @@ static void deal_parts(struct training *t)
     AUTO_FREE uint32_t *order = mem_alloc_array(t->n, sizeof(*order));
     uint64_t seed = t->o->seed;
     unsigned next = 0;
+    memset(t->part, ALWAYS, t->n);
     for (size_t k = 0; k < t->h->labels; k++) {
         size_t n = 0;
         for (size_t i = 0; i < t->n; i++) {
-            if (t->truth[i] == k) {
+            if (t->truth[i] == k && !t->ex[i].extra) {
                 order[n++] = (uint32_t)i;
             }
         }
@@ -186,7 +206,8 @@ static void deal_parts(struct training *t)
 static bool solve(struct training *t, int fold, float *w)
 {
     AUTO_FREE uint32_t *rows = mem_alloc_array(t->n, sizeof(*rows));
-    struct learn_problem p = {.m = &t->m, .truth = t->truth, .rows = rows, .labels = t->h->labels,
+    struct learn_problem p = {.m = &t->m, .truth = t->truth, .weight = t->weight, .rows = rows,
+                              .labels = t->h->labels,
                               .stride = t->h->stride, .cost = t->o->cost,
                               .max_epochs = t->o->max_epochs, .seed = t->o->seed,
                               .features = (size_t)t->m.dim + 1 + t->h->vocabulary.n};
@@ -219,9 +240,9 @@ static bool fit(struct training *t)
         if (!solve(t, f, h->w)) {
             return false;
         }
-        for (size_t i = 0; i < t->n; i++) {
-            if (t->part[i] == f) {
-                score_row(t, h->w, i, t->logits + i * h->stride);
+        for (size_t i = 0; i < t->n_scored; i++) {
+            if (t->part[t->scored[i]] == f) {
+                score_row(t, h->w, t->scored[i], t->logits + i * h->stride);
             }
         }
     }
@@ -237,7 +258,7 @@ static bool fit(struct training *t)
 static void remember(struct training *t)
 {
     struct learn_store *s = &t->h->store;
-    size_t n = t->n < LEARN_MAX_NEIGHBOURS ? t->n : LEARN_MAX_NEIGHBOURS;
+    size_t n = t->n_scored < LEARN_MAX_NEIGHBOURS ? t->n_scored : LEARN_MAX_NEIGHBOURS;
     s->n = n;
     s->dim = t->m.near_dim;
     s->row = mem_alloc_array(n * (size_t)s->dim, 1);
@@ -246,7 +267,7 @@ static void remember(struct training *t)
     s->label = mem_alloc_array(n, sizeof(*s->label));
     s->ref = mem_alloc_array(n, sizeof(*s->ref));
     for (size_t i = 0; i < n; i++) {
-        size_t from = i * t->n / n;
+        size_t from = t->scored[i * t->n_scored / n];
         s->example[i] = (uint32_t)from;
         s->label[i] = t->truth[from];
         s->ref[i] = mem_dup_str(t->ex[from].ref == NULL ? "" : t->ex[from].ref);
@@ -268,30 +289,32 @@ static int compare_floats(const void *a, const void *b)
 static void measure_neighbours(struct training *t)
 {
     struct learn_head *h = t->h;
-    AUTO_FREE float *support = mem_alloc_array(t->n, sizeof(*support));
-    for (size_t i = 0; i < t->n; i++) {
+    AUTO_FREE float *support = mem_alloc_array(t->n_scored, sizeof(*support));
+    for (size_t i = 0; i < t->n_scored; i++) {
         uint32_t place[LEARN_VOTERS];
-        learn_store_voters(h, t->m.near + i * (size_t)t->m.near_dim, t->logits + i * h->stride,
-                           t->part, t->part[i], &t->voters[i], place);
+        size_t at = t->scored[i];
+        learn_store_voters(h, t->m.near + at * (size_t)t->m.near_dim, t->logits + i * h->stride,
+                           t->part, t->part[at], &t->voters[i], place);
         support[i] = t->voters[i].n > 0 ? t->voters[i].cosine[0] : -1;
     }
-    h->mix = learn_fit_mix(t->logits, h->stride, h->labels, t->voters, t->truth, t->n);
-    qsort(support, t->n, sizeof(*support), compare_floats);
+    h->mix = learn_fit_mix(t->logits, h->stride, h->labels, t->voters, t->scored_truth,
+                           t->n_scored);
+    qsort(support, t->n_scored, sizeof(*support), compare_floats);
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
-        h->support[i] = support[i * (t->n - 1) / (LEARN_QUANTILES - 1)];
+        h->support[i] = support[i * (t->n_scored - 1) / (LEARN_QUANTILES - 1)];
     }
 }
 
 static void fill_report(struct training *t, float *p, struct learn_report *r)
 {
     struct learn_head *h = t->h;
-    AUTO_FREE float *score = mem_alloc_array(t->n, sizeof(*score));
-    AUTO_FREE float *raw = mem_alloc_array(t->n, sizeof(*raw));
-    AUTO_FREE bool *ok = mem_alloc_array(t->n, sizeof(*ok));
-    AUTO_FREE bool *raw_ok = mem_alloc_array(t->n, sizeof(*raw_ok));
+    AUTO_FREE float *score = mem_alloc_array(t->n_scored, sizeof(*score));
+    AUTO_FREE float *raw = mem_alloc_array(t->n_scored, sizeof(*raw));
+    AUTO_FREE bool *ok = mem_alloc_array(t->n_scored, sizeof(*ok));
+    AUTO_FREE bool *raw_ok = mem_alloc_array(t->n_scored, sizeof(*raw_ok));
     size_t right = 0;
-    r->oof = mem_alloc_array(t->n, sizeof(*r->oof));
-    for (size_t i = 0; i < t->n; i++) {
+    r->oof = mem_alloc_array(t->n_scored, sizeof(*r->oof));
+    for (size_t i = 0; i < t->n_scored; i++) {
         struct learn_choice top;
         struct learn_oof *o = &r->oof[i];
         const struct learn_voters *v = &t->voters[i];
@@ -299,10 +322,10 @@ static void fill_report(struct training *t, float *p, struct learn_report *r)
         learn_softmax(t->logits + i * h->stride, h->labels, p);
         learn_rank(p, h->labels, &top, 1);
         raw[i] = top.p;
-        raw_ok[i] = top.label == t->truth[i];
+        raw_ok[i] = top.label == t->scored_truth[i];
         learn_combine(&h->mix, t->logits + i * h->stride, v, h->labels, p + h->stride, p);
         learn_rank(p, h->labels, &top, 1);
-        o->truth = t->truth[i];
+        o->truth = t->scored_truth[i];
         o->answered = top.label;
         o->none = learn_none(h, support);
         o->confidence = top.p * learn_reach(h, support);
@@ -310,20 +333,21 @@ static void fill_report(struct training *t, float *p, struct learn_report *r)
         ok[i] = o->truth == o->answered;
         right += ok[i] ? 1 : 0;
     }
-    r->n = t->n;
+    r->n = t->n_scored;
+    r->extra = t->n - t->n_scored;
     r->labels = h->labels;
     r->has_embeddings = h->dim > 0;
     r->features = h->vocabulary.n;
-    r->accuracy = (double)right / (double)t->n;
-    r->ece = learn_ece(score, ok, t->n);
-    r->ece_raw = learn_ece(raw, raw_ok, t->n);
+    r->accuracy = (double)right / (double)t->n_scored;
+    r->ece = learn_ece(score, ok, t->n_scored);
+    r->ece_raw = learn_ece(raw, raw_ok, t->n_scored);
     r->temperature = 1 / (double)h->mix.scale;
     r->vote_weight = (double)h->mix.vote_weight;
-    r->coverage_at_1 = learn_coverage(score, ok, t->n, 0.01);
-    r->coverage_at_2 = learn_coverage(score, ok, t->n, 0.02);
-    r->coverage_at_5 = learn_coverage(score, ok, t->n, 0.05);
+    r->coverage_at_1 = learn_coverage(score, ok, t->n_scored, 0.01);
+    r->coverage_at_2 = learn_coverage(score, ok, t->n_scored, 0.02);
+    r->coverage_at_5 = learn_coverage(score, ok, t->n_scored, 0.05);
     r->evidence = t->o->evidence;
-    learn_certify(score, ok, t->n, t->o->target_error, t->o->delta, 0, &r->certificate);
+    learn_certify(score, ok, t->n_scored, t->o->target_error, t->o->delta, 0, &r->certificate);
     learn_report_count(r, h);
 }
 
@@ -349,8 +373,8 @@ static enum fail train(struct training *t, struct learn_report *r, struct fault 
     h->word_weight = (double)(float)o.word_weight;
     h->char_weight = (double)(float)o.char_weight;
     h->evidence = o.evidence;
-    t->logits = mem_alloc_array(t->n * h->stride, sizeof(*t->logits));
-    t->voters = mem_alloc_array(t->n, sizeof(*t->voters));
+    t->logits = mem_alloc_array(t->n_scored * h->stride, sizeof(*t->logits));
+    t->voters = mem_alloc_array(t->n_scored, sizeof(*t->voters));
     if (!fit(t)) {
         return FAULT(why, FAIL_STOPPED, "training was cancelled");
     }
@@ -382,10 +406,16 @@ enum fail learn_train(const struct learn_example *examples, size_t n,
                          .total = (o.folds + 1) * o.max_epochs};
     t.h = mem_alloc(sizeof(*t.h));
     t.truth = mem_alloc_array(n, sizeof(*t.truth));
+    t.weight = mem_alloc_array(n, sizeof(*t.weight));
+    t.scored = mem_alloc_array(n, sizeof(*t.scored));
+    t.scored_truth = mem_alloc_array(n, sizeof(*t.scored_truth));
     t.part = mem_alloc_array(n, 1);
     f = train(&t, &r, why);
     learn_matrix_done(&t.m);
     mem_free(t.truth);
+    mem_free(t.weight);
+    mem_free(t.scored);
+    mem_free(t.scored_truth);
     mem_free(t.part);
     mem_free(t.logits);
     mem_free(t.voters);
