@@ -267,12 +267,6 @@ static void on_shelf(void *arg, struct shelf *shelf, const struct fault *why)
     buf_done(&b);
 }
 
-static void on_shelf_progress(void *arg, const char *stage, size_t done, size_t total)
-{
-    struct article_job *j = arg;
-    j->progress(j->arg, stage, done, total);
-}
-
 static enum fail write_articles(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct article_job *j = arg;

@@ -598,12 +598,6 @@ static void calibrate_done(void *arg)
     }
 }
 
-static void on_shelf_progress(void *arg, const char *stage, size_t done, size_t total)
-{
-    struct learn_job *j = arg;
-    j->progress(j->arg, stage, done, total);
-}
-
 static void on_shelf(void *arg, struct shelf *shelf, const struct fault *why)
 {
     struct learn_job *j = arg;
