@@ -63,5 +63,7 @@ foreach(name libllama-common.so libllama.v0.5.0.so libggml.v0.5.0.so libggml-bas
   target_link_libraries(fetched_llama INTERFACE ${INHOUSE_FETCHED}/engine/${name})
 endforeach()
 target_link_options(fetched_llama INTERFACE "LINKER:-rpath-link,${INHOUSE_FETCHED}/engine")
+# CMake adds no path of its own: on install it would leave an empty element, and that means the current directory.
+set(CMAKE_SKIP_RPATH ON)
 # As a library item, because CMake escapes the dollar of an option once too often; Ninja turns $$ into $.
 target_link_libraries(fetched_llama INTERFACE "-Wl,-rpath,'$$ORIGIN/../lib/inhouse-engine'")

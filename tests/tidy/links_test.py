@@ -61,6 +61,11 @@ class Links(unittest.TestCase):
         self.assertNotIn("not found", text)
 
     @needs("inhouse-worker")
+    def test_the_worker_looks_for_libraries_beside_itself_alone(self):
+        paths = re.findall(r"(?:RUNPATH|RPATH)\).*\[(.*)\]", tool("readelf", "-dW", str(BIN / "inhouse-worker")))
+        self.assertEqual(paths, ["$ORIGIN/../lib/inhouse-engine"])
+
+    @needs("inhouse-worker")
     def test_the_worker_has_no_network_and_no_database(self):
         self.absent("inhouse-worker", r"lib(curl|gnutls|ssl|pq|hiredis|ldap|sqlite3|microhttpd)\b[^ ]*",
                     "a sealed process has no use for it")
