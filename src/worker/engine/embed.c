@@ -137,6 +137,7 @@ void embed_step(struct llama_engine *e)
     enum fail failed = FAIL_NONE;
     if (e->batch.n_tokens > 0) {
         llama_memory_t memory = llama_get_memory(e->context);
+        (void)threads_begin(e, e->batch.n_tokens);
         if (memory != NULL) {
             llama_memory_clear(memory, false);
         }
@@ -145,8 +146,7 @@ void embed_step(struct llama_engine *e)
         if (failed == FAIL_NONE && rc != 0) {
             failed = FAULT(&why, FAIL_INTERNAL, "llama.cpp could not embed (%d)", rc);
         }
-        double seen = (double)(clock_monotonic_us() - start) / e->batch.n_tokens;
-        e->us_per_token = e->us_per_token > 0 ? e->us_per_token * 0.8 + seen * 0.2 : seen;
+        threads_end(e, e->batch.n_tokens, clock_monotonic_us() - start);
     }
     for (int i = 0; i < n; i++) {
         if (slots[i].task->state == TASK_ENDED) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), task.c
- * (asks to tokens, admission, ends), prefix.c (forks and idle cells), step.c (batches), generate.c
+ * (asks to tokens, admission, ends), prefix.c (forks and idle cells), step.c (batches), threads.c, generate.c
  * (chat), form.c, choice.c (scoring over a trie), sample.c, embed.c. The life of a task: WAITING
  * (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after the
  * step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending the
@@ -160,6 +160,12 @@ struct task {
     bool *embed_cut;
 };
 
+/* Measured, of one number of threads. */
+struct speed {
+    double us_per_token; /* steps of 16 tokens and more */
+    double us_per_step;  /* smaller ones */
+};
+
 struct llama_engine {
     struct engine base;
     struct llama_model *model;
@@ -179,8 +185,12 @@ struct llama_engine {
     struct prefix prefixes[MAX_PREFIXES];
     struct null_scores nulls[MAX_NULLS];
     llama_token digit[12]; /* single-character tokens of 0-9, '-', '.'; -1: none */
-    double us_per_token;   /* measured, of steps */
-    double us_per_step;
+    struct speed speed[2]; /* of one thread, of all */
+    int n_threads;
+    bool use_all;
+    bool probing;
+    int64_t probe_at;
+    int64_t probe_wait;
     int step_cap; /* tokens, halved by an abort, grown back */
     int64_t abort_at; /* 0: never */
     float *scratch; /* n_vocab */
@@ -226,6 +236,16 @@ void prefix_trim(struct llama_engine *e);
 /* step.c */
 bool step_forecast(struct engine *engine, struct engine_step *out);
 void step_run(struct engine *engine, uint32_t lease_us);
+
+/* threads.c */
+/* What a step of so many tokens will take. */
+double threads_forecast_us(const struct llama_engine *e, int tokens);
+/* Sets the number of threads of the step; returns after how many microseconds it should be given up, 0: never. */
+int threads_begin(struct llama_engine *e, int tokens);
+/* The step took so long. */
+void threads_end(struct llama_engine *e, int tokens, int64_t us);
+/* The step was given up. */
+void threads_late(struct llama_engine *e);
 
 /* generate.c */
 enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault *why);

@@ -295,7 +295,9 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
     struct llama_engine *e = llama_of(engine);
     ASSERT(!engine->loaded);
     e->n_seq = (int)load->n_seq;
+    e->n_threads = (int)load->n_threads;
     e->step_cap = 0;
+    memset(e->speed, 0, sizeof e->speed);
     enum fail failed = load_file(e, fd, why);
     if (failed == FAIL_NONE) {
         failed = open_context(e, load, why);

@@ -17,7 +17,8 @@
 
 static int step_tokens_max(const struct llama_engine *e)
 {
-    int tokens = e->us_per_token > 0 ? (int)(STEP_US_TARGET / e->us_per_token) : FIRST_STEP_TOKENS;
+    double us = e->speed[e->use_all ? 1 : 0].us_per_token;
+    int tokens = us > 0 ? (int)(STEP_US_TARGET / us) : FIRST_STEP_TOKENS;
     tokens = tokens < LEAST_STEP_TOKENS ? LEAST_STEP_TOKENS : tokens;
     if (e->step_cap > 0 && tokens > e->step_cap) {
         tokens = e->step_cap;
@@ -60,8 +61,7 @@ bool step_forecast(struct engine *engine, struct engine_step *out)
     int most = step_tokens_max(e);
     tokens = tokens < 1 ? 1 : tokens > most ? most : tokens;
     out->tokens = (unsigned)tokens;
-    double us = tokens * e->us_per_token;
-    out->us = (uint32_t)(us > e->us_per_step ? us : e->us_per_step);
+    out->us = (uint32_t)threads_forecast_us(e, tokens);
     return true;
 }
 
@@ -186,9 +186,7 @@ static void fail_batch(struct llama_engine *e, const struct fault *why)
 
 static void learn_speed(struct llama_engine *e, int tokens, int64_t us)
 {
-    double *mean = tokens >= LEAST_STEP_TOKENS ? &e->us_per_token : &e->us_per_step;
-    double seen = tokens >= LEAST_STEP_TOKENS ? (double)us / tokens : (double)us;
-    *mean = *mean > 0 ? *mean * 0.8 + seen * 0.2 : seen;
+    threads_end(e, tokens, us);
     if (e->step_cap > 0) {
         e->step_cap += e->step_cap / 8 + 1;
         e->step_cap = e->step_cap >= e->n_batch ? 0 : e->step_cap;
@@ -245,7 +243,11 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
     int rc = 0;
     int64_t start = clock_monotonic_us();
     bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS;
-    engine_abort_at(e, bounded ? start + lease_us : 0);
+    int late = threads_begin(e, e->batch.n_tokens);
+    int64_t limit = bounded && (late == 0 || lease_us < (uint32_t)late)
+                        ? (int64_t)lease_us
+                        : (int64_t)late;
+    engine_abort_at(e, limit > 0 ? start + limit : 0);
     enum fail failed = shim_decode(e->context, &e->batch, &rc, &why);
     engine_abort_at(e, 0);
     if (failed == FAIL_NONE && rc == 0) {
@@ -256,10 +258,15 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
         return;
     }
     if (failed == FAIL_NONE && rc == 2) {
-        e->step_cap = e->batch.n_tokens / 2;
+        if (limit == late) {
+            threads_late(e); /* the same again, with one thread */
+        } else {
+            e->step_cap = e->batch.n_tokens / 2;
+        }
         take_back(e);
         return;
     }
+    e->probing = false;
     if (failed == FAIL_NONE && rc == 1) {
         take_back(e);
         if (prefix_evict(e)) {
