@@ -111,7 +111,7 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
         if (values[i] == NULL) {
             return FAULT(why, FAIL_BAD_REQUEST, "field \"%.60s\" is not a text", key);
         }
-        if (form->fields[i].type == LADDER_CHOICE &&
+        if (form->fields[i].type == LADDER_CHOICE && !form->fields[i].labels_learned &&
             ladder_label_find(&form->fields[i], values[i]) < 0) {
             return FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no label of field \"%.60s\"",
                          values[i], key);
