@@ -37,10 +37,8 @@ bool client_home_default(char out[CLIENT_PATH_SIZE])
     if (home != NULL && home[0] != '\0') {
         n = snprintf(raw, sizeof(raw), "%s", home);
     } else {
-        const char *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
-        if (data != NULL && data[0] == '/') {
-            n = snprintf(raw, sizeof(raw), "%s/inhouse", data);
-        } else if (user != NULL && user[0] == '/') {
+        const char *user = getenv("HOME");
+        if (user != NULL && user[0] == '/') {
             n = snprintf(raw, sizeof(raw), "%s/.local/share/inhouse", user);
         } else {
             return false;

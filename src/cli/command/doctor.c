@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inhouse doctor: what is here, and what is missing for a good day. Needs no server; asks one that runs. Threads: one. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/store/store.h"
+#include "base/text/text.h"
+#include "cli/command/command_internal.h"
+#include "run/models/models.h"
+
+#define LOW_DISK_BYTES 2000000000.0
+
+struct doctor {
+    struct cli *cli;
+    json_t *out;
+    int problems;
+};
+
+static void say(struct doctor *d, const char *what, bool good, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void say(struct doctor *d, const char *what, bool good, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    d->problems += good ? 0 : 1;
+    if (d->cli->json) {
+        (void)json_object_set_new(d->out, what, json_pack("{s:b,s:s}", "good", good, "text", text));
+    } else {
+        printf("%s %-10s %s\n", good ? "ok  " : "LOOK", what, text);
+    }
+}
+
+static void programs(struct doctor *d)
+{
+    static const char *const names[] = {"inhoused", "inhouse-worker"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char path[CLIENT_PATH_SIZE];
+        bool there = client_program(names[i], path) && access(path, X_OK) == 0;
+        say(d, names[i], there, there ? "%s" : "%s is missing: build or install it beside this program", path);
+    }
+}
+
+/* The features of the processor that the engine has variants for, widest last. */
+static void processor(struct doctor *d)
+{
+    struct buf b;
+    struct fault why;
+    char features[96] = "", model[128] = "unknown";
+    static const char *const flags[] = {"sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "amx_int8"};
+    buf_init(&b, (size_t)4 << 20);
+    if (cli_read_file("/proc/cpuinfo", &b, &why) == FAIL_NONE && b.len > 0) {
+        char *m = strstr(b.data, "model name"), *f = strstr(b.data, "\nflags");
+        if (m != NULL && (m = strchr(m, ':')) != NULL) {
+            (void)snprintf(model, sizeof(model), "%.*s", (int)strcspn(m + 2, "\n"), m + 2);
+        }
+        char *end = f != NULL ? strchr(f + 1, '\n') : NULL;
+        if (end != NULL) {
+            *end = ' ';
+        }
+        for (size_t i = 0; end != NULL && i < COUNT_OF(flags); i++) {
+            char word[24];
+            size_t n = strlen(features);
+            (void)snprintf(word, sizeof(word), " %s ", flags[i]);
+            char *at = strstr(f, word);
+            if (at != NULL && at < end + 1) {
+                (void)snprintf(features + n, sizeof(features) - n, " %s", flags[i]);
+            }
+        }
+    }
+    buf_done(&b);
+    say(d, "processor", true, "%s, %ld cores,%s", model, sysconf(_SC_NPROCESSORS_ONLN), features);
+    double gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / 1e9;
+    say(d, "memory", gb > 3.5, "%.1f GB", gb);
+}
+
+static void engine(struct doctor *d)
+{
+    char folder[CLIENT_PATH_SIZE];
+    int variants = 0;
+    bool library = false;
+    if (client_program("../lib/inhouse-engine", folder)) {
+        DIR *dir = opendir(folder);
+        for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+            variants += text_starts_with(e->d_name, "libggml-cpu-") ? 1 : 0;
+            library = library || text_starts_with(e->d_name, "libllama.");
+        }
+        if (dir != NULL) {
+            closedir(dir);
+        }
+    }
+    say(d, "engine", library && variants > 0,
+        library ? "llama.cpp 0.5.0, prebuilt, %d CPU variants (the best one is chosen at start)"
+                : "no engine beside the programs (%d CPU variants): run make setup, then make",
+        variants);
+}
+
+static void sandbox(struct doctor *d)
+{
+    struct utsname u;
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u);
+    bool known = uname(&u) == 0;
+    say(d, "sandbox", abi > 0, abi > 0 ? "Landlock ABI %ld and seccomp, Linux %s" : "no Landlock (%ld) on Linux %s: "
+                                         "workers are closed in by seccomp alone",
+        abi, known ? u.release : "?");
+}
+
+static void folder(struct doctor *d)
+{
+    struct statvfs v;
+    bool there = access(d->cli->home, F_OK) == 0;
+    say(d, "home", true, "%s%s", d->cli->home, there ? "" : " (made at first use)");
+    if (there && statvfs(d->cli->home, &v) == 0) {
+        double bytes = (double)v.f_bavail * (double)v.f_frsize;
+        char text[24];
+        say(d, "disk", bytes > LOW_DISK_BYTES, "%s free", cli_bytes((int64_t)bytes, text));
+    }
+}
+
+static void models(struct doctor *d)
+{
+    static const char *const roles[] = {"embed", "light", "heavy"};
+    static const char *const without[] = {"the learned rung works on words alone", "no local model answers",
+                                          "drafts are composed and not rewritten"};
+    struct models *m = NULL;
+    struct fault why;
+    if (access(d->cli->home, F_OK) != 0 || models_open(d->cli->home, &m, &why) != FAIL_NONE) {
+        say(d, "models", false, "none yet: inhouse models add FILE --role light");
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        const struct models_entry *e = models_find(m, roles[i]);
+        if (e != NULL) {
+            say(d, roles[i], true, "%s (%s, %s)", e->name, e->arch, e->quant);
+        } else {
+            say(d, roles[i], i == 2, "no model: %s", without[i]);
+        }
+    }
+    for (size_t i = 0; i < models_broken(m); i++) {
+        say(d, "manifest", false, "%s", models_broken_at(m, i)->message);
+    }
+    models_close(m);
+}
+
+static void record(struct doctor *d)
+{
+    char path[CLIENT_PATH_SIZE + 16];
+    struct store_conn *conn = NULL;
+    struct fault why;
+    (void)snprintf(path, sizeof(path), "%s/data.db", d->cli->home);
+    if (access(path, F_OK) != 0) {
+        say(d, "store", true, "no data yet");
+    } else if (store_file_open(path, &conn, &why) != FAIL_NONE) {
+        say(d, "store", false, "%s", why.message);
+    } else {
+        say(d, "store", true, "SQLite, %s can be read; `inhouse audit verify` checks the record", path);
+    }
+    store_reader_close(conn);
+}
+
+static void server(struct doctor *d)
+{
+    struct fault why;
+    json_t *j AUTO_JSON = NULL;
+    struct client *c = cli_client_running(d->cli);
+    if (c == NULL) {
+        say(d, "server", d->cli->why.code == FAIL_STOPPED, "%s",
+            d->cli->why.code == FAIL_STOPPED ? "none runs; commands start one when they need it"
+                                             : d->cli->why.message);
+    } else if (client_get(c, &j, &why, "/api/v1/status") != FAIL_NONE) {
+        say(d, "server", false, "%s", why.message);
+    } else {
+        say(d, "server", true, "runs, process %lld, %lld records",
+            (long long)json_integer_value(json_object_get(j, "pid")),
+            (long long)json_integer_value(json_object_get(j, "records")));
+    }
+}
+
+int command_doctor(struct cli *cli)
+{
+    struct doctor d = {.cli = cli, .out = json_object()};
+    programs(&d);
+    engine(&d);
+    processor(&d);
+    sandbox(&d);
+    folder(&d);
+    models(&d);
+    record(&d);
+    server(&d);
+    say(&d, "languages", true, "replies are framed in English and German; any language is recognised");
+    if (cli->json) {
+        cli_print_json(d.out);
+    }
+    json_decref(d.out);
+    return d.problems > 0 ? COMMAND_SOME_FAILED : COMMAND_OK;
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inhouse run: a file of tickets through a workflow, one JSON object a line out. The output appears by rename when all
+ * is done: until then it is a file without a name, so that nothing half-written stays even after a kill -9.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock/clock.h"
+#include "base/text/text.h"
+#include "cli/command/command_internal.h"
+
+#define DEFAULT_FLIGHT 16
+#define SAID_BAD_MAX 20
+
+/* ---- the output file ---- */
+
+struct out {
+    FILE *file; /* NULL: none */
+    char path[CLIENT_PATH_SIZE];
+    char temp[CLIENT_PATH_SIZE]; /* "" when the file has no name yet */
+    int fd;
+    bool broken;
+    struct fault why;
+};
+
+static enum fail out_fault(struct out *o, const char *path, struct fault *why)
+{
+    o->broken = true;
+    FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s: %s", path, strerror(errno));
+    if (errno == ENOSPC || errno == EDQUOT) {
+        fail_hint(why, "The disk is full: make room, then run this again. Nothing half-written was left.");
+    }
+    return why->code;
+}
+
+static enum fail out_open(struct out *o, const char *path, struct fault *why)
+{
+    char folder[CLIENT_PATH_SIZE];
+    *o = (struct out){.fd = -1};
+    if (path == NULL) {
+        return FAIL_NONE;
+    }
+    if (strlen(path) > sizeof(o->path) - 32) {
+        return FAULT(why, FAIL_BAD_REQUEST, "the path of the output is too long");
+    }
+    (void)text_copy(o->path, sizeof(o->path), path);
+    (void)text_copy(folder, sizeof(folder), path);
+    o->fd = open(dirname(folder), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+    if (o->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        (void)snprintf(o->temp, sizeof(o->temp), "%.4000s.tmp-%d", path, (int)getpid());
+        o->fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    }
+    o->file = o->fd >= 0 ? fdopen(o->fd, "w") : NULL;
+    if (o->file == NULL) {
+        out_fault(o, path, why);
+        return fail_hint(why, "Give --out a file in a folder that exists and may be written to.");
+    }
+    return FAIL_NONE;
+}
+
+static void out_line(struct out *o, const json_t *line)
+{
+    FILE *to = o->file != NULL ? o->file : stdout;
+    if (!o->broken && (json_dumpf(line, to, JSON_COMPACT) != 0 || fputc('\n', to) == EOF)) {
+        out_fault(o, o->file != NULL ? o->path : "the output", &o->why);
+    }
+}
+
+/* Gives the file its name: all of it is on disk first. */
+static enum fail out_commit(struct out *o, const char *name, struct fault *why)
+{
+    char proc[64], temp[CLIENT_PATH_SIZE + 32];
+    if (o->broken || fflush(o->file) != 0 || fsync(o->fd) != 0) {
+        if (!o->broken) {
+            out_fault(o, name, &o->why);
+        }
+        *why = o->why;
+        return why->code;
+    }
+    if (o->temp[0] == '\0') {
+        (void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", o->fd);
+        (void)snprintf(temp, sizeof(temp), "%s.tmp-%d", name, (int)getpid());
+        (void)unlink(temp);
+        if (linkat(AT_FDCWD, proc, AT_FDCWD, temp, AT_SYMLINK_FOLLOW) != 0) {
+            return out_fault(o, name, why);
+        }
+    } else {
+        (void)text_copy(temp, sizeof(temp), o->temp);
+    }
+    if (rename(temp, name) != 0) {
+        out_fault(o, name, why);
+        (void)unlink(temp);
+        return why->code;
+    }
+    o->temp[0] = '\0';
+    return FAIL_NONE;
+}
+
+static void out_close(struct out *o)
+{
+    if (o->file != NULL) {
+        (void)fclose(o->file);
+    }
+    if (o->temp[0] != '\0') {
+        (void)unlink(o->temp);
+    }
+}
+
+/* ---- one line of the output ---- */
+
+static json_t *sources_of(const json_t *draft)
+{
+    json_t *sources = json_object_get(draft, "sources");
+    return sources != NULL ? sources : json_object_get(draft, "citations");
+}
+
+static json_t *line_of(const struct ticket *t, const json_t *result)
+{
+    static const char *const numbers[] = {"tokens_in", "tokens_cached", "tokens_out", "ms",
+                                          "cost",      "releases",      "artifact",   "state"};
+    size_t i;
+    json_t *field, *line = json_object(), *meta = json_object();
+    (void)json_object_set_new(line, "id", json_string(t->id));
+    json_array_foreach(json_object_get(result, "fields"), i, field) {
+        json_t *m = json_object();
+        (void)json_object_set(line, cli_str(field, "name"), json_object_get(field, "value"));
+        (void)json_object_set(m, "rung", json_object_get(field, "rung"));
+        (void)json_object_set(m, "confidence", json_object_get(field, "confidence"));
+        (void)json_object_set(m, "proposed_by", json_object_get(field, "proposed_by"));
+        (void)json_object_set(m, "checks", json_object_get(field, "checks"));
+        (void)json_object_set_new(meta, cli_str(field, "name"), m);
+    }
+    const json_t *draft = json_object_get(result, "draft");
+    if (json_is_object(draft)) {
+        const char *name = cli_str(draft, "name")[0] != '\0' ? cli_str(draft, "name") : "reply";
+        json_t *m = json_object();
+        (void)json_object_set(line, name, json_object_get(draft, "text"));
+        static const char *const kept[] = {"rung", "confidence", "checks"};
+        for (i = 0; i < COUNT_OF(kept); i++) {
+            json_t *v = json_object_get(draft, kept[i]);
+            if (v != NULL) {
+                (void)json_object_set(m, kept[i], v);
+            }
+        }
+        if (sources_of(draft) != NULL) {
+            (void)json_object_set(m, "sources", sources_of(draft));
+        }
+        (void)json_object_set_new(meta, name, m);
+    }
+    for (i = 0; i < COUNT_OF(numbers); i++) {
+        (void)json_object_set(meta, numbers[i], json_object_get(result, numbers[i]));
+    }
+    (void)json_object_set(meta, "task", json_object_get(result, "id"));
+    (void)json_object_set_new(line, "_meta", meta);
+    return line;
+}
+
+static json_t *failed_line(const struct ticket *t, const struct fault *why)
+{
+    return json_pack("{s:s,s:{s:s,s:s,s:s}}", "id", t->id, "_error", "code", fail_name(why->code), "message",
+                     why->message, "hint", why->hint);
+}
+
+/* ---- the run ---- */
+
+struct run {
+    struct cli *cli;
+    struct rows *rows;
+    struct seen *seen;
+    struct out out;
+    struct measure_run measure;
+    struct measure_table *table; /* without --out: shown at the end */
+    struct progress bar;
+    int64_t bad, lines;
+};
+
+static void say_bad(struct run *r, const struct fault *why)
+{
+    progress_end(&r->bar);
+    if (++r->bad <= SAID_BAD_MAX) {
+        fprintf(stderr, "%s\n", why->message);
+        if (why->hint[0] != '\0' && r->bad <= 3) {
+            fprintf(stderr, "  %s\n", why->hint);
+        }
+    } else if (r->bad == SAID_BAD_MAX + 1) {
+        fprintf(stderr, "more rows like these are counted and not shown\n");
+    }
+}
+
+static enum rows_state next_ticket(void *arg, struct ticket *t, json_t **keep)
+{
+    struct run *r = arg;
+    struct fault why = {0};
+    json_t *row = NULL;
+    if (r->out.broken) {
+        return ROWS_END;
+    }
+    enum rows_state state = rows_next(r->rows, &row, &why);
+    if (state == ROWS_ROW) {
+        if (ticket_read(r->rows, row, t, &why) != FAIL_NONE) {
+            state = ROWS_BAD;
+        } else if (!seen_add(r->seen, t->id)) {
+            FAULT(&why, FAIL_BAD_REQUEST, "%s:%lld: the id %.100s was given before; the row was skipped",
+                  rows_path(r->rows), (long long)rows_line(r->rows), t->id);
+            state = ROWS_BAD;
+        }
+        if (state == ROWS_BAD) {
+            if (t->expected != NULL) {
+                json_decref(t->expected);
+                t->expected = NULL;
+            }
+            json_decref(row);
+            row = NULL;
+        }
+    }
+    if (state == ROWS_BAD) {
+        say_bad(r, &why);
+    }
+    *keep = row;
+    return state;
+}
+
+static double share_read(void *arg)
+{
+    return rows_share(((struct run *)arg)->rows);
+}
+
+static void table_row(struct run *r, const struct ticket *t, const json_t *result)
+{
+    const json_t *field = json_array_get(json_object_get(result, "fields"), 0);
+    char confidence[16], ms[24];
+    (void)snprintf(confidence, sizeof(confidence), "%.2f",
+                   json_number_value(json_object_get(field, "confidence")));
+    (void)snprintf(ms, sizeof(ms), "%.0f", json_number_value(json_object_get(result, "ms")));
+    const char *cells[] = {t->id, t->subject != NULL && t->subject[0] != '\0' ? t->subject : t->text,
+                           json_string_value(json_object_get(field, "value")), confidence,
+                           json_string_value(json_object_get(field, "rung")), ms};
+    if (r->table == NULL) {
+        const char *columns[] = {"ticket", "*subject", cli_str(field, "name"), ">sure", "rung", ">ms"};
+        r->table = measure_table_new(columns, COUNT_OF(columns));
+    }
+    measure_table_row(r->table, cells);
+}
+
+static void on_result(void *arg, const struct ticket *t, const json_t *result, const struct fault *why)
+{
+    struct run *r = arg;
+    json_t *line AUTO_JSON = result != NULL ? line_of(t, result) : failed_line(t, why);
+    if (result != NULL) {
+        run_measure(&r->measure, t, result);
+    } else {
+        r->measure.failed++;
+        progress_end(&r->bar);
+        fprintf(stderr, "%s: %s\n", t->id, why->message);
+        if (why->hint[0] != '\0') {
+            fprintf(stderr, "  %s\n", why->hint);
+        }
+    }
+    r->lines++;
+    if (r->out.file != NULL || r->cli->json) {
+        out_line(&r->out, line);
+    } else if (result != NULL) {
+        table_row(r, t, result);
+    }
+}
+
+static int finish(struct run *r, const struct run_counts *counts, enum fail f, struct fault *why)
+{
+    struct cli *cli = r->cli;
+    bool whole = f == FAIL_NONE && !counts->interrupted && !r->out.broken;
+    if (r->out.broken) {
+        return cli_fail(cli, &r->out.why);
+    }
+    if (r->out.file != NULL && (whole || r->lines > 0)) {
+        char name[CLIENT_PATH_SIZE + 16];
+        struct fault bad = {0};
+        (void)snprintf(name, sizeof(name), "%s%s", r->out.path, whole ? "" : ".partial");
+        if (out_commit(&r->out, name, &bad) != FAIL_NONE) {
+            return cli_fail(cli, &bad);
+        }
+        if (!whole) {
+            cli_note(cli, "the %lld finished tickets are in %s", (long long)r->lines, name);
+        }
+    }
+    if (f != FAIL_NONE) {
+        return cli_fail(cli, why);
+    }
+    if (r->table != NULL) {
+        cli_print_table(cli, r->table);
+        r->table = NULL;
+        printf("\n");
+    }
+    r->measure.seconds = (double)(clock_monotonic_us() - r->bar.started_us) / 1e6;
+    if (cli->json && r->out.file != NULL) {
+        json_t *j AUTO_JSON = run_summary_json(&r->measure, counts);
+        (void)json_object_set_new(j, "skipped_rows", json_integer(r->bad));
+        cli_print_json(j);
+    } else if (!cli->json) {
+        run_summary(cli, &r->measure, counts);
+        if (r->bad > 0) {
+            printf("%lld rows were skipped: see above.\n", (long long)r->bad);
+        }
+        if (r->out.file != NULL && whole) {
+            printf("Written: %s (%lld lines)\n", r->out.path, (long long)r->lines);
+        }
+    }
+    if (counts->interrupted) {
+        cli_note(cli, "interrupted");
+        return COMMAND_INTERRUPTED;
+    }
+    return counts->failed > 0 || r->bad > 0 ? COMMAND_SOME_FAILED : COMMAND_OK;
+}
+
+int command_run(struct cli *cli)
+{
+    int64_t flight;
+    struct fault why = {0};
+    struct run_counts counts = {0};
+    const char *class = cli_option(cli, "class");
+    if (!cli_number(cli, "jobs", 1, CLIENT_MAX_FLIGHT, DEFAULT_FLIGHT, &flight)) {
+        return COMMAND_USAGE;
+    }
+    struct run *r = mem_alloc(sizeof(*r));
+    r->cli = cli;
+    r->seen = seen_new();
+    measure_run_init(&r->measure);
+    progress_begin(&r->bar, cli, cli->words[0]);
+    struct run_options o = {.workflow = cli->words[0], .rungs = cli_option(cli, "rungs"),
+                            .class = class != NULL ? class : "workflow",
+                            .no_draft = cli_option(cli, "no-draft") != NULL,
+                            .no_artifact = cli_option(cli, "no-review") != NULL, .flight = (int)flight,
+                            .on_result = on_result, .arg = r, .next = next_ticket, .share = share_read};
+    int status;
+    if (rows_open(cli->words[1], &r->rows, &why) != FAIL_NONE ||
+        out_open(&r->out, cli_option(cli, "out"), &why) != FAIL_NONE) {
+        status = cli_fail(cli, &why);
+    } else if (cli_client(cli) == NULL) {
+        status = cli_fail(cli, &cli->why);
+    } else {
+        progress_begin(&r->bar, cli, cli->words[0]);
+        enum fail f = run_tickets(cli, &o, &r->bar, &counts, &why);
+        status = finish(r, &counts, f, &why);
+    }
+    out_close(&r->out);
+    rows_close(r->rows);
+    seen_free(r->seen);
+    measure_table_free(r->table);
+    measure_run_done(&r->measure);
+    mem_free(r);
+    return status;
+}
