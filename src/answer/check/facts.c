@@ -51,6 +51,7 @@ static bool gap_has_dash(const struct facts *f, size_t i)
 
 static const char *const coordinators[] = {"and",  "but",  "or",      "so",   "then", "und",
                                            "aber", "oder", "sondern", "dann", NULL};
+static const char *const list_words[] = {"and", "und", NULL};
 static const char *const alternatives[] = {"or", "oder", NULL};
 static const char *const within_words[] = {"within", "innerhalb", "binnen", NULL};
 static const char *const long_words[] = {"long", "soon", "lange", "bald", NULL};
@@ -86,15 +87,19 @@ static const char clause_words[] =
     " is are was were be been will would can cannot could may might do does did have has had must "
     "need should you we it they he she i "
     "sie wir es er ich ist sind war waren wird werden wurde hat haben kann k\xC3\xB6nnen muss "
-    "m\xC3\xBCssen darf d\xC3\xBCrfen soll ";
+    "m\xC3\xBCssen darf d\xC3\xBCrfen soll "
+    "dauert kostet gilt gelten braucht funktioniert bleibt bleiben steht kommt geht wartet ";
 
 static bool is_list_item(const struct facts *f, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
+        double factor;
         char key[KNOWLEDGE_WORD_SIZE + 3];
         snprintf(key, sizeof(key), " %s ", f->tokens[i].w.folded);
         if (strstr(clause_words, key) != NULL ||
-            (f->tokens[i].classes & (WORD_NEGATION | WORD_CONDITION))) {
+            (f->tokens[i].classes & (WORD_NEGATION | WORD_CONDITION)) ||
+            ((f->tokens[i].classes & WORD_LIGHT) && !f->tokens[i].w.stop) ||
+            check_unit(f->tokens[i].w.folded, &factor) != UNIT_NONE) {
             return false;
         }
     }
@@ -113,7 +118,8 @@ static void join_lists(struct facts *f)
         bool comma = to < f->count && gap_has(f, to, ",") && !gap_has(f, to, ";:()!?");
         bool joint = to < f->count && !gap_has(f, to, ",;:()!?");
         bool behind = from > 0 && to == f->count && !gap_has(f, from, ";:()!?") &&
-                      !(f->tokens[from].classes & WORD_JOINT);
+                      (!(f->tokens[from].classes & WORD_JOINT) ||
+                       is_any(&f->tokens[from], list_words));
         if (is_list_item(f, from, to) && (comma || joint)) {
             int drop = f->tokens[to].clause;
             for (size_t i = to; i < f->count && f->tokens[i].clause == drop; i++) {
@@ -183,8 +189,29 @@ static void mark_condition(struct facts *f, size_t i)
     }
 }
 
+/* "Should it turn up later, ...", "Wird eine Box schon gepackt, ...": a verb first opens a condition. */
+static bool opens_with_verb(const struct facts *f)
+{
+    static const char *const verbs[] = {
+        "should", "had", "wird", "werden", "wurde", "wurden", "ist", "sind", "war", "hat",
+        "haben", "kommt", "kommen", "dauert", "leuchtet", "bleibt", "steht", "geht", "gibt",
+        "sollte", "sollten", "fehlt", "funktioniert", "l\xC3\xA4sst", "erscheint", "zeigt", NULL};
+    if (f->count == 0 || !is_any(&f->tokens[0], verbs)) {
+        return false;
+    }
+    for (size_t i = 1; i < f->count; i++) {
+        if (gap_has(f, i, ",")) {
+            return !gap_has(f, f->count, "?");
+        }
+    }
+    return false;
+}
+
 static void find_conditions(struct facts *f)
 {
+    if (opens_with_verb(f)) {
+        mark_condition(f, 0);
+    }
     for (size_t i = 0; i < f->count; i++) {
         struct token *t = &f->tokens[i];
         if (t->condition != 0) {

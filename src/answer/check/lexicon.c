@@ -51,7 +51,7 @@ static const struct class_row class_rows[] = {
      "wenn falls sofern solange bis sobald au\xC3\x9F"
      "er ausser"},
     {WORD_JOINT, EN,
-     "and but because since so while although though or which who that if unless until when then"},
+     "and but because since so while although though which who that if unless until when then"},
     {WORD_JOINT, DE, "und aber weil denn damit sondern obwohl dass wenn falls sofern sobald dann"},
     {WORD_CALENDAR, EN,
      "january february march april june july august september october november december "
@@ -63,7 +63,7 @@ static const struct class_row class_rows[] = {
      "montag dienstag mittwoch "
      "donnerstag freitag samstag sonntag sonnabend"},
     {WORD_LIGHT, EN,
-     "able also another anyway automatically afterwards already always away back be been bring "
+     "receive receives received able also another anyway automatically afterwards already always away back be been bring "
      "case come comes could "
      "current currently detail directly do does doing done easily else ensure even first following "
      "get gets getting "
@@ -83,7 +83,7 @@ static const struct class_row class_rows[] = {
      "basically "
      "necessary required require requires need needs needed allow allowed allows permitted"},
     {WORD_LIGHT, DE,
-     "also anschlie\xC3\x9F"
+     "erhalten erh\xC3\xA4lt bekommt also anschlie\xC3\x9F"
      "end auch automatisch bekommen bereits bitte bringen dabei dadurch daf\xC3\xBCr damit danach "
      "dann "
      "daran darauf daraus darum dazu deshalb direkt durch einfach erst etwas fall falls finden "
@@ -245,6 +245,18 @@ static const struct group_row group_rows[] = {
     {EN, "burst burst"},
     {EN, "stick stuck"},
     {EN, "build built"},
+    {DE, "unterbrechen unterbrochen"},
+    {DE, "nehmen genommen"}, {DE, "geben gegeben"}, {DE, "schreiben geschrieben"},
+    {DE, "finden gefunden"}, {DE, "bringen gebracht"}, {DE, "ziehen gezogen"},
+    {DE, "abziehen abgezogen ziehen"}, {DE, "gehen gegangen"}, {DE, "kommen gekommen"},
+    {DE, "stehen gestanden"}, {DE, "schlie\xC3\x9F" "en geschlossen angeschlossen"},
+    {DE, "anbieten angeboten bieten"}, {DE, "verlieren verloren"}, {DE, "brechen gebrochen zerbrochen"},
+    {DE, "halten gehalten h\xC3\xA4lt"}, {DE, "lassen gelassen l\xC3\xA4sst"}, {DE, "tragen getragen eingetragen"},
+    {DE, "werfen geworfen"}, {DE, "treffen getroffen"}, {DE, "sprechen gesprochen"},
+    {DE, "helfen geholfen"}, {DE, "schieben geschoben"}, {DE, "bleiben geblieben"},
+    {DE, "erscheinen erschienen"}, {DE, "ausschlie\xC3\x9F" "en ausgeschlossen"},
+    {DE, "verbinden verbunden"}, {DE, "abschlie\xC3\x9F" "en abgeschlossen"}, {DE, "annehmen angenommen nehmen"},
+    {DE, "k\xC3\xBCndbar k\xC3\xBCndigen k\xC3\xBCndigung"}, {DE, "anrufen angerufen"}, {DE, "vergessen vergisst"},
     {DE, "paket sendung p\xC3\xA4"
          "ckchen lieferung"},
     {DE, "e-mail mail nachricht"},

@@ -29,12 +29,13 @@ static const char *german_root(const char *stem, const char **particle)
     return stem;
 }
 
-static bool same_german(const char *a, const char *b)
+/* nouns: one of them is written as a noun, so that verbs' particles ("be-trag", "tragen") mean nothing */
+static bool same_german(const char *a, const char *b, bool nouns)
 {
     const char *pa, *pb;
     const char *ra = german_root(a, &pa), *rb = german_root(b, &pb);
     size_t la = strlen(ra), lb = strlen(rb), n = 0;
-    if (*pa != '\0' && *pb != '\0' && strcmp(pa, pb) != 0) {
+    if (nouns || (*pa != '\0' && *pb != '\0' && strcmp(pa, pb) != 0)) {
         ra = a;
         rb = b;
         la = strlen(a);
@@ -87,6 +88,7 @@ bool check_same_word(const struct token *a, const struct token *b, enum knowledg
     if (check_share_group(a->w.stem, b->w.stem, lang)) {
         return true;
     }
-    return lang == KNOWLEDGE_LANG_DE ? same_german(a->w.stem, b->w.stem)
+    bool nouns = a->w.capital || (b->w.capital && !b->first);
+    return lang == KNOWLEDGE_LANG_DE ? same_german(a->w.stem, b->w.stem, nouns)
                                      : same_english(a->w.stem, b->w.stem);
 }

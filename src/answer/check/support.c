@@ -145,13 +145,21 @@ static bool near_ticket_id(const struct hold *h, size_t i)
     return false;
 }
 
+/* Can it stand before a noun as a part of it? Not "cancelled", "cleaning", "carriers", "early". */
+static bool is_modifier(const struct token *t)
+{
+    const char *w = t->w.folded;
+    return !text_ends_with(w, "s") && !text_ends_with(w, "ed") && !text_ends_with(w, "ing") &&
+           !text_ends_with(w, "ly");
+}
+
 /* "machine shops" where the source only says "parcel shops": two words side by side make a new
    thing. */
 static bool compound_agrees(struct hold *h, size_t i)
 {
     const struct token *x = &h->claim->tokens[i - 1], *y = &h->claim->tokens[i];
     bool other = false;
-    if (!x->content || !y->content || x->clause != y->clause || x->first) {
+    if (!x->content || !y->content || x->clause != y->clause || x->first || !is_modifier(x)) {
         return true;
     }
     for (size_t k = 1; k < h->source->count; k++) {
@@ -166,6 +174,35 @@ static bool compound_agrees(struct hold *h, size_t i)
         other = true;
     }
     return !other || refuse_token(h, CHECK_REASON_CONTENT, h->claim, x);
+}
+
+/* "Most messages", "always", "in all cases": how many and how often has to be the source's. */
+static bool quantifiers_agree(struct hold *h)
+{
+    static const char *const rows[] = {
+        " most mostly usually generally normally often meist meistens oft normalerweise ",
+        " always immer stets ", " sometimes manchmal gelegentlich ", " some several einige manche mehrere ",
+        " both beide beiden ", " few wenige weniger ", " many viele vielen "};
+    for (size_t i = 0; i < h->claim->count; i++) {
+        char key[KNOWLEDGE_WORD_SIZE + 3];
+        snprintf(key, sizeof(key), " %s ", h->claim->tokens[i].w.folded);
+        bool asked = false, found = false;
+        for (size_t r = 0; r < COUNT_OF(rows); r++) {
+            if (strstr(rows[r], key) == NULL) {
+                continue;
+            }
+            asked = true;
+            for (size_t k = 0; k < h->source->count && !found; k++) {
+                char theirs[KNOWLEDGE_WORD_SIZE + 3];
+                snprintf(theirs, sizeof(theirs), " %s ", h->source->tokens[k].w.folded);
+                found = strstr(rows[r], theirs) != NULL;
+            }
+        }
+        if (asked && !found) {
+            return refuse_token(h, CHECK_REASON_CONTENT, h->claim, &h->claim->tokens[i]);
+        }
+    }
+    return true;
 }
 
 /* Every word of content, and every name in a segment that the claim really takes from. */
@@ -203,6 +240,15 @@ static bool same_quantity(const struct quantity *a, const struct quantity *b)
            (a->unit == b->unit || a->unit == UNIT_NONE || b->unit == UNIT_NONE);
 }
 
+static size_t count_quantity(const struct facts *f, const struct quantity *q)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->quantity_count; i++) {
+        n += same_quantity(&f->quantities[i], q);
+    }
+    return n;
+}
+
 static bool numbers_agree(struct hold *h)
 {
     for (size_t i = 0; i < h->claim->quantity_count; i++) {
@@ -218,6 +264,7 @@ static bool numbers_agree(struct hold *h)
             found = same_quantity(q, s) && !against &&
                     segment_touched(h, h->source->tokens[s->word].segment);
         }
+        found = found && count_quantity(h->claim, q) <= count_quantity(h->source, q);
         if (!found) {
             return refuse_token(h, CHECK_REASON_NUMBER, h->claim, t);
         }
@@ -482,6 +529,38 @@ static const struct token *condition_word(const struct facts *f, int id)
     return &f->tokens[0];
 }
 
+/* The clause that a condition limits, when the claim says it: the words beside the condition in its own
+   clause, else the clause before, or behind when the condition stands first. */
+static bool clause_said(const struct hold *h, int id)
+{
+    int own = -1, before = -1, behind = -1;
+    for (size_t i = 0; i < h->source->count; i++) {
+        const struct token *t = &h->source->tokens[i];
+        if (t->condition == id) {
+            own = t->clause;
+        } else if (own < 0) {
+            before = t->clause;
+        } else if (behind < 0) {
+            behind = t->clause;
+        }
+    }
+    int tries[3] = {own, before, before < 0 ? behind : -1};
+    for (int k = 0; k < 3; k++) {
+        size_t all = 0, said = 0;
+        for (size_t i = 0; i < h->source->count && tries[k] >= 0; i++) {
+            const struct token *t = &h->source->tokens[i];
+            if (t->clause == tries[k] && t->content && t->condition == 0) {
+                all++;
+                said += find_in(h->claim, t, h->lang) != NULL;
+            }
+        }
+        if (all > 0) {
+            return (double)said > SEGMENT_COVERED * (double)all;
+        }
+    }
+    return false;
+}
+
 static bool conditions_agree(struct hold *h)
 {
     for (int i = 0; i < h->source->condition_count; i++) {
@@ -490,6 +569,7 @@ static bool conditions_agree(struct hold *h)
         for (int s = c->segment + 1; c->whole && !binds && s < h->source->segments; s++) {
             binds = segment_share(h, s) >= SEGMENT_COVERED;
         }
+        binds = binds || (!c->only && clause_said(h, i + 1));
         if (!binds || c->alternative) {
             continue;
         }
@@ -577,6 +657,7 @@ static bool held(struct hold *h, const struct facts *a, const struct facts *b)
         ok = refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
         ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) &&
+             quantifiers_agree(h) &&
              clauses_agree(h) && conditions_agree(h) && pronoun_agrees(h);
     }
     if (b != NULL) {

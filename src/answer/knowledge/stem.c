@@ -27,7 +27,9 @@ static const char *const stop_en[] = {
     "very",   "was",     "we",     "were",   "what",    "when",    "where",   "whether", "which",
     "while",  "who",     "whom",   "why",    "will",    "with",    "within",  "would",   "yet",
     "you",    "your",    "yours",  "dear",   "regards", "kind",    "best",    "cheers",  "hey",
-    "thx",    "pls",
+    "thx",    "pls", "every", "between", "sometimes", "around", "along",
+    "via", "per", "many", "much", "several", "even", "ever", "though", "although", "unless", "still",
+    "already", "always",
 };
 
 static const char *const stop_de[] = {
