@@ -5,8 +5,10 @@
  * sent are among the chosen ones.
  *
  * Use:  compose_helpdesk FOLDER                  words alone, and with past tickets
- *       compose_helpdesk FOLDER VECTORS          also with VECTORS/{units,past,new}.f32 (384 floats a row)
- *       compose_helpdesk --texts FOLDER OUT      writes OUT/{units,past,new}.jsonl for tools/reference_embed.py --json
+ *       compose_helpdesk FOLDER VECTORS          also with VECTORS/{units,past,new}.f32 (384 floats
+ *       a row)
+ *       compose_helpdesk --texts FOLDER OUT      writes OUT/{units,past,new}.jsonl for
+ *       tools/reference_embed.py --json
  * Owns: everything it loads. Threads: one. Ends with `row` lines.
  */
 #include <errno.h>
@@ -63,10 +65,14 @@ static void read_tickets(const char *folder, const char *name, struct tickets *o
         if (jn_parse(line, (size_t)n, path, &o, &why) != FAIL_NONE) {
             die(path, why.message);
         }
-        const json_t *e = json_object_get(o, "expected"), *answerable = json_object_get(e, "answerable");
+        const json_t *e = json_object_get(o, "expected"),
+                     *answerable = json_object_get(e, "answerable");
         struct ticket *t = &out->items[out->count++];
-        *t = (struct ticket){.id = text_of(o, "id"), .subject = text_of(o, "subject"), .text = text_of(o, "text"),
-                             .article = text_of(e, "article"), .reply = text_of(o, "reply")};
+        *t = (struct ticket){.id = text_of(o, "id"),
+                             .subject = text_of(o, "subject"),
+                             .text = text_of(o, "text"),
+                             .article = text_of(e, "article"),
+                             .reply = text_of(o, "reply")};
         t->answerable = answerable != NULL ? json_is_true(answerable) : t->article != NULL;
         json_decref(o);
     }
@@ -132,7 +138,8 @@ static void write_texts(const char *folder, const char *out)
         for (size_t r = 0; r < n; r++) {
             struct buf b;
             struct jn_writer w;
-            AUTO_FREE char *text = i == 2 ? mem_dup_str(knowledge_unit_text(k, r)) : whole(&t.items[r]);
+            AUTO_FREE char *text =
+                i == 2 ? mem_dup_str(knowledge_unit_text(k, r)) : whole(&t.items[r]);
             buf_init(&b, (size_t)1 << 20);
             jn_begin(&w, &b, false);
             jn_put_str(&w, text);
@@ -161,7 +168,8 @@ static void add_questions(struct knowledge *k, const struct tickets *past)
         const struct ticket *t = &past->items[i];
         if (t->article != NULL || !t->answerable) {
             AUTO_FREE char *text = whole(t);
-            if (knowledge_add_question(k, t->article, t->id, text, t->vector, t->vector != NULL ? DIM : 0, &why) != FAIL_NONE) {
+            if (knowledge_add_question(k, t->article, t->id, text, t->vector,
+                                       t->vector != NULL ? DIM : 0, &why) != FAIL_NONE) {
                 die(t->id, why.message);
             }
         }
@@ -194,17 +202,25 @@ static void compare_reply(const struct ticket *t, const struct compose_result *r
     }
 }
 
-static struct rates measure(const struct knowledge *k, const struct compose_model *m, const struct tickets *list, bool leave_out,
-                            bool show)
+static struct rates measure(const struct knowledge *k, const struct compose_model *m,
+                            const struct tickets *list, bool leave_out, bool show)
 {
     static const struct compose_frame frames[3] = {
-        [KNOWLEDGE_LANG_EN] = {.greeting = "Hello {name},", .opening = "Thank you for writing to us.", .sign_off = "Kind regards"},
-        [KNOWLEDGE_LANG_DE] = {.greeting = "Guten Tag {name},", .opening = "vielen Dank f\xC3\xBCr Ihre Nachricht.", .sign_off = "Freundliche Gr\xC3\xBC\xC3\x9F" "e"},
+        [KNOWLEDGE_LANG_EN] = {.greeting = "Hello {name},",
+                               .opening = "Thank you for writing to us.",
+                               .sign_off = "Kind regards"},
+        [KNOWLEDGE_LANG_DE] = {.greeting = "Guten Tag {name},",
+                               .opening = "vielen Dank f\xC3\xBCr Ihre Nachricht.",
+                               .sign_off = "Freundliche Gr\xC3\xBC\xC3\x9F"
+                                           "e"},
     };
     struct rates x = {0};
     for (size_t i = 0; i < list->count; i++) {
         const struct ticket *t = &list->items[i];
-        struct compose_ticket c = {.subject = t->subject, .text = t->text, .vector = t->vector, .dim = t->vector != NULL ? DIM : 0,
+        struct compose_ticket c = {.subject = t->subject,
+                                   .text = t->text,
+                                   .vector = t->vector,
+                                   .dim = t->vector != NULL ? DIM : 0,
                                    .except_key = leave_out ? t->id : NULL};
         struct compose_result r;
         int64_t start = clock_monotonic_us();
@@ -218,14 +234,22 @@ static struct rates measure(const struct knowledge *k, const struct compose_mode
         x.right += right && t->answerable;
         x.offered_wrongly += draft && !t->answerable;
         x.other_language += r.outcome == COMPOSE_DRAFT_OTHER_LANGUAGE;
-        x.top1 += t->answerable && t->article != NULL && r.near_count > 0 && strcmp(r.near[0].article, t->article) == 0;
+        x.top1 += t->answerable && t->article != NULL && r.near_count > 0 &&
+                  strcmp(r.near[0].article, t->article) == 0;
         if (right) {
             compare_reply(t, &r, &x);
         }
         if (show) {
-            printf("%s %s conf %.3f want %s got %s%s\n", t->id, !draft ? "none " : right ? "right" : "WRONG", r.confidence,
-                   t->answerable ? t->article : "-", r.near_count > 0 ? r.near[0].article : "-",
-                   r.near_count > 0 && t->article != NULL && strcmp(r.near[0].article, t->article) != 0 ? " *" : "");
+            printf("%s %s conf %.3f want %s got %s%s\n", t->id,
+                   !draft  ? "none "
+                   : right ? "right"
+                           : "WRONG",
+                   r.confidence, t->answerable ? t->article : "-",
+                   r.near_count > 0 ? r.near[0].article : "-",
+                   r.near_count > 0 && t->article != NULL &&
+                           strcmp(r.near[0].article, t->article) != 0
+                       ? " *"
+                       : "");
             if (getenv("SHOW_TEXT") != NULL && r.text != NULL) {
                 printf("--- %s | %s\n>>> %s\n", t->subject, t->text, r.text);
             }
@@ -240,16 +264,20 @@ static void print_rates(const char *name, const struct rates *x)
     double offered = x->answerable > 0 ? 100.0 * x->offered / x->answerable : 0;
     double right = x->offered > 0 ? 100.0 * x->right / x->offered : 0;
     double none = x->unanswerable > 0 ? 100.0 - 100.0 * x->offered_wrongly / x->unanswerable : 100;
-    printf("%-34s top1 %3d/%3d  offered %5.1f %%  right %5.1f %%  none %5.1f %% of %d  other-language %d  %.1f ms/ticket\n", name, x->top1,
-           x->answerable, offered, right, none, x->unanswerable, x->other_language, x->ms / (x->answerable + x->unanswerable + 1e-9));
+    printf("%-34s top1 %3d/%3d  offered %5.1f %%  right %5.1f %%  none %5.1f %% of %d  "
+           "other-language %d  %.1f ms/ticket\n",
+           name, x->top1, x->answerable, offered, right, none, x->unanswerable, x->other_language,
+           x->ms / (x->answerable + x->unanswerable + 1e-9));
     if (x->drafts_with_reply > 0) {
-        printf("%-34s sentences people sent that are chosen %.1f %%; chosen that people sent %.1f %% (%d replies)\n", "",
-               100.0 * x->sent_chosen / x->sent, 100.0 * x->chosen_sent / x->chosen, x->drafts_with_reply);
+        printf("%-34s sentences people sent that are chosen %.1f %%; chosen that people sent %.1f "
+               "%% (%d replies)\n",
+               "", 100.0 * x->sent_chosen / x->sent, 100.0 * x->chosen_sent / x->chosen,
+               x->drafts_with_reply);
     }
 }
 
-static void run(const char *name, const char *folder, const float *units, struct tickets *past, struct tickets *new_ones, bool questions,
-                bool show)
+static void run(const char *name, const char *folder, const float *units, struct tickets *past,
+                struct tickets *new_ones, bool questions, bool show)
 {
     struct knowledge *k = load(folder);
     set_vectors(k, units);
@@ -265,8 +293,12 @@ static void run(const char *name, const char *folder, const float *units, struct
     struct compose_past *p = mem_alloc_array(past->count, sizeof(*p));
     for (size_t i = 0; i < past->count; i++) {
         const struct ticket *t = &past->items[i];
-        p[i] = (struct compose_past){.key = t->id, .subject = t->subject, .text = t->text, .vector = t->vector,
-                                     .dim = t->vector != NULL ? DIM : 0, .article = t->article};
+        p[i] = (struct compose_past){.key = t->id,
+                                     .subject = t->subject,
+                                     .text = t->text,
+                                     .vector = t->vector,
+                                     .dim = t->vector != NULL ? DIM : 0,
+                                     .article = t->article};
     }
     struct compose_fit fit;
     struct fault why;
@@ -281,16 +313,18 @@ static void run(const char *name, const char *folder, const float *units, struct
     for (size_t i = 0; i <= COMPOSE_SIGNS; i++) {
         printf(" %.2f", model.accept[i]);
     }
-    printf("\n  threshold %.3f; on past: offered %d of %d, right %d, wrongly %d of %d\n", model.threshold, fit.offered, fit.answerable, fit.right,
-           fit.offered_unanswerable, fit.unanswerable);
+    printf("\n  threshold %.3f; on past: offered %d of %d, right %d, wrongly %d of %d\n",
+           model.threshold, fit.offered, fit.answerable, fit.right, fit.offered_unanswerable,
+           fit.unanswerable);
     struct rates left = measure(k, &model, past, true, getenv("SHOW_PAST") != NULL && show);
     snprintf(label, sizeof(label), "%s, fitted, past left out", name);
     print_rates(label, &left);
     struct rates n = measure(k, &model, new_ones, false, show);
     snprintf(label, sizeof(label), "%s, fitted, new", name);
     print_rates(label, &n);
-    printf("row compose_%s offered %.3f right %.3f none %.3f ms %.2f\n", name, (double)n.offered / n.answerable,
-           n.offered > 0 ? (double)n.right / n.offered : 0, n.unanswerable > 0 ? 1 - (double)n.offered_wrongly / n.unanswerable : 1,
+    printf("row compose_%s offered %.3f right %.3f none %.3f ms %.2f\n", name,
+           (double)n.offered / n.answerable, n.offered > 0 ? (double)n.right / n.offered : 0,
+           n.unanswerable > 0 ? 1 - (double)n.offered_wrongly / n.unanswerable : 1,
            n.ms / (double)new_ones->count);
     mem_free(p);
     knowledge_free(k);

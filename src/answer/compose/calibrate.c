@@ -101,7 +101,8 @@ static void fit_logistic(const struct sample *s, size_t count, size_t n, double 
 }
 
 /* One ticket's share in the conditional logit: the right candidate against all of its group. */
-static void add_group(const struct sample *s, size_t count, size_t n, const double *w, double *g, double h[MOST][MOST])
+static void add_group(const struct sample *s, size_t count, size_t n, const double *w, double *g,
+                      double h[MOST][MOST])
 {
     double p[COUNT_OF(((struct match *)0)->list)], mean[MOST] = {0}, most = -1e9, sum = 0;
     for (size_t i = 0; i < count; i++) {
@@ -197,7 +198,8 @@ static void fit_ranking(const struct knowledge *k, const struct compose_past *pa
             s[n + c].group = i;
             found = found || s[n + c].y > 0;
         }
-        n += found ? m.count : 0; /* a ticket whose article was not found at all teaches no ranking */
+        /* a ticket whose article was not found at all teaches no ranking */
+        n += found ? m.count : 0;
     }
     fit_choice(s, n, COMPOSE_FEATURES, model->rank);
     mem_free(s);

@@ -89,7 +89,8 @@ struct compose_result {
 struct compose_model {
     /* per candidate: lexical, grams, cosine, asked, asked_cosine, fused; bias */
     double rank[COMPOSE_FEATURES];     /* per candidate, in the order of match.c */
-    double accept[COMPOSE_SIGNS + 1];  /* of the best one and its lead, in the order of match.c; then the bias */
+    /* of the best one and its lead, in the order of match.c; then the bias */
+    double accept[COMPOSE_SIGNS + 1];
     double threshold;                  /* offer when the confidence is at least this */
     double sentence[8];                /* see choose.c */
     int fitted_on;                     /* past tickets; 0: the defaults */

@@ -96,15 +96,24 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
     m->confidence = m->count > 0 ? compose_accept(model, signs) : 0;
 }
 
-/* How far the best one leads, how near it is in itself, and how much of the ticket the dataset knows. */
+/* How far the best one leads, how near it is in itself, and how much of the ticket the dataset
+   knows. */
 void compose_signs(const struct match *m, double out[COMPOSE_SIGNS])
 {
     memset(out, 0, COMPOSE_SIGNS * sizeof(*out));
     if (m->count > 0) {
         const struct candidate *c = &m->list[0];
         double lead = m->count > 1 ? c->score - m->list[1].score : 3;
-        double signs[COMPOSE_SIGNS] = {c->share, fmin(lead, 4), c->hit.lexical, c->hit.grams, c->hit.cosine,
-                                       c->hit.asked, c->hit.asked_cosine, m->known, c->hit.unanswered, c->hit.unanswered_cosine};
+        double signs[COMPOSE_SIGNS] = {c->share,
+                                       fmin(lead, 4),
+                                       c->hit.lexical,
+                                       c->hit.grams,
+                                       c->hit.cosine,
+                                       c->hit.asked,
+                                       c->hit.asked_cosine,
+                                       m->known,
+                                       c->hit.unanswered,
+                                       c->hit.unanswered_cosine};
         memcpy(out, signs, sizeof(signs));
     }
 }

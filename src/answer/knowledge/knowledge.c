@@ -306,7 +306,8 @@ static void build_wholes(struct knowledge *k)
     k->whole_scales = mem_alloc_array(k->article_count + 1, sizeof(float));
     for (size_t a = 0; a < k->article_count; a++) {
         memset(sum, 0, sizeof(sum));
-        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count; u++) {
+        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count;
+             u++) {
             for (size_t d = 0; d < k->dim; d++) {
                 sum[d] += (float)k->vectors[u * k->dim + d] * k->scales[u];
             }

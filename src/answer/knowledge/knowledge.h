@@ -107,8 +107,9 @@ MUST_CHECK enum fail knowledge_add_markdown(struct knowledge *k, const char *fil
    file stops it and nothing of this call stays. */
 MUST_CHECK enum fail knowledge_add_folder(struct knowledge *k, const char *folder, size_t *added,
                                           struct fault *why);
-/* A ticket that this article answered (article_id NULL: one that none answered): text beside the article for the search. vector may be NULL.
-   FAIL_NOT_FOUND when there is no such article. key tells the ticket apart (leave-one-out). */
+/* A ticket that this article answered (article_id NULL: one that none answered): text beside the
+   article for the search. vector may be NULL. FAIL_NOT_FOUND when there is no such article. key
+   tells the ticket apart (leave-one-out). */
 MUST_CHECK enum fail knowledge_add_question(struct knowledge *k, const char *article_id,
                                             const char *key, const char *text, const float *vector,
                                             size_t dim, struct fault *why);

@@ -50,7 +50,8 @@ struct knowledge {
     size_t dim;
     int8_t *vectors; /* unit_count x dim */
     float *scales;   /* 0: no vector */
-    int8_t *whole;   /* article_count x dim: the mean of an article's vectors; NULL without vectors */
+    /* article_count x dim: the mean of an article's vectors; NULL without vectors */
+    int8_t *whole;
     float *whole_scales;
     struct index words, grams, asked;
     bool sealed;

@@ -153,9 +153,11 @@ static void score_questions(const struct knowledge *k, const struct knowledge_qu
             continue;
         }
         double len = sqrt(norm) * k->asked.norm[i];
-        keep_best(x->article == NO_ARTICLE ? none : best[x->article], len > 0 ? (float)(dot[i] / len) : 0);
+        keep_best(x->article == NO_ARTICLE ? none : best[x->article],
+                  len > 0 ? (float)(dot[i] / len) : 0);
         if (qv != NULL && x->vector != NULL) {
-            keep_best(x->article == NO_ARTICLE ? none_near : near[x->article], (float)knowledge_dot(qv, qs, x->vector, x->scale, k->dim));
+            keep_best(x->article == NO_ARTICLE ? none_near : near[x->article],
+                      (float)knowledge_dot(qv, qs, x->vector, x->scale, k->dim));
         }
     }
     for (size_t a = 0; a < k->article_count; a++) {
@@ -169,18 +171,22 @@ static void score_questions(const struct knowledge *k, const struct knowledge_qu
     mem_free(near);
 }
 
-static void score_vectors(const struct knowledge *k, const int8_t *qv, float qs, float *cosine, float *whole)
+static void score_vectors(const struct knowledge *k, const int8_t *qv, float qs, float *cosine,
+                          float *whole)
 {
     for (size_t a = 0; a < k->article_count; a++) {
         float best[NEAREST] = {0};
-        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count; u++) {
+        for (size_t u = k->first_unit[a]; u <= k->first_unit[a] + k->articles[a].sentence_count;
+             u++) {
             if (k->scales[u] > 0) {
-                keep_best(best, (float)knowledge_dot(qv, qs, k->vectors + u * k->dim, k->scales[u], k->dim));
+                keep_best(best, (float)knowledge_dot(qv, qs, k->vectors + u * k->dim, k->scales[u],
+                                                     k->dim));
             }
         }
         cosine[a] = (best[0] + best[1] + best[2]) / 3;
         if (k->whole_scales != NULL && k->whole_scales[a] > 0) {
-            whole[a] = (float)knowledge_dot(qv, qs, k->whole + a * k->dim, k->whole_scales[a], k->dim);
+            whole[a] =
+                (float)knowledge_dot(qv, qs, k->whole + a * k->dim, k->whole_scales[a], k->dim);
         }
     }
 }
@@ -239,10 +245,17 @@ static size_t collect(const struct knowledge *k, const struct scores *s, const b
     for (; found < m && found < max; found++) {
         uint32_t a = tmp[found].article;
         out[found] = (struct knowledge_hit){
-            .article = a, .fused = fused[a], .lexical = s->mass[a], .grams = s->gram_mass[a],
+            .article = a,
+            .fused = fused[a],
+            .lexical = s->mass[a],
+            .grams = s->gram_mass[a],
             .words = s->bm25[a] / most,
-            .cosine = s->cosine[a], .cosine_whole = s->whole[a], .asked = s->asked[a], .asked_cosine = s->asked_cosine[a],
-            .unanswered = s->unanswered, .unanswered_cosine = s->unanswered_cosine,
+            .cosine = s->cosine[a],
+            .cosine_whole = s->whole[a],
+            .asked = s->asked[a],
+            .asked_cosine = s->asked_cosine[a],
+            .unanswered = s->unanswered,
+            .unanswered_cosine = s->unanswered_cosine,
         };
     }
     mem_free(tmp);

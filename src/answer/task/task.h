@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Task: the one way through. Every entry (a form, a chat, an embedding) becomes a task here:
- * gates in, climb, checks, gates out, record, answer. Nothing is answered before its record is durable.
+ * gates in, climb, checks, gates out, record, answer. Nothing is answered before its record is
+ * durable.
  *
- * Threads: task_submit, task_cancel and the form/dataset setters may be called from any thread; they
- * post to the core loop, which owns every task. Callbacks run on the core thread and must not block.
+ * Threads: task_submit, task_cancel and the form/dataset setters may be called from any thread;
+ * they post to the core loop, which owns every task. Callbacks run on the core thread and must not
+ * block.
  */
 #pragma once
 
@@ -27,7 +29,8 @@
 enum task_kind { TASK_FORM, TASK_CHAT, TASK_EMBED };
 
 struct task_result;
-/* Streamed chat only: whole UTF-8, valid during the call; the record `accepted` is durable before the first. */
+/* Streamed chat only: whole UTF-8, valid during the call; the record `accepted` is durable
+   before the first. */
 typedef void (*task_text_fn)(void *arg, const char *text, size_t len);
 /* Once per task, always. The result is valid during the call. */
 typedef void (*task_done_fn)(void *arg, const struct task_result *result);
@@ -48,11 +51,12 @@ struct task_request {
     bool no_draft;        /* fields only */
     bool no_artifact;     /* nothing goes to the review queue (try, evaluation) */
     bool choices_only; /* lines are not asked for (evaluation) */
-    struct ladder_form *form; /* instead of the active one (evaluation): a reference is taken; NULL */
+    /* instead of the active one (evaluation): a reference is taken; NULL */
+    struct ladder_form *form;
     const char *idempotency_key; /* may be NULL */
 
-    /* TASK_CHAT: `model` is a model's name or a role; ask is the GENERATE body of docs/protocol/worker.md
-       without `domain` and `class`, already checked by the entry. */
+    /* TASK_CHAT: `model` is a model's name or a role; ask is the GENERATE body of
+       docs/protocol/worker.md without `domain` and `class`, already checked by the entry. */
     const char *model;
     const char *ask_json;
     size_t ask_len;
@@ -67,7 +71,14 @@ struct task_request {
     void *arg;
 };
 
-enum task_state { TASK_ACCEPTED, TASK_CLIMBING, TASK_WAITING_PERSON, TASK_DONE, TASK_FAILED, TASK_CANCELLED };
+enum task_state {
+    TASK_ACCEPTED,
+    TASK_CLIMBING,
+    TASK_WAITING_PERSON,
+    TASK_DONE,
+    TASK_FAILED,
+    TASK_CANCELLED
+};
 const char *task_state_name(enum task_state state);
 
 struct task_result {
@@ -78,7 +89,8 @@ struct task_result {
     double ms;
     int64_t record_seq; /* of the leaf, -1 when none */
 
-    /* TASK_FORM: the whole answer as JSON, exactly as it is recorded and stored (docs/reference/task.md) */
+    /* TASK_FORM: the whole answer as JSON, exactly as it is recorded and stored
+       (docs/reference/task.md) */
     const char *json;
     size_t json_len;
     const struct ladder_climb *climb; /* the same as structs, NULL when refused before it began */
@@ -113,10 +125,11 @@ struct task_artifact {
 /* Filled in by src/bin from work/review, which is a floor above. Both run on the store thread. */
 struct task_sink {
     void *arg;
-    enum fail (*create)(struct store_tx *tx, void *arg, const struct task_artifact *a, struct fault *why);
+    enum fail (*create)(struct store_tx *tx, void *arg, const struct task_artifact *a,
+                        struct fault *why);
     /* Replaces the draft of an artifact nobody has opened; FAIL_CONFLICT when somebody has. */
-    enum fail (*redraft)(struct store_tx *tx, void *arg, const struct id *artifact, const char *draft,
-                         struct fault *why);
+    enum fail (*redraft)(struct store_tx *tx, void *arg, const struct id *artifact,
+                         const char *draft, struct fault *why);
 };
 
 /* What the room works with; all outlive it. */
@@ -134,11 +147,13 @@ struct task_house {
 struct task_desk;
 MUST_CHECK enum fail task_desk_new(const struct task_house *house, struct task_desk **out,
                                    struct fault *why);
-/* Refuses new tasks (stopped); done(arg) on the core thread when the last accepted one is answered. */
+/* Refuses new tasks (stopped); done(arg) on the core thread when the last accepted one is
+   answered. */
 void task_desk_drain(struct task_desk *desk, loop_call_fn done, void *arg);
 void task_desk_free(struct task_desk *desk); /* after drain, loop stopped */
 
-/* Any thread. Returns a handle > 0 for task_cancel; on_done always comes, with the refusal if refused. */
+/* Any thread. Returns a handle > 0 for task_cancel; on_done always comes, with the refusal if
+   refused. */
 uint64_t task_submit(struct task_desk *desk, const struct task_request *request);
 /* Any thread: the client is gone. on_done still comes (cancelled) unless it came already. */
 void task_cancel(struct task_desk *desk, uint64_t handle);
@@ -152,9 +167,10 @@ struct task_head_note { /* what learning made, for listings */
 };
 
 /*
- * Learning, as a job on the core and crunch threads: embeds, trains one head per choice field on the examples, measures
- * every loaded rung (learned out of fold; light and heavy on a sample) and stores heads and evidence. Examples are
- * copied. progress and done run on the core thread. report is JSON (docs/reference/learn.md).
+ * Learning, as a job on the core and crunch threads: embeds, trains one head per choice field on
+ * the examples, measures every loaded rung (learned out of fold; light and heavy on a sample) and
+ * stores heads and evidence. Examples are copied. progress and done run on the core thread. report
+ * is JSON (docs/reference/learn.md).
  */
 struct task_example {
     const char *id;
@@ -172,20 +188,23 @@ void task_learn(struct task_desk *desk, const struct principal *who, const char 
                 const struct task_example *examples, size_t n, size_t fields, bool measure_models,
                 task_learn_progress_fn progress, task_learn_done_fn done, void *arg);
 
-/* Articles of a dataset: Markdown with front matter, name = file name for messages. Replaces the dataset's articles
-   with the same ids; embeds what is new. done as above, report JSON: {"articles","sentences","embedded"}. */
+/* Articles of a dataset: Markdown with front matter, name = file name for messages. Replaces the
+   dataset's articles with the same ids; embeds what is new. done as above, report JSON:
+   {"articles","sentences","embedded"}. */
 struct task_article {
     const char *name;
     const char *markdown;
     size_t len;
 };
 void task_articles_put(struct task_desk *desk, const struct principal *who, const char *dataset,
-                       const struct task_article *articles, size_t n, task_learn_progress_fn progress,
-                       task_learn_done_fn done, void *arg);
+                       const struct task_article *articles, size_t n,
+                       task_learn_progress_fn progress, task_learn_done_fn done, void *arg);
 
-/* Background rewriting of composed drafts by the heavy model (nothing happens without one loaded). */
+/* Background rewriting of composed drafts by the heavy model (nothing happens without one
+   loaded). */
 struct task_rewrite_counts {
-    int waiting, running, replaced, refused; /* refused: a claim was not supported, or it was opened meanwhile */
+    /* refused: a claim was not supported, or it was opened meanwhile */
+    int waiting, running, replaced, refused;
 };
 /* Core thread: the fleet has changed (wire it to fleet_on_change). */
 void task_fleet_changed(struct task_desk *desk);
@@ -193,11 +212,13 @@ void task_rewrite_pause(struct task_desk *desk, bool paused); /* any thread */
 /* Core thread. */
 void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_counts *out);
 
-/* Reads a task back (any thread's own reader): the JSON of its result, FAIL_NOT_FOUND for another team's. */
+/* Reads a task back (any thread's own reader): the JSON of its result, FAIL_NOT_FOUND for
+   another team's. */
 MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
                                const struct principal *who, struct buf *json, struct fault *why);
 
-/* What the desk holds, for listings. Core thread. Strings are valid during the call or until the next setter. */
+/* What the desk holds, for listings. Core thread. Strings are valid during the call or until the
+   next setter. */
 struct task_counts {
     int running, waiting, learning;
 };

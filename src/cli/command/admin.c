@@ -49,7 +49,8 @@ int command_stop(struct cli *cli)
         printf("No server runs on %s.\n", cli->home);
         return COMMAND_OK;
     }
-    if (c == NULL || cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) != FAIL_NONE) {
+    if (c == NULL ||
+        cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) != FAIL_NONE) {
         return cli_fail(cli, c == NULL ? &cli->why : &why);
     }
     int64_t start = clock_monotonic_us();
@@ -70,14 +71,19 @@ int command_stop(struct cli *cli)
 static void show_role(struct measure_table *t, const char *role, const json_t *r)
 {
     char pid[24], memory[24], deaths[24];
-    (void)snprintf(pid, sizeof(pid), "%lld", (long long)json_integer_value(json_object_get(r, "pid")));
+    (void)snprintf(pid, sizeof(pid), "%lld",
+                   (long long)json_integer_value(json_object_get(r, "pid")));
     (void)snprintf(deaths, sizeof(deaths), "%lld",
                    (long long)json_integer_value(json_object_get(r, "deaths")));
     const char *model = json_string_value(json_object_get(r, "model"));
-    const char *cells[] = {role, cli_str(r, "state"), model,
-                           model != NULL ? cli_bytes(json_integer_value(json_object_get(r, "rss_bytes")), memory)
-                                         : NULL,
-                           model != NULL ? pid : NULL, deaths};
+    const char *cells[] = {
+        role,
+        cli_str(r, "state"),
+        model,
+        model != NULL ? cli_bytes(json_integer_value(json_object_get(r, "rss_bytes")), memory)
+                      : NULL,
+        model != NULL ? pid : NULL,
+        deaths};
     measure_table_row(t, cells);
 }
 
@@ -90,7 +96,8 @@ int command_status(struct cli *cli)
         if (cli->json) {
             printf("{\"running\":false}\n");
         } else {
-            printf("No server runs on %s.\nCommands start one for as long as they need it; `inhouse serve` "
+            printf("No server runs on %s.\nCommands start one for as long as they need it; "
+                   "`inhouse serve` "
                    "starts one that stays.\n",
                    cli->home);
         }
@@ -103,16 +110,18 @@ int command_status(struct cli *cli)
         cli_print_json(j);
         return COMMAND_OK;
     }
-    static const char *const columns[] = {"role", "state", "*model", ">memory", ">process", ">deaths"};
+    static const char *const columns[] = {"role",    "state",    "*model",
+                                          ">memory", ">process", ">deaths"};
     char up[24];
-    printf("inhouse %s, engine %s, up %s, process %lld, %lld records, %lld keys\n", cli_str(j, "version"),
-           cli_str(j, "engine"),
+    printf("inhouse %s, engine %s, up %s, process %lld, %lld records, %lld keys\n",
+           cli_str(j, "version"), cli_str(j, "engine"),
            cli_duration((double)json_integer_value(json_object_get(j, "uptime_s")), up),
            (long long)json_integer_value(json_object_get(j, "pid")),
            (long long)json_integer_value(json_object_get(j, "records")),
            (long long)json_integer_value(json_object_get(j, "keys")));
     if (json_integer_value(json_object_get(j, "port")) > 0) {
-        printf("listening on port %lld\n", (long long)json_integer_value(json_object_get(j, "port")));
+        printf("listening on port %lld\n",
+               (long long)json_integer_value(json_object_get(j, "port")));
     }
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     const char *role;
@@ -123,12 +132,13 @@ int command_status(struct cli *cli)
     printf("\n");
     cli_print_table(cli, t);
     const json_t *tasks = json_object_get(j, "tasks"), *rewrite = json_object_get(j, "rewrite");
-    printf("\ntasks: %lld running, %lld waiting; drafts: %lld rewritten, %lld refused, %lld waiting\n",
-           (long long)json_integer_value(json_object_get(tasks, "running")),
-           (long long)json_integer_value(json_object_get(tasks, "waiting")),
-           (long long)json_integer_value(json_object_get(rewrite, "replaced")),
-           (long long)json_integer_value(json_object_get(rewrite, "refused")),
-           (long long)json_integer_value(json_object_get(rewrite, "waiting")));
+    printf(
+        "\ntasks: %lld running, %lld waiting; drafts: %lld rewritten, %lld refused, %lld waiting\n",
+        (long long)json_integer_value(json_object_get(tasks, "running")),
+        (long long)json_integer_value(json_object_get(tasks, "waiting")),
+        (long long)json_integer_value(json_object_get(rewrite, "replaced")),
+        (long long)json_integer_value(json_object_get(rewrite, "refused")),
+        (long long)json_integer_value(json_object_get(rewrite, "waiting")));
     return COMMAND_OK;
 }
 
@@ -170,7 +180,8 @@ int command_keys_add(struct cli *cli)
 
 int command_keys_list(struct cli *cli)
 {
-    static const char *const columns[] = {"*name", "team", "role", "made", "expires", "last used", "state"};
+    static const char *const columns[] = {"*name",   "team",      "role", "made",
+                                          "expires", "last used", "state"};
     struct fault why;
     json_t *j AUTO_JSON = NULL, *k;
     size_t i;
@@ -212,7 +223,8 @@ int command_keys_revoke(struct cli *cli)
     if (f != FAIL_NONE) {
         return cli_fail(cli, &why);
     }
-    printf(cli->json ? "{\"revoked\":true}\n" : "Revoked: requests with it are refused from now on.\n");
+    printf(cli->json ? "{\"revoked\":true}\n"
+                     : "Revoked: requests with it are refused from now on.\n");
     return COMMAND_OK;
 }
 
@@ -230,7 +242,8 @@ static enum fail markdown_names(const char *folder, char ***out, size_t *n, stru
     *n = 0;
     *out = NULL;
     if (d == NULL) {
-        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open the folder %s: %s", folder, strerror(errno));
+        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open the folder %s: %s", folder,
+                    strerror(errno));
         return fail_hint(why, "Give a folder of Markdown files, one article each.");
     }
     size_t room = 0;
@@ -247,7 +260,8 @@ static enum fail markdown_names(const char *folder, char ***out, size_t *n, stru
     closedir(d);
     if (*n == 0) {
         FAULT(why, FAIL_BAD_REQUEST, "%s holds no .md file", folder);
-        return fail_hint(why, "Save each article as Markdown, with its title as the first heading.");
+        return fail_hint(why,
+                         "Save each article as Markdown, with its title as the first heading.");
     }
     qsort(*out, *n, sizeof(**out), by_name);
     return FAIL_NONE;
@@ -266,7 +280,8 @@ static enum fail articles_json(struct cli *cli, const char *folder, char **names
         struct buf text;
         buf_init(&text, MAX_ARTICLE_BYTES);
         (void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        if (cli_read_file(path, &text, why) != FAIL_NONE || !text_utf8_is_valid(text.data, text.len) ||
+        if (cli_read_file(path, &text, why) != FAIL_NONE ||
+            !text_utf8_is_valid(text.data, text.len) ||
             memchr(text.len > 0 ? text.data : "", '\0', text.len) != NULL || text.len == 0) {
             cli_note(cli, "%s: %s; it was skipped", path,
                      why->message[0] != '\0' ? why->message : "empty or not valid UTF-8");
@@ -286,7 +301,9 @@ static enum fail articles_json(struct cli *cli, const char *folder, char **names
         FAULT(why, FAIL_TOO_LARGE, "%s holds more than 30 MB of articles", folder);
         return fail_hint(why, "Split it into several datasets.");
     }
-    return *taken > 0 ? FAIL_NONE : FAULT(why, FAIL_BAD_REQUEST, "%s holds no article that can be read", folder);
+    return *taken > 0
+               ? FAIL_NONE
+               : FAULT(why, FAIL_BAD_REQUEST, "%s holds no article that can be read", folder);
 }
 
 int command_datasets_add(struct cli *cli)
@@ -347,7 +364,8 @@ int command_datasets_list(struct cli *cli)
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     json_array_foreach(json_object_get(j, "datasets"), i, d) {
         char n[24], release[16];
-        (void)snprintf(n, sizeof(n), "%lld", (long long)json_integer_value(json_object_get(d, "articles")));
+        (void)snprintf(n, sizeof(n), "%lld",
+                       (long long)json_integer_value(json_object_get(d, "articles")));
         (void)snprintf(release, sizeof(release), "%.12s", cli_str(d, "release"));
         const char *cells[] = {cli_str(d, "name"), n, release};
         measure_table_row(t, cells);
@@ -374,7 +392,8 @@ static bool on_event(void *arg, const char *data, size_t len)
     }
     const json_t *error = json_object_get(j, "error");
     if (error != NULL) {
-        FAULT(&a->cli->why, fail_from_name(cli_str(error, "code")), "%s", cli_str(error, "message"));
+        FAULT(&a->cli->why, fail_from_name(cli_str(error, "code")), "%s",
+              cli_str(error, "message"));
         fail_hint(&a->cli->why, "%s", cli_str(error, "hint"));
         return false;
     }
@@ -410,9 +429,10 @@ int command_ask(struct cli *cli)
         }
     }
     const char *model = cli_option(cli, "model");
-    json_t *ask AUTO_JSON = json_pack("{s:s,s:[{s:s,s:s%}],s:b,s:I}", "model", model != NULL ? model : "light",
-                                      "messages", "role", "user", "content", text.len > 0 ? text.data : "",
-                                      text.len, "stream", !cli->json, "max_tokens", (json_int_t)max_tokens);
+    json_t *ask AUTO_JSON =
+        json_pack("{s:s,s:[{s:s,s:s%}],s:b,s:I}", "model", model != NULL ? model : "light",
+                  "messages", "role", "user", "content", text.len > 0 ? text.data : "", text.len,
+                  "stream", !cli->json, "max_tokens", (json_int_t)max_tokens);
     buf_done(&text);
     if (f != FAIL_NONE || ask == NULL) {
         return f != FAIL_NONE ? cli_fail(cli, &why) : cli_usage(cli, "the text must be UTF-8");

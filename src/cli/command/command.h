@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command: the command line of inhouse. A table of commands as data; each one asks the server's API through
- * cli/client, or works on the data folder itself where no server is needed (models, audit verify).
+ * Command: the command line of inhouse. A table of commands as data; each one asks the server's API
+ * through cli/client, or works on the data folder itself where no server is needed (models, audit
+ * verify).
  *
- * Threads: one. Blocks. Output for people on stdout, progress and errors on stderr; with --json one JSON value (or
- * one a line) on stdout and errors as JSON on stderr.
+ * Threads: one. Blocks. Output for people on stdout, progress and errors on stderr; with --json one
+ * JSON value (or one a line) on stdout and errors as JSON on stderr.
  */
 #pragma once
 

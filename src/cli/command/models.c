@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models of the data folder: local administration through run/models; a running server is told afterwards. */
+/* Models of the data folder: local administration through run/models; a running server is told
+   afterwards. */
 #include "run/models/models.h"
 
 #include <errno.h>
@@ -28,8 +29,8 @@ static enum fail open_store(struct cli *cli, struct models **m, struct fault *wh
             char saved = *p;
             *p = '\0';
             if (mkdir(cli->home, 0700) < 0 && errno != EEXIST) {
-                FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the folder %s: %s", cli->home,
-                            strerror(errno));
+                FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the folder %s: %s",
+                            cli->home, strerror(errno));
                 return fail_hint(why, "Set INHOUSE_HOME to a folder you may write to.");
             }
             *p = saved;
@@ -45,15 +46,20 @@ static enum fail open_store(struct cli *cli, struct models **m, struct fault *wh
 static void tell_server(struct cli *cli)
 {
     struct fault why;
-    struct client_ask ask = {.method = "POST", .path = "/api/v1/models/rescan", .body = "{}", .len = 2,
+    struct client_ask ask = {.method = "POST",
+                             .path = "/api/v1/models/rescan",
+                             .body = "{}",
+                             .len = 2,
                              .timeout_ms = 120000};
     if (cli->url == NULL && cli_client_running(cli) != NULL &&
         client_call(cli->client, &ask, NULL, &why) != FAIL_NONE) {
-        cli_note(cli, "The model is stored, but the running server did not take it: %s", why.message);
+        cli_note(cli, "The model is stored, but the running server did not take it: %s",
+                 why.message);
     }
 }
 
-static int added(struct cli *cli, enum fail f, const struct models_entry *e, const struct fault *why)
+static int added(struct cli *cli, enum fail f, const struct models_entry *e,
+                 const struct fault *why)
 {
     char size[24];
     if (f != FAIL_NONE) {
@@ -61,9 +67,9 @@ static int added(struct cli *cli, enum fail f, const struct models_entry *e, con
     }
     tell_server(cli);
     if (cli->json) {
-        json_t *j AUTO_JSON = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "name", e->name, "role", e->role, "arch",
-                                        e->arch, "quant", e->quant, "sha256", e->sha256, "bytes",
-                                        (json_int_t)e->bytes);
+        json_t *j AUTO_JSON = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "name", e->name, "role",
+                                        e->role, "arch", e->arch, "quant", e->quant, "sha256",
+                                        e->sha256, "bytes", (json_int_t)e->bytes);
         cli_print_json(j);
     } else {
         printf("%s: role %s, %s %s, %s, sha256 %.16s\n", e->name, e->role, e->arch, e->quant,
@@ -78,9 +84,12 @@ int command_models_add(struct cli *cli)
     struct models *m = NULL;
     struct models_entry e = {0};
     struct progress bar;
-    struct models_add what = {.path = cli->words[0], .name = cli_option(cli, "name"),
-                              .role = cli_option(cli, "role"), .source = cli_option(cli, "source"),
-                              .licence = cli_option(cli, "licence"), .sha256 = cli_option(cli, "sha256"),
+    struct models_add what = {.path = cli->words[0],
+                              .name = cli_option(cli, "name"),
+                              .role = cli_option(cli, "role"),
+                              .source = cli_option(cli, "source"),
+                              .licence = cli_option(cli, "licence"),
+                              .sha256 = cli_option(cli, "sha256"),
                               .link = cli_option(cli, "link") != NULL};
     progress_begin(&bar, cli, "copy");
     enum fail f = open_store(cli, &m, &why);
@@ -98,8 +107,10 @@ int command_models_import(struct cli *cli)
     struct models *m = NULL;
     struct models_entry e = {0};
     struct progress bar;
-    struct models_import what = {.folder = cli->words[0], .name = cli_option(cli, "name"),
-                                 .role = cli_option(cli, "role"), .source = cli_option(cli, "source"),
+    struct models_import what = {.folder = cli->words[0],
+                                 .name = cli_option(cli, "name"),
+                                 .role = cli_option(cli, "role"),
+                                 .source = cli_option(cli, "source"),
                                  .type = cli_option(cli, "type")};
     progress_begin(&bar, cli, "import");
     enum fail f = open_store(cli, &m, &why);
@@ -113,14 +124,15 @@ int command_models_import(struct cli *cli)
 
 static json_t *entry_json(const struct models_entry *e)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "name", e->name, "role", e->role, "kind", e->kind,
-                     "arch", e->arch, "quant", e->quant, "source", e->source, "licence", e->licence, "sha256",
-                     e->sha256, "bytes", (json_int_t)e->bytes);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "name", e->name, "role", e->role,
+                     "kind", e->kind, "arch", e->arch, "quant", e->quant, "source", e->source,
+                     "licence", e->licence, "sha256", e->sha256, "bytes", (json_int_t)e->bytes);
 }
 
 int command_models_list(struct cli *cli)
 {
-    static const char *const columns[] = {"*name", "role", "arch", "quant", ">size", "licence", "sha256"};
+    static const char *const columns[] = {"*name", "role",    "arch",  "quant",
+                                          ">size", "licence", "sha256"};
     struct fault why;
     struct models *m = NULL;
     if (open_store(cli, &m, &why) != FAIL_NONE) {
@@ -132,7 +144,8 @@ int command_models_list(struct cli *cli)
         const struct models_entry *e = models_at(m, i);
         char size[24], sha[16];
         (void)snprintf(sha, sizeof(sha), "%.12s", e->sha256);
-        const char *cells[] = {e->name, e->role, e->arch, e->quant, cli_bytes(e->bytes, size), e->licence, sha};
+        const char *cells[] = {e->name,    e->role, e->arch, e->quant, cli_bytes(e->bytes, size),
+                               e->licence, sha};
         measure_table_row(t, cells);
         (void)json_array_append_new(list, entry_json(e));
     }
@@ -181,10 +194,13 @@ int command_models_show(struct cli *cli)
         cli_print_json(j);
     } else {
         printf("%s\n  role          %s\n  kind          %s, %s, %s\n  parameters    %.0f million\n"
-               "  layers        %u, width %u, heads %u\n  context       %u tokens\n  vocabulary    %llu (%s)\n"
-               "  chat template %s\n  size          %s\n  licence       %s\n  source        %s\n  sha256        %s\n",
-               e->name, e->role, e->kind, e->arch, e->quant, (double)facts.parameters / 1e6, facts.layers,
-               facts.width, facts.heads, facts.context, (unsigned long long)facts.vocabulary, facts.tokenizer,
+               "  layers        %u, width %u, heads %u\n  context       %u tokens\n  vocabulary    "
+               "%llu (%s)\n"
+               "  chat template %s\n  size          %s\n  licence       %s\n  source        %s\n  "
+               "sha256        %s\n",
+               e->name, e->role, e->kind, e->arch, e->quant, (double)facts.parameters / 1e6,
+               facts.layers, facts.width, facts.heads, facts.context,
+               (unsigned long long)facts.vocabulary, facts.tokenizer,
                facts.chat_template ? "yes" : "no", cli_bytes(e->bytes, size),
                e->licence[0] != '\0' ? e->licence : "unknown", e->source, e->sha256);
     }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows of a file, one at a time: JSON lines, or CSV as RFC 4180 has it (quoted fields with line breaks, doubled quotes,
- * a byte order mark, comma, semicolon or tab). A row that is wrong is skipped and named; the next one is read.
+ * Rows of a file, one at a time: JSON lines, or CSV as RFC 4180 has it (quoted fields with line
+ * breaks, doubled quotes, a byte order mark, comma, semicolon or tab). A row that is wrong is
+ * skipped and named; the next one is read.
  *
- * Limits: a row is at most 2 MiB, a CSV has at most 256 columns. Memory: one row. Threads: the caller's.
+ * Limits: a row is at most 2 MiB, a CSV has at most 256 columns. Memory: one row. Threads: the
+ * caller's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +110,9 @@ static void guess_separator(struct rows *r)
             counts[s - separators]++;
         }
     }
-    r->separator = counts[2] > counts[0] && counts[2] > counts[1] ? '\t' : counts[1] > counts[0] ? ';' : ',';
+    r->separator = counts[2] > counts[0] && counts[2] > counts[1] ? '\t'
+                   : counts[1] > counts[0]                        ? ';'
+                                                                  : ',';
 }
 
 static enum fail read_header(struct rows *r, struct fault *why);
@@ -194,7 +198,8 @@ static enum rows_state too_long(struct rows *r, struct fault *why)
     bool broken = false;
     FAULT(why, FAIL_TOO_LARGE, "%s:%lld: the row is longer than 2 MiB; it was skipped", r->path,
           (long long)r->row_line);
-    fail_hint(why, "A ticket's text may have 256 KiB: cut attachments and quoted history out of it.");
+    fail_hint(why,
+              "A ticket's text may have 256 KiB: cut attachments and quoted history out of it.");
     skip_line(r, why, &broken);
     return ROWS_BAD;
 }
@@ -206,7 +211,8 @@ static enum rows_state next_json(struct rows *r, json_t **row, struct fault *why
         size_t from = 0;
         char *end = NULL;
         r->row_line = r->line;
-        while ((end = rest_len(r) > from ? memchr(rest(r) + from, '\n', rest_len(r) - from) : NULL) == NULL) {
+        while ((end = rest_len(r) > from ? memchr(rest(r) + from, '\n', rest_len(r) - from)
+                                         : NULL) == NULL) {
             from = rest_len(r);
             if (from > ROW_MAX) {
                 return too_long(r, why);
@@ -225,8 +231,8 @@ static enum rows_state next_json(struct rows *r, json_t **row, struct fault *why
         AUTO_FREE char *line = mem_dup_strn(rest(r), n);
         use(r, n + (end != NULL ? 1 : 0));
         if (n > ROW_MAX) {
-            FAULT(why, FAIL_TOO_LARGE, "%s:%lld: the row is longer than 2 MiB; it was skipped", r->path,
-                  (long long)r->row_line);
+            FAULT(why, FAIL_TOO_LARGE, "%s:%lld: the row is longer than 2 MiB; it was skipped",
+                  r->path, (long long)r->row_line);
             return ROWS_BAD;
         }
         if (strspn(line, " \t\r") == n) {
@@ -242,8 +248,8 @@ static enum rows_state next_json(struct rows *r, json_t **row, struct fault *why
         if (!json_is_object(*row)) {
             json_decref(*row);
             *row = NULL;
-            FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: not a JSON object; the line was skipped", r->path,
-                  (long long)r->row_line);
+            FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: not a JSON object; the line was skipped",
+                  r->path, (long long)r->row_line);
             return ROWS_BAD;
         }
         return ROWS_ROW;
@@ -271,7 +277,8 @@ static size_t record_length(const char *s, size_t n, char separator, bool at_end
 
 /* Cuts a record into fields; each is handed to fn. False when a quote is out of place. */
 typedef void (*field_fn)(void *arg, size_t index, const char *text, size_t len);
-static bool cut_record(const char *s, size_t n, char separator, field_fn fn, void *arg, size_t *fields)
+static bool cut_record(const char *s, size_t n, char separator, field_fn fn, void *arg,
+                       size_t *fields)
 {
     struct buf b;
     bool ok = true;
@@ -309,7 +316,8 @@ static char *next_record(struct rows *r, size_t *len, enum rows_state *state, st
     bool broken = false;
     size_t n;
     r->row_line = r->line;
-    while ((n = record_length(rest(r), rest_len(r), r->separator, r->ended)) == 0 && more(r, why, &broken)) {
+    while ((n = record_length(rest(r), rest_len(r), r->separator, r->ended)) == 0 &&
+           more(r, why, &broken)) {
     }
     if (n == 0) { /* the end of the file was met by more() */
         n = record_length(rest(r), rest_len(r), r->separator, r->ended);
@@ -319,10 +327,11 @@ static char *next_record(struct rows *r, size_t *len, enum rows_state *state, st
         return NULL;
     }
     if (n == 0 || n > ROW_MAX) {
-        FAULT(why, FAIL_BAD_REQUEST, n == 0 && r->ended ? "%s:%lld: a quote is opened in this row and never "
-                                                          "closed; the line was skipped"
-                                                        : "%s:%lld: the row is longer than 2 MiB, or a quote "
-                                                          "in it is never closed; the line was skipped",
+        FAULT(why, FAIL_BAD_REQUEST,
+              n == 0 && r->ended ? "%s:%lld: a quote is opened in this row and never "
+                                   "closed; the line was skipped"
+                                 : "%s:%lld: the row is longer than 2 MiB, or a quote "
+                                   "in it is never closed; the line was skipped",
               r->path, (long long)r->row_line);
         fail_hint(why, "Double the quotes inside a quoted field, and shorten texts to 256 KiB.");
         skip_line(r, why, &broken);
@@ -359,11 +368,13 @@ static enum fail read_header(struct rows *r, struct fault *why)
     if (record == NULL) {
         return state == ROWS_END ? FAULT(why, FAIL_BAD_REQUEST, "%s is empty", r->path) : why->code;
     }
-    if (!text_utf8_is_valid(record, n) || !cut_record(record, n, r->separator, keep_column, r, &fields) ||
-        fields > COLUMNS_MAX || fields < 2) {
-        FAULT(why, FAIL_BAD_REQUEST, "%s:1: this is no CSV header with at least two columns, nor a JSON line",
-              r->path);
-        return fail_hint(why, "The first row must name the columns: id,subject,text. The file must be UTF-8.");
+    if (!text_utf8_is_valid(record, n) ||
+        !cut_record(record, n, r->separator, keep_column, r, &fields) || fields > COLUMNS_MAX ||
+        fields < 2) {
+        FAULT(why, FAIL_BAD_REQUEST,
+              "%s:1: this is no CSV header with at least two columns, nor a JSON line", r->path);
+        return fail_hint(
+            why, "The first row must name the columns: id,subject,text. The file must be UTF-8.");
     }
     return FAIL_NONE;
 }
@@ -412,8 +423,10 @@ static enum rows_state next_csv(struct rows *r, json_t **row, struct fault *why)
             return ROWS_ROW;
         }
         json_decref(f.row);
-        FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: %s; the row was skipped", r->path, (long long)r->row_line, bad);
-        fail_hint(why, "Save the file as UTF-8 CSV with fields quoted where they hold a separator.");
+        FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: %s; the row was skipped", r->path,
+              (long long)r->row_line, bad);
+        fail_hint(why,
+                  "Save the file as UTF-8 CSV with fields quoted where they hold a separator.");
         return ROWS_BAD;
     }
 }
@@ -450,7 +463,8 @@ static json_t *expected_of(const json_t *row)
         keep_expected(out, key, value);
     }
     json_object_foreach((json_t *)row, key, value) {
-        if ((text_starts_with(key, "expected_") || text_starts_with(key, "expected.")) && key[9] != '\0') {
+        if ((text_starts_with(key, "expected_") || text_starts_with(key, "expected.")) &&
+            key[9] != '\0') {
             keep_expected(out, key + 9, value);
         }
     }
@@ -461,7 +475,8 @@ static json_t *expected_of(const json_t *row)
     return out;
 }
 
-enum fail ticket_read(const struct rows *r, const json_t *row, struct ticket *out, struct fault *why)
+enum fail ticket_read(const struct rows *r, const json_t *row, struct ticket *out,
+                      struct fault *why)
 {
     const json_t *id = json_object_get(row, "id"), *text = json_object_get(row, "text");
     const json_t *subject = json_object_get(row, "subject");
@@ -485,8 +500,9 @@ enum fail ticket_read(const struct rows *r, const json_t *row, struct ticket *ou
     if (out->text == NULL) {
         bad = text == NULL ? "it has no \"text\"" : "\"text\" must be text";
     } else if (json_string_length(text) > TEXT_MAX_BYTES) {
-        FAULT(why, FAIL_TOO_LARGE, "%s:%lld: the text of %s is %zu bytes, over 256 KiB; it was skipped",
-              rows_path(r), (long long)rows_line(r), out->id, json_string_length(text));
+        FAULT(why, FAIL_TOO_LARGE,
+              "%s:%lld: the text of %s is %zu bytes, over 256 KiB; it was skipped", rows_path(r),
+              (long long)rows_line(r), out->id, json_string_length(text));
         return fail_hint(why, "Cut attachments and quoted history out of the text.");
     } else if (out->subject != NULL && json_string_length(subject) > 4096) {
         bad = "\"subject\" is longer than 4,096 bytes";
@@ -494,8 +510,9 @@ enum fail ticket_read(const struct rows *r, const json_t *row, struct ticket *ou
     if (bad != NULL) {
         FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: %s; the row was skipped", rows_path(r),
               (long long)rows_line(r), bad);
-        return fail_hint(why, "A ticket is {\"id\": ..., \"subject\": ..., \"text\": ...}, or a CSV with these "
-                              "columns.");
+        return fail_hint(
+            why, "A ticket is {\"id\": ..., \"subject\": ..., \"text\": ...}, or a CSV with these "
+                 "columns.");
     }
     out->expected = expected_of(row);
     return FAIL_NONE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inhouse run: a file of tickets through a workflow, one JSON object a line out. The output appears by rename when all
- * is done: until then it is a file without a name, so that nothing half-written stays even after a kill -9.
+ * inhouse run: a file of tickets through a workflow, one JSON object a line out. The output appears
+ * by rename when all is done: until then it is a file without a name, so that nothing half-written
+ * stays even after a kill -9.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,9 @@ static enum fail out_fault(struct out *o, const char *path, struct fault *why)
     o->broken = true;
     FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s: %s", path, strerror(errno));
     if (errno == ENOSPC || errno == EDQUOT) {
-        fail_hint(why, "The disk is full: make room, then run this again. Nothing half-written was left.");
+        fail_hint(
+            why,
+            "The disk is full: make room, then run this again. Nothing half-written was left.");
     }
     return why->code;
 }
@@ -162,8 +165,8 @@ static json_t *line_of(const struct ticket *t, const json_t *result)
 
 static json_t *failed_line(const struct ticket *t, const struct fault *why)
 {
-    return json_pack("{s:s,s:{s:s,s:s,s:s}}", "id", t->id, "_error", "code", fail_name(why->code), "message",
-                     why->message, "hint", why->hint);
+    return json_pack("{s:s,s:{s:s,s:s,s:s}}", "id", t->id, "_error", "code", fail_name(why->code),
+                     "message", why->message, "hint", why->hint);
 }
 
 /* ---- the run ---- */
@@ -205,7 +208,8 @@ static enum rows_state next_ticket(void *arg, struct ticket *t, json_t **keep)
         if (ticket_read(r->rows, row, t, &why) != FAIL_NONE) {
             state = ROWS_BAD;
         } else if (!seen_add(r->seen, t->id)) {
-            FAULT(&why, FAIL_BAD_REQUEST, "%s:%lld: the id %.100s was given before; the row was skipped",
+            FAULT(&why, FAIL_BAD_REQUEST,
+                  "%s:%lld: the id %.100s was given before; the row was skipped",
                   rows_path(r->rows), (long long)rows_line(r->rows), t->id);
             state = ROWS_BAD;
         }
@@ -237,17 +241,22 @@ static void table_row(struct run *r, const struct ticket *t, const json_t *resul
     (void)snprintf(confidence, sizeof(confidence), "%.2f",
                    json_number_value(json_object_get(field, "confidence")));
     (void)snprintf(ms, sizeof(ms), "%.0f", json_number_value(json_object_get(result, "ms")));
-    const char *cells[] = {t->id, t->subject != NULL && t->subject[0] != '\0' ? t->subject : t->text,
-                           json_string_value(json_object_get(field, "value")), confidence,
-                           json_string_value(json_object_get(field, "rung")), ms};
+    const char *cells[] = {t->id,
+                           t->subject != NULL && t->subject[0] != '\0' ? t->subject : t->text,
+                           json_string_value(json_object_get(field, "value")),
+                           confidence,
+                           json_string_value(json_object_get(field, "rung")),
+                           ms};
     if (r->table == NULL) {
-        const char *columns[] = {"ticket", "*subject", cli_str(field, "name"), ">sure", "rung", ">ms"};
+        const char *columns[] = {"ticket", "*subject", cli_str(field, "name"),
+                                 ">sure",  "rung",     ">ms"};
         r->table = measure_table_new(columns, COUNT_OF(columns));
     }
     measure_table_row(r->table, cells);
 }
 
-static void on_result(void *arg, const struct ticket *t, const json_t *result, const struct fault *why)
+static void on_result(void *arg, const struct ticket *t, const json_t *result,
+                      const struct fault *why)
 {
     struct run *r = arg;
     json_t *line AUTO_JSON = result != NULL ? line_of(t, result) : failed_line(t, why);
@@ -330,11 +339,16 @@ int command_run(struct cli *cli)
     r->seen = seen_new();
     measure_run_init(&r->measure);
     progress_begin(&r->bar, cli, cli->words[0]);
-    struct run_options o = {.workflow = cli->words[0], .rungs = cli_option(cli, "rungs"),
+    struct run_options o = {.workflow = cli->words[0],
+                            .rungs = cli_option(cli, "rungs"),
                             .class = class != NULL ? class : "workflow",
                             .no_draft = cli_option(cli, "no-draft") != NULL,
-                            .no_artifact = cli_option(cli, "no-review") != NULL, .flight = (int)flight,
-                            .on_result = on_result, .arg = r, .next = next_ticket, .share = share_read};
+                            .no_artifact = cli_option(cli, "no-review") != NULL,
+                            .flight = (int)flight,
+                            .on_result = on_result,
+                            .arg = r,
+                            .next = next_ticket,
+                            .share = share_read};
     int status;
     if (rows_open(cli->words[1], &r->rows, &why) != FAIL_NONE ||
         out_open(&r->out, cli_option(cli, "out"), &why) != FAIL_NONE) {

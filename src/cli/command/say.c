@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people see: errors, tables, wrapped text, progress; and the talk with the server that every command shares. */
+/* What people see: errors, tables, wrapped text, progress; and the talk with the server that
+   every command shares. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -42,8 +43,8 @@ static int exit_of(enum fail code)
 int cli_fail(struct cli *cli, const struct fault *why)
 {
     if (cli->json) {
-        json_t *j = json_pack("{s:{s:s,s:s,s:s,s:s}}", "error", "code", fail_name(why->code), "message",
-                              why->message, "hint", why->hint, "param", why->param);
+        json_t *j = json_pack("{s:{s:s,s:s,s:s,s:s}}", "error", "code", fail_name(why->code),
+                              "message", why->message, "hint", why->hint, "param", why->param);
         if (j != NULL) {
             (void)json_dumpf(j, stderr, JSON_COMPACT);
             fputc('\n', stderr);
@@ -66,8 +67,8 @@ int cli_usage(struct cli *cli, const char *fmt, ...)
     fprintf(stderr, "inhouse %s: ", cli->command->name);
     (void)vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\n  usage: inhouse %s %s\n  `inhouse %s --help` says more.\n", cli->command->name,
-            cli->command->words, cli->command->name);
+    fprintf(stderr, "\n  usage: inhouse %s %s\n  `inhouse %s --help` says more.\n",
+            cli->command->name, cli->command->words, cli->command->name);
     return COMMAND_USAGE;
 }
 
@@ -176,7 +177,8 @@ const char *cli_duration(double seconds, char out[24])
 
 void progress_begin(struct progress *p, struct cli *cli, const char *what)
 {
-    *p = (struct progress){.cli = cli, .what = what, .share = -1, .started_us = clock_monotonic_us()};
+    *p = (struct progress){
+        .cli = cli, .what = what, .share = -1, .started_us = clock_monotonic_us()};
     p->drawn_us = p->started_us;
 }
 
@@ -213,8 +215,8 @@ void progress_show(struct progress *p, bool now)
         (void)snprintf(failed, sizeof(failed), ", %lld failed", (long long)p->failed);
     }
     bool known = share > 0.01 && share <= 1 && s > 1;
-    (void)snprintf(counts, sizeof(counts), "%lld%s, %.1f/s%s%s%s", (long long)p->done, total, rate, failed,
-                   known ? ", left " : "", known ? cli_duration(s / share - s, eta) : "");
+    (void)snprintf(counts, sizeof(counts), "%lld%s, %.1f/s%s%s%s", (long long)p->done, total, rate,
+                   failed, known ? ", left " : "", known ? cli_duration(s / share - s, eta) : "");
     if (p->cli->tty_err) {
         draw_bar(p, share < 0 ? 0 : share, counts);
     } else {
@@ -242,8 +244,13 @@ static void say_note(void *arg, const char *line)
 static struct client *open_client(struct cli *cli, bool start)
 {
     if (cli->client == NULL) {
-        struct client_options o = {.home = cli->home, .url = cli->url, .key = cli->key, .start = start,
-                                   .note = say_note, .arg = cli, .stop = &cli_interrupted};
+        struct client_options o = {.home = cli->home,
+                                   .url = cli->url,
+                                   .key = cli->key,
+                                   .start = start,
+                                   .note = say_note,
+                                   .arg = cli,
+                                   .stop = &cli_interrupted};
         if (client_open(&o, &cli->client, &cli->why) != FAIL_NONE) {
             return NULL;
         }
@@ -281,8 +288,8 @@ enum fail cli_send(struct cli *cli, const char *method, const char *path, const 
 }
 
 /* What a job's poll says: bar moved, or ended. */
-static enum fail job_step(struct progress *bar, json_t *j, char stage[64], json_t **result, bool *ended,
-                          struct fault *why)
+static enum fail job_step(struct progress *bar, json_t *j, char stage[64], json_t **result,
+                          bool *ended, struct fault *why)
 {
     const char *state = cli_str(j, "state");
     if (strcmp(stage, cli_str(j, "stage")) != 0 && cli_str(j, "stage")[0] != '\0') {
@@ -348,9 +355,10 @@ enum fail cli_read_file(const char *path, struct buf *out, struct fault *why)
             return FAULT(why, FAIL_TOO_LARGE, "%s is larger than %zu bytes", path, out->cap);
         }
     }
-    enum fail f = n == -2  ? FAULT(why, FAIL_BAD_REQUEST, "%s is a folder", path)
-                  : n < 0 ? FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s: %s", path, strerror(errno))
-                          : FAIL_NONE;
+    enum fail f =
+        n == -2 ? FAULT(why, FAIL_BAD_REQUEST, "%s is a folder", path)
+        : n < 0 ? FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s: %s", path, strerror(errno))
+                : FAIL_NONE;
     close(fd);
     return f;
 }

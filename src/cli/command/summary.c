@@ -6,8 +6,9 @@
 
 static void show_fields(struct cli *cli, const struct measure_run *m)
 {
-    static const char *const columns[] = {"field",          ">answers",  ">decided alone", ">accuracy",
-                                          ">among three",   ">error when decided", "95 % of it"};
+    static const char *const columns[] = {"field",     ">answers",     ">decided alone",
+                                          ">accuracy", ">among three", ">error when decided",
+                                          "95 % of it"};
     bool known = false;
     for (size_t i = 0; i < m->fields_len; i++) {
         known = known || m->fields[i].known.n > 0;
@@ -17,7 +18,8 @@ static void show_fields(struct cli *cli, const struct measure_run *m)
         const struct measure_field *f = &m->fields[i];
         char n[24], decided[16], accuracy[16], top3[16], error[16], range[48] = "-";
         struct measure_tally d = {f->n, f->decided};
-        struct measure_tally wrong = {f->known_decided.n, f->known_decided.n - f->known_decided.right};
+        struct measure_tally wrong = {f->known_decided.n,
+                                      f->known_decided.n - f->known_decided.right};
         (void)snprintf(n, sizeof(n), "%lld", (long long)f->n);
         if (wrong.n > 0) {
             struct measure_interval w = measure_wilson(wrong.right, wrong.n);
@@ -64,10 +66,11 @@ void run_summary(struct cli *cli, struct measure_run *m, const struct run_counts
            (long long)m->to_person);
     if (m->tasks > 0) {
         double n = (double)m->tasks;
-        printf("%.0f tasks an hour, p50 %.0f ms, p95 %.0f ms; tokens a task: %.0f in (%.0f of them cached), "
+        printf("%.0f tasks an hour, p50 %.0f ms, p95 %.0f ms; tokens a task: %.0f in (%.0f of them "
+               "cached), "
                "%.1f out.\n",
-               measure_tasks_per_hour(m), measure_ms(m, 0.5), measure_ms(m, 0.95), (double)m->tokens_in / n,
-               (double)m->tokens_cached / n, (double)m->tokens_out / n);
+               measure_tasks_per_hour(m), measure_ms(m, 0.5), measure_ms(m, 0.95),
+               (double)m->tokens_in / n, (double)m->tokens_cached / n, (double)m->tokens_out / n);
         printf("\n");
         show_fields(cli, m);
         printf("\n");
@@ -79,7 +82,8 @@ void run_summary(struct cli *cli, struct measure_run *m, const struct run_counts
             printf(" (a model's worker had died %lld times)", (long long)counts->worker_deaths);
         }
         if (counts->revived > 0) {
-            printf("; the server went away %lld times and was found or started again", (long long)counts->revived);
+            printf("; the server went away %lld times and was found or started again",
+                   (long long)counts->revived);
         }
         printf(". Nothing was lost.\n");
     }
@@ -91,8 +95,8 @@ static json_t *tally_json(struct measure_tally t)
         return json_null();
     }
     struct measure_interval w = measure_wilson(t.right, t.n);
-    return json_pack("{s:I,s:f,s:f,s:f}", "n", (json_int_t)t.n, "share", measure_share(t), "low", w.low, "high",
-                     w.high);
+    return json_pack("{s:I,s:f,s:f,s:f}", "n", (json_int_t)t.n, "share", measure_share(t), "low",
+                     w.low, "high", w.high);
 }
 
 static json_t *wrong_json(struct measure_tally t)
@@ -109,24 +113,26 @@ json_t *run_summary_json(struct measure_run *m, const struct run_counts *counts)
         json_t *rungs = json_object();
         for (size_t k = 0; k < f->rungs_len; k++) {
             const struct measure_rung *r = &f->rungs[k];
-            (void)json_object_set_new(rungs, r->name,
-                                      json_pack("{s:I,s:I,s:o,s:o}", "proposed", (json_int_t)r->proposed,
-                                                "decided", (json_int_t)r->decided, "accuracy",
-                                                tally_json(r->known), "error",
-                                                wrong_json(r->known_decided)));
+            (void)json_object_set_new(
+                rungs, r->name,
+                json_pack("{s:I,s:I,s:o,s:o}", "proposed", (json_int_t)r->proposed, "decided",
+                          (json_int_t)r->decided, "accuracy", tally_json(r->known), "error",
+                          wrong_json(r->known_decided)));
         }
-        (void)json_object_set_new(fields, f->name,
-                                  json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "n", (json_int_t)f->n, "coverage",
-                                            tally_json((struct measure_tally){f->n, f->decided}), "accuracy",
-                                            tally_json(f->known), "among_three", tally_json(f->top3), "error",
-                                            wrong_json(f->known_decided), "rungs", rungs));
+        (void)json_object_set_new(
+            fields, f->name,
+            json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "n", (json_int_t)f->n, "coverage",
+                      tally_json((struct measure_tally){f->n, f->decided}), "accuracy",
+                      tally_json(f->known), "among_three", tally_json(f->top3), "error",
+                      wrong_json(f->known_decided), "rungs", rungs));
     }
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o}", "tickets",
                      (json_int_t)counts->given, "answered", (json_int_t)counts->answered, "failed",
                      (json_int_t)counts->failed, "to_person", (json_int_t)m->to_person, "retried",
-                     (json_int_t)counts->retried, "server_restarts", (json_int_t)counts->revived, "seconds",
-                     m->seconds, "tasks_per_hour", measure_tasks_per_hour(m), "ms_p50", measure_ms(m, 0.5),
-                     "ms_p95", measure_ms(m, 0.95), "tokens_in_per_task", (double)m->tokens_in / n,
-                     "tokens_cached_per_task", (double)m->tokens_cached / n, "tokens_out_per_task",
-                     (double)m->tokens_out / n, "fields", fields);
+                     (json_int_t)counts->retried, "server_restarts", (json_int_t)counts->revived,
+                     "seconds", m->seconds, "tasks_per_hour", measure_tasks_per_hour(m), "ms_p50",
+                     measure_ms(m, 0.5), "ms_p95", measure_ms(m, 0.95), "tokens_in_per_task",
+                     (double)m->tokens_in / n, "tokens_cached_per_task",
+                     (double)m->tokens_cached / n, "tokens_out_per_task", (double)m->tokens_out / n,
+                     "fields", fields);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets through a workflow: `flight` requests at a time over one client, answers handed on in input order, failures
- * that may pass retried with back-off, and a server that died in the middle started again (the idempotency key of
- * each ticket makes asking twice safe).
+ * Tickets through a workflow: `flight` requests at a time over one client, answers handed on in
+ * input order, failures that may pass retried with back-off, and a server that died in the middle
+ * started again (the idempotency key of each ticket makes asking twice safe).
  *
  * Limits: WINDOW tickets between the oldest unanswered and the newest sent. Threads: the caller's.
  */
@@ -110,7 +110,8 @@ static void send_item(struct runner *r, struct item *it)
 static bool may_pass(enum fail code)
 {
     return code == FAIL_WORKER_DIED || code == FAIL_QUEUE_FULL || code == FAIL_RATE_LIMITED ||
-           code == FAIL_STOPPED || code == FAIL_MODEL_UNAVAILABLE || code == FAIL_RECORD_UNAVAILABLE;
+           code == FAIL_STOPPED || code == FAIL_MODEL_UNAVAILABLE ||
+           code == FAIL_RECORD_UNAVAILABLE;
 }
 
 static void wait_again(struct runner *r, struct item *it, int64_t asked_ms)
@@ -138,9 +139,10 @@ static void on_answer(void *arg, const struct client_answer *a)
     it->why = a->why;
     r->counts->worker_deaths += a->code == FAIL_WORKER_DIED ? 1 : 0;
     if (a->code == FAIL_NONE) {
-        it->state = jn_parse(a->body, a->len, "the server's answer", &it->result, &it->why) == FAIL_NONE
-                        ? ITEM_DONE
-                        : ITEM_FAILED;
+        it->state =
+            jn_parse(a->body, a->len, "the server's answer", &it->result, &it->why) == FAIL_NONE
+                ? ITEM_DONE
+                : ITEM_FAILED;
     } else if (may_pass(a->code) && it->tries < MAX_TRIES) {
         wait_again(r, it, a->retry_after_ms);
     } else {
@@ -180,7 +182,8 @@ static void hand_on(struct runner *r)
     }
 }
 
-/* Sends what is due and reads new tickets while there is room; the time until the next one is due. */
+/* Sends what is due and reads new tickets while there is room; the time until the next one is
+   due. */
 static int fill(struct runner *r)
 {
     int64_t now = clock_monotonic_us(), soonest = now + 200000;
@@ -194,7 +197,8 @@ static int fill(struct runner *r)
             soonest = it->due_us;
         }
     }
-    while (!r->ended && client_in_flight(r->client) < (size_t)r->o->flight && r->next - r->written < WINDOW) {
+    while (!r->ended && client_in_flight(r->client) < (size_t)r->o->flight &&
+           r->next - r->written < WINDOW) {
         struct item *it = item_of(r, r->next);
         enum rows_state state = r->o->next(r->o->arg, &it->ticket, &it->keep);
         if (state == ROWS_END) {
@@ -251,7 +255,8 @@ enum fail run_tickets(struct cli *cli, const struct run_options *o, struct progr
     enum fail f = FAIL_NONE;
     struct id id = text_id_new();
     struct runner *r = mem_alloc(sizeof(*r));
-    *r = (struct runner){.cli = cli, .o = o, .client = cli_client(cli), .bar = bar, .counts = counts};
+    *r = (struct runner){
+        .cli = cli, .o = o, .client = cli_client(cli), .bar = bar, .counts = counts};
     text_hex(id.bytes, sizeof(id.bytes), r->run_id);
     if (r->client == NULL) {
         *why = cli->why;
@@ -316,13 +321,14 @@ void run_measure(struct measure_run *m, const struct ticket *t, const json_t *re
         const char *name = cli_str(field, "name");
         bool open = strcmp(cli_str(field, "rung"), "person") == 0;
         person = person || open;
-        struct measure_answer a = {.field = name,
-                                   .value = json_string_value(json_object_get(field, "value")),
-                                   .proposed_by = json_string_value(json_object_get(field, "proposed_by")),
-                                   .decided = !open,
-                                   .expected = json_string_value(json_object_get(t->expected, name)),
-                                   .first = first,
-                                   .first_len = first_len};
+        struct measure_answer a = {
+            .field = name,
+            .value = json_string_value(json_object_get(field, "value")),
+            .proposed_by = json_string_value(json_object_get(field, "proposed_by")),
+            .decided = !open,
+            .expected = json_string_value(json_object_get(t->expected, name)),
+            .first = first,
+            .first_len = first_len};
         measure_add(m, &a);
     }
     measure_task(m, json_number_value(json_object_get(result, "ms")),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /api/v1/check: is each sentence of a reply supported by the sources given? Nothing is stored. */
+/* POST /api/v1/check: is each sentence of a reply supported by the sources given? Nothing is
+   stored. */
 #include "http/api/api_internal.h"
 
 #include <string.h>
@@ -58,7 +59,8 @@ static void put_claims(struct jn_writer *w, const struct checking *c,
         jn_kv_int(w, "at", k->at);
         jn_kv_int(w, "length", k->len);
         jn_kv_str(w, "verdict", verdicts[k->verdict]);
-        jn_kv_str(w, "reason", k->reason == CHECK_REASON_NONE ? NULL : check_reason_name(k->reason));
+        jn_kv_str(w, "reason",
+                  k->reason == CHECK_REASON_NONE ? NULL : check_reason_name(k->reason));
         jn_kv_str(w, "detail", k->detail);
         jn_kv_int(w, "source", k->source);
         jn_object_end(w);

@@ -23,7 +23,8 @@ struct house_options {
     const char *listen_address; /* NULL: the configuration's */
     const char *listen_port;    /* with listen_address */
     int listen_fd;              /* an inherited listening Unix socket, -1: HOME/sock is made */
-    int linger_s;               /* > 0: no TCP unless listen_address; end so long after the last client */
+    /* > 0: no TCP unless listen_address; end so long after the last client */
+    int linger_s;
     bool no_seal;
 };
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), task.c
- * (asks to tokens, admission, ends), prefix.c (forks and idle cells), step.c (batches), threads.c, generate.c
- * (chat), form.c, choice.c (scoring over a trie), sample.c, embed.c. The life of a task: WAITING
- * (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after the
- * step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending the
- * logits of the last one are read and the task says what comes next.
+ * (asks to tokens, admission, ends), prefix.c (forks and idle cells), step.c (batches), threads.c,
+ * generate.c (chat), form.c, choice.c (scoring over a trie), sample.c, embed.c. The life of a task:
+ * WAITING (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after
+ * the step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending
+ * the logits of the last one are read and the task says what comes next.
  * Owns: all below. Threads: the engine's one. Limits: MAX_SEQS sequences, n_ctx cells by reserve.
  */
 #pragma once
@@ -240,7 +240,8 @@ void step_run(struct engine *engine, uint32_t lease_us);
 /* threads.c */
 /* What a step of so many tokens will take. */
 double threads_forecast_us(const struct llama_engine *e, int tokens);
-/* Sets the number of threads of the step; returns after how many microseconds it should be given up, 0: never. */
+/* Sets the number of threads of the step; returns after how many microseconds it should be given
+   up, 0: never. */
 int threads_begin(struct llama_engine *e, int tokens);
 /* The step took so long. */
 void threads_end(struct llama_engine *e, int tokens, int64_t us);

@@ -3,7 +3,8 @@
  * worker/sandbox. The list of calls is what llama.cpp, glibc and our loop were seen to need (strace
  * of load, Jinja, grammar, decode, embed, threads); what libraries try but can do without gets
  * EACCES instead of death.
- * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0 (LOG_FILE_MAX when stderr is a file), NOFILE NOFILE_MAX.
+ * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0 (LOG_FILE_MAX when stderr
+ * is a file), NOFILE NOFILE_MAX.
  */
 #include "worker/sandbox/sandbox.h"
 
