@@ -321,10 +321,11 @@ enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault 
 
 /* Answers. */
 
+/* With tools nothing is shown before the end: what looks like text may turn out to be a call. */
 static void stream(struct llama_engine *e, struct task *t)
 {
     struct writing *w = &t->writing;
-    if (t->ask->generate.stream && w->text.len > t->streamed) {
+    if (t->ask->generate.stream && !t->ask->generate.tools && w->text.len > t->streamed) {
         e->base.sink->text(e->base.sink->self, t->id, w->text.data + t->streamed,
                            w->text.len - t->streamed);
         t->streamed = w->text.len;
@@ -367,6 +368,9 @@ void generate_finish(struct llama_engine *e, struct task *t, const char *reason)
     AUTO_JSON json_t *parsed = NULL;
     if (t->ask->generate.tools && t->prompt != NULL && strcmp(reason, "cancelled") != 0) {
         result.tool_calls = parse_tools(t, &parsed, &result);
+    }
+    if (t->ask->generate.stream && t->ask->generate.tools && result.text[0] != '\0') {
+        e->base.sink->text(e->base.sink->self, t->id, result.text, strlen(result.text));
     }
     e->base.sink->generated(e->base.sink->self, t->id, &result);
     /* tidy: memory: jansson made it */

@@ -33,6 +33,7 @@ struct shim_prompt {
     common_chat_params params;
     common_chat_parser_params parser;
     bool parses = false;
+    bool must_call = false;
 };
 
 namespace
@@ -73,6 +74,24 @@ std::string escape_regex(const std::string &text)
         out.push_back(c);
     }
     return out;
+}
+
+/*
+ * A required call's grammar lets the model talk before it calls, without end: small ones never get there. Takes the
+ * optional talk (a rule "until-N?") out of the root rule.
+ */
+std::string without_talk(std::string grammar)
+{
+    size_t root = grammar.find("root ::= ");
+    size_t end = root == std::string::npos ? root : grammar.find('\n', root);
+    size_t talk = root == std::string::npos ? root : grammar.find(" until-", root);
+    if (talk != std::string::npos && talk < end) {
+        size_t after = grammar.find_first_not_of("0123456789", talk + std::strlen(" until-"));
+        if (after != std::string::npos && grammar[after] == '?') {
+            grammar.erase(talk, after + 1 - talk);
+        }
+    }
+    return grammar;
 }
 
 common_chat_templates_inputs read_inputs(const common_json &request)
@@ -155,6 +174,7 @@ enum fail shim_chat_render(const struct shim_chat *chat, const char *request,
         if (!prompt->params.parser.empty() && !inputs.tools.empty()) {
             prompt->parser.parser.load(prompt->params.parser);
             prompt->parses = true;
+            prompt->must_call = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
         }
         *out = prompt.release();
         return FAIL_NONE;
@@ -276,11 +296,13 @@ enum fail shim_prompt_grammar(const struct shim_prompt *prompt, const struct lla
         for (const auto &pattern : patterns) {
             names.push_back(pattern.c_str());
         }
+        std::string grammar =
+            prompt->must_call ? without_talk(params.grammar) : params.grammar;
         *out = params.grammar_lazy
-                   ? llama_sampler_init_grammar_lazy_patterns(vocab, params.grammar.c_str(), "root",
+                   ? llama_sampler_init_grammar_lazy_patterns(vocab, grammar.c_str(), "root",
                                                               names.data(), names.size(),
                                                               tokens.data(), tokens.size())
-                   : llama_sampler_init_grammar(vocab, params.grammar.c_str(), "root");
+                   : llama_sampler_init_grammar(vocab, grammar.c_str(), "root");
         if (*out == nullptr) {
             return FAULT(why, FAIL_INTERNAL, "the tools' grammar does not parse");
         }
