@@ -99,6 +99,29 @@ enum unit check_unit(const char *folded, double *factor);
 /* True when the source word b can stand for the claim's word a. */
 bool check_same_word(const struct token *a, const struct token *b, enum knowledge_lang lang);
 
+/* A claim held against one source, or two. */
+struct check_hold {
+    const struct facts *claim, *source;
+    enum knowledge_lang lang;
+    const struct knowledge_words *ticket;
+    const char *source_text; /* for links and menus; the pair's texts joined */
+    struct check_claim *out;
+};
+
+/* support.c */
+/* Notes the reason with the words at fault; returns false. */
+bool check_refuse(struct check_hold *h, enum check_reason reason, const char *text, size_t len);
+bool check_refuse_token(struct check_hold *h, enum check_reason reason, const struct facts *f,
+                        const struct token *t);
+const struct token *check_find_in(const struct facts *f, const struct token *t,
+                                  enum knowledge_lang lang);
+/* Share of a source segment's own words (conditions aside) that the claim says; -1: it has none. */
+double check_segment_share(const struct check_hold *h, int segment);
+
+/* clauses.c */
+bool check_clauses_agree(struct check_hold *h);
+bool check_pronoun_agrees(struct check_hold *h);
+
 /* language.cpp */
 #ifdef __cplusplus
 extern "C"

@@ -16,19 +16,9 @@
 #define NEAREST 5
 #define SEGMENT_TOUCHED 0.34 /* a segment the claim takes something from */
 #define SEGMENT_COVERED 0.5  /* a segment the claim says: its conditions bind */
-#define SEGMENT_SAID 0.75 /* a segment the claim says nearly whole: its negations must be there */
 #define CONDITION_KEPT 0.4
-#define SAME_KIND 1.2 /* words that a condition is worth when clauses are paired with clauses */
 
-struct hold {
-    const struct facts *claim, *source;
-    enum knowledge_lang lang;
-    const struct knowledge_words *ticket;
-    const char *source_text; /* for links and menus; the pair's texts joined */
-    struct check_claim *out;
-};
-
-static bool refuse(struct hold *h, enum check_reason reason, const char *text, size_t len)
+bool check_refuse(struct check_hold *h, enum check_reason reason, const char *text, size_t len)
 {
     h->out->reason = reason;
     len = len < sizeof(h->out->detail) ? len : sizeof(h->out->detail) - 1;
@@ -38,13 +28,13 @@ static bool refuse(struct hold *h, enum check_reason reason, const char *text, s
     return false;
 }
 
-static bool refuse_token(struct hold *h, enum check_reason reason, const struct facts *f,
+bool check_refuse_token(struct check_hold *h, enum check_reason reason, const struct facts *f,
                          const struct token *t)
 {
-    return refuse(h, reason, f->text + t->w.at, t->w.len);
+    return check_refuse(h, reason, f->text + t->w.at, t->w.len);
 }
 
-static const struct token *find_in(const struct facts *f, const struct token *t,
+const struct token *check_find_in(const struct facts *f, const struct token *t,
                                    enum knowledge_lang lang)
 {
     for (size_t i = 0; i < f->count; i++) {
@@ -55,7 +45,7 @@ static const struct token *find_in(const struct facts *f, const struct token *t,
     return NULL;
 }
 
-static bool in_ticket(const struct hold *h, const struct token *t)
+static bool in_ticket(const struct check_hold *h, const struct token *t)
 {
     for (size_t i = 0; h->ticket != NULL && i < h->ticket->count; i++) {
         if (strcmp(h->ticket->items[i].folded, t->w.folded) == 0) {
@@ -66,7 +56,7 @@ static bool in_ticket(const struct hold *h, const struct token *t)
 }
 
 /* An id of the ticket: letters with digits, or five digits and more. */
-static bool is_ticket_id(const struct hold *h, const struct token *t)
+static bool is_ticket_id(const struct check_hold *h, const struct token *t)
 {
     size_t digits = 0, len = strlen(t->w.folded);
     for (const char *p = t->w.folded; *p != '\0'; p++) {
@@ -78,22 +68,22 @@ static bool is_ticket_id(const struct hold *h, const struct token *t)
 
 /* Share of a source segment's own words (conditions aside) that the claim says; -1 when it has
    none. */
-static double segment_share(const struct hold *h, int segment)
+double check_segment_share(const struct check_hold *h, int segment)
 {
     size_t all = 0, said = 0;
     for (size_t i = 0; i < h->source->count; i++) {
         const struct token *t = &h->source->tokens[i];
         if (t->segment == segment && t->content && t->condition == 0) {
             all++;
-            said += find_in(h->claim, t, h->lang) != NULL;
+            said += check_find_in(h->claim, t, h->lang) != NULL;
         }
     }
     return all == 0 ? -1 : (double)said / (double)all;
 }
 
-static bool segment_touched(const struct hold *h, int segment)
+static bool segment_touched(const struct check_hold *h, int segment)
 {
-    double own = segment_share(h, segment);
+    double own = check_segment_share(h, segment);
     if (own >= SEGMENT_TOUCHED || h->source->segments == 1) {
         return true;
     }
@@ -102,14 +92,14 @@ static bool segment_touched(const struct hold *h, int segment)
         const struct token *t = &h->source->tokens[i];
         if (t->segment == segment && t->content && t->condition != 0) {
             all++;
-            said += find_in(h->claim, t, h->lang) != NULL;
+            said += check_find_in(h->claim, t, h->lang) != NULL;
         }
     }
     return all > 0 && (double)said >= SEGMENT_COVERED * (double)all;
 }
 
 /* The first word of a claim that the source writes with a capital inside a sentence. */
-static bool is_first_name(const struct hold *h, const struct token *t)
+static bool is_first_name(const struct check_hold *h, const struct token *t)
 {
     for (size_t i = 0;
          t->first && t->content && h->lang != KNOWLEDGE_LANG_DE && i < h->source->count; i++) {
@@ -129,7 +119,7 @@ static bool is_name(const struct token *t, enum knowledge_lang lang)
     return lang != KNOWLEDGE_LANG_DE && t->w.capital && !t->first && t->content;
 }
 
-static bool near_ticket_id(const struct hold *h, size_t i)
+static bool near_ticket_id(const struct check_hold *h, size_t i)
 {
     static const char words[] = " order number ticket bestellung nummer bestellnummer auftrag ";
     char key[KNOWLEDGE_WORD_SIZE + 2];
@@ -155,7 +145,7 @@ static bool is_modifier(const struct token *t)
 
 /* "machine shops" where the source only says "parcel shops": two words side by side make a new
    thing. */
-static bool compound_agrees(struct hold *h, size_t i)
+static bool compound_agrees(struct check_hold *h, size_t i)
 {
     const struct token *x = &h->claim->tokens[i - 1], *y = &h->claim->tokens[i];
     bool other = false;
@@ -173,11 +163,11 @@ static bool compound_agrees(struct hold *h, size_t i)
         }
         other = true;
     }
-    return !other || refuse_token(h, CHECK_REASON_CONTENT, h->claim, x);
+    return !other || check_refuse_token(h, CHECK_REASON_CONTENT, h->claim, x);
 }
 
 /* "Most messages", "always", "in all cases": how many and how often has to be the source's. */
-static bool quantifiers_agree(struct hold *h)
+static bool quantifiers_agree(struct check_hold *h)
 {
     static const char *const rows[] = {
         " most mostly usually generally normally often meist meistens oft normalerweise ",
@@ -199,14 +189,14 @@ static bool quantifiers_agree(struct hold *h)
             }
         }
         if (asked && !found) {
-            return refuse_token(h, CHECK_REASON_CONTENT, h->claim, &h->claim->tokens[i]);
+            return check_refuse_token(h, CHECK_REASON_CONTENT, h->claim, &h->claim->tokens[i]);
         }
     }
     return true;
 }
 
 /* Every word of content, and every name in a segment that the claim really takes from. */
-static bool words_agree(struct hold *h)
+static bool words_agree(struct check_hold *h)
 {
     for (size_t i = 0; i < h->claim->count; i++) {
         const struct token *t = &h->claim->tokens[i];
@@ -222,10 +212,10 @@ static bool words_agree(struct hold *h)
             }
         }
         if (!found && !near_ticket_id(h, i)) {
-            return refuse_token(h, name ? CHECK_REASON_NAME : CHECK_REASON_CONTENT, h->claim, t);
+            return check_refuse_token(h, name ? CHECK_REASON_NAME : CHECK_REASON_CONTENT, h->claim, t);
         }
         if (found && !touched && name) {
-            return refuse_token(h, CHECK_REASON_NAME, h->claim, t);
+            return check_refuse_token(h, CHECK_REASON_NAME, h->claim, t);
         }
         if (i > 0 && h->lang != KNOWLEDGE_LANG_DE && !compound_agrees(h, i)) {
             return false;
@@ -249,7 +239,7 @@ static size_t count_quantity(const struct facts *f, const struct quantity *q)
     return n;
 }
 
-static bool numbers_agree(struct hold *h)
+static bool numbers_agree(struct check_hold *h)
 {
     for (size_t i = 0; i < h->claim->quantity_count; i++) {
         const struct quantity *q = &h->claim->quantities[i];
@@ -266,206 +256,15 @@ static bool numbers_agree(struct hold *h)
         }
         found = found && count_quantity(h->claim, q) <= count_quantity(h->source, q);
         if (!found) {
-            return refuse_token(h, CHECK_REASON_NUMBER, h->claim, t);
+            return check_refuse_token(h, CHECK_REASON_NUMBER, h->claim, t);
         }
     }
     return true;
-}
-
-/* ---- clauses: negation, can and must, opposites ---- */
-
-struct clause_view {
-    const struct facts *f;
-    int clause;
-    int negations;
-    bool can, must, need, maybe, conditional;
-    size_t content;
-};
-
-static struct clause_view view_clause(const struct facts *f, int clause)
-{
-    struct clause_view v = {.f = f, .clause = clause};
-    for (size_t i = 0; i < f->count; i++) {
-        const struct token *t = &f->tokens[i];
-        if (t->clause != clause) {
-            continue;
-        }
-        v.negations += (t->classes & WORD_NEGATION) != 0;
-        v.can = v.can || (t->classes & WORD_CAN);
-        v.must = v.must || (t->classes & WORD_MUST);
-        v.need = v.need || ((t->classes & WORD_MUST) && strcmp(t->w.folded, "must") != 0 &&
-                            strcmp(t->w.folded, "mustn't") != 0);
-        bool to_you = i > 0 && (strcmp(f->tokens[i - 1].w.folded, "you") == 0 ||
-                                strcmp(f->tokens[i - 1].w.folded, "person") == 0);
-        v.maybe = v.maybe || ((t->classes & WORD_MAYBE) && !to_you);
-        v.conditional = v.conditional || t->condition != 0;
-        v.content += t->content || t->number;
-    }
-    return v;
-}
-
-static double clause_overlap(const struct hold *h, int mine, int theirs)
-{
-    size_t said = 0, own = 0;
-    for (size_t i = 0; i < h->claim->count; i++) {
-        const struct token *t = &h->claim->tokens[i];
-        bool counts = t->clause == mine && (t->content || t->number || !t->w.stop);
-        for (size_t k = 0; counts && k < h->source->count; k++) {
-            if (h->source->tokens[k].clause == theirs &&
-                check_same_word(t, &h->source->tokens[k], h->lang)) {
-                said++;
-                break;
-            }
-        }
-    }
-    for (size_t k = 0; k < h->source->count; k++) {
-        own += h->source->tokens[k].clause == theirs && h->source->tokens[k].content;
-    }
-    if (said == 0) {
-        return 0;
-    }
-    bool alike =
-        view_clause(h->claim, mine).conditional == view_clause(h->source, theirs).conditional;
-    return (double)said + (alike ? SAME_KIND : 0) + 1.0 / (2.0 + (double)own);
-}
-
-static bool says(const struct facts *f, int clause, const char *stem)
-{
-    for (size_t i = 0; i < f->count; i++) {
-        if ((clause < 0 || f->tokens[i].clause == clause) &&
-            strcmp(f->tokens[i].w.stem, stem) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A claim word whose opposite stands in the source clause, and that clause does not say the
-   word. */
-static bool opposites_agree(struct hold *h, int mine, int theirs)
-{
-    for (size_t i = 0; i < h->claim->count; i++) {
-        const struct token *t = &h->claim->tokens[i];
-        if ((mine >= 0 && t->clause != mine) || says(h->source, theirs, t->w.stem)) {
-            continue;
-        }
-        for (size_t k = 0; k < h->source->count; k++) {
-            const struct token *s = &h->source->tokens[k];
-            if ((theirs < 0 || s->clause == theirs) &&
-                check_is_opposite(t->w.stem, s->w.stem, h->lang) &&
-                !says(h->claim, mine, s->w.stem)) {
-                return refuse_token(h, CHECK_REASON_OPPOSITE, h->claim, t);
-            }
-        }
-    }
-    return true;
-}
-
-static const struct token *clause_word(const struct facts *f, int clause, unsigned classes)
-{
-    const struct token *any = &f->tokens[0];
-    for (size_t i = f->count; i-- > 0;) {
-        if (f->tokens[i].clause == clause) {
-            any = &f->tokens[i];
-            if (f->tokens[i].classes & classes) {
-                return any;
-            }
-        }
-    }
-    return any;
-}
-
-static bool modality_agrees(struct hold *h, const struct clause_view *c,
-                            const struct clause_view *s)
-{
-    unsigned modal = WORD_CAN | WORD_MUST | WORD_MAYBE;
-    bool negated = c->negations % 2 == 1;
-    bool wrong = !negated && ((c->must && !c->can && s->can && !s->must) ||
-                              (c->can && !c->must && s->must && !s->can));
-    wrong = wrong ||
-            (negated && c->must && s->must && c->need != s->need && h->lang == KNOWLEDGE_LANG_EN);
-    wrong = wrong || (s->maybe && !c->maybe && !c->can);
-    return !wrong || refuse_token(h, CHECK_REASON_MODALITY, h->claim,
-                                  clause_word(h->claim, c->clause, modal));
-}
-
-static bool clauses_agree(struct hold *h)
-{
-    int mine_total = 0, theirs_total = 0;
-    for (int s = 0; s < h->source->clauses; s++) {
-        theirs_total += view_clause(h->source, s).negations;
-    }
-    for (int c = 0; c < h->claim->clauses; c++) {
-        struct clause_view mine = view_clause(h->claim, c);
-        mine_total += mine.negations;
-        double best = 0;
-        for (int s = 0; s < h->source->clauses; s++) {
-            best = fmax(best, clause_overlap(h, c, s));
-        }
-        bool agreed = best <= 0;
-        enum check_reason first = CHECK_REASON_NONE;
-        for (int s = 0; s < h->source->clauses && !agreed; s++) {
-            if (clause_overlap(h, c, s) < best - 1e-9) {
-                continue;
-            }
-            struct clause_view theirs = view_clause(h->source, s);
-            if (mine.negations % 2 != theirs.negations % 2) {
-                refuse_token(h, CHECK_REASON_NEGATION, h->claim,
-                             clause_word(h->claim, c, WORD_NEGATION));
-            } else if (modality_agrees(h, &mine, &theirs) && opposites_agree(h, c, s)) {
-                agreed = true;
-            }
-            first = first == CHECK_REASON_NONE ? h->out->reason : first;
-        }
-        if (!agreed) {
-            return false;
-        }
-        h->out->reason = CHECK_REASON_NONE;
-        h->out->detail[0] = '\0';
-    }
-    int said_total = 0;
-    for (size_t i = 0; i < h->source->count; i++) {
-        const struct token *t = &h->source->tokens[i];
-        said_total += (t->classes & WORD_NEGATION) && segment_share(h, t->segment) >= SEGMENT_SAID;
-    }
-    if (mine_total > theirs_total || mine_total < said_total) {
-        return refuse(h, CHECK_REASON_NEGATION, "not", 3);
-    }
-    return opposites_agree(h, -1, -1);
-}
-
-/* "It is still sent": what it stands for was dropped, unless the source opens so too or nearly
-   all is said. */
-static bool pronoun_agrees(struct hold *h)
-{
-    static const char pronouns[] = " it they this these that he she es dies diese dieser dieses ";
-    char key[KNOWLEDGE_WORD_SIZE + 3];
-    if (h->claim->count == 0 || h->source->count == 0) {
-        return true;
-    }
-    const struct token *t = &h->claim->tokens[0];
-    snprintf(key, sizeof(key), " %s ", t->w.folded);
-    if (strstr(pronouns, key) == NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < h->source->count; i++) {
-        const struct token *s = &h->source->tokens[i];
-        if (strcmp(s->w.folded, t->w.folded) == 0 &&
-            (s->first || s->clause != h->source->tokens[i > 0 ? i - 1 : 0].clause)) {
-            return true;
-        }
-    }
-    for (int s = 0; s < h->source->segments; s++) {
-        if (segment_share(h, s) >= SEGMENT_SAID) {
-            return true;
-        }
-    }
-    return refuse_token(h, CHECK_REASON_CONTENT, h->claim, t);
 }
 
 /* ---- conditions ---- */
 
-static bool claim_has_class(const struct hold *h, unsigned classes)
+static bool claim_has_class(const struct check_hold *h, unsigned classes)
 {
     for (size_t i = 0; i < h->claim->count; i++) {
         if (h->claim->tokens[i].classes & classes) {
@@ -485,7 +284,7 @@ static bool says_outside(const struct facts *f, const struct token *t, int id)
     return false;
 }
 
-static bool says_quantity(const struct hold *h, size_t word)
+static bool says_quantity(const struct check_hold *h, size_t word)
 {
     for (size_t i = 0; i < h->source->quantity_count; i++) {
         for (size_t k = 0; h->source->quantities[i].word == word && k < h->claim->quantity_count;
@@ -499,7 +298,7 @@ static bool says_quantity(const struct hold *h, size_t word)
 }
 
 /* The claim opens a condition too, and says enough of the words that only the condition has. */
-static bool condition_kept(const struct hold *h, int id)
+static bool condition_kept(const struct check_hold *h, int id)
 {
     size_t all = 0, said = 0;
     bool opened = false;
@@ -513,7 +312,7 @@ static bool condition_kept(const struct hold *h, int id)
         const struct token *t = &h->source->tokens[i];
         if (t->condition == id && (t->number || (t->content && !says_outside(h->source, t, id)))) {
             all++;
-            said += t->number ? says_quantity(h, i) : find_in(h->claim, t, h->lang) != NULL;
+            said += t->number ? says_quantity(h, i) : check_find_in(h->claim, t, h->lang) != NULL;
         }
     }
     return opened && (double)said >= CONDITION_KEPT * (double)all;
@@ -531,7 +330,7 @@ static const struct token *condition_word(const struct facts *f, int id)
 
 /* The clause that a condition limits, when the claim says it: the words beside the condition in its own
    clause, else the clause before, or behind when the condition stands first. */
-static bool clause_said(const struct hold *h, int id)
+static bool clause_said(const struct check_hold *h, int id)
 {
     int own = -1, before = -1, behind = -1;
     for (size_t i = 0; i < h->source->count; i++) {
@@ -551,7 +350,7 @@ static bool clause_said(const struct hold *h, int id)
             const struct token *t = &h->source->tokens[i];
             if (t->clause == tries[k] && t->content && t->condition == 0) {
                 all++;
-                said += find_in(h->claim, t, h->lang) != NULL;
+                said += check_find_in(h->claim, t, h->lang) != NULL;
             }
         }
         if (all > 0) {
@@ -561,27 +360,27 @@ static bool clause_said(const struct hold *h, int id)
     return false;
 }
 
-static bool conditions_agree(struct hold *h)
+static bool conditions_agree(struct check_hold *h)
 {
     for (int i = 0; i < h->source->condition_count; i++) {
         const struct condition *c = &h->source->conditions[i];
-        bool binds = segment_share(h, c->segment) >= SEGMENT_COVERED;
+        bool binds = check_segment_share(h, c->segment) >= SEGMENT_COVERED;
         for (int s = c->segment + 1; c->whole && !binds && s < h->source->segments; s++) {
-            binds = segment_share(h, s) >= SEGMENT_COVERED;
+            binds = check_segment_share(h, s) >= SEGMENT_COVERED;
         }
         binds = binds || (!c->only && clause_said(h, i + 1));
         if (!binds || c->alternative) {
             continue;
         }
         if (c->only ? !claim_has_class(h, WORD_ONLY) : !condition_kept(h, i + 1)) {
-            return refuse_token(h, CHECK_REASON_CONDITION, h->source,
+            return check_refuse_token(h, CHECK_REASON_CONDITION, h->source,
                                 condition_word(h->source, c->only ? -1 : i + 1));
         }
     }
     for (size_t i = 0; i < h->source->quantity_count; i++) {
         const struct quantity *q = &h->source->quantities[i];
         if (q->bound == BOUND_NONE ||
-            segment_share(h, h->source->tokens[q->word].segment) < SEGMENT_COVERED) {
+            check_segment_share(h, h->source->tokens[q->word].segment) < SEGMENT_COVERED) {
             continue;
         }
         bool kept = false;
@@ -590,7 +389,7 @@ static bool conditions_agree(struct hold *h)
             kept = kept || (same_quantity(c, q) && c->bound == q->bound);
         }
         if (!kept) {
-            return refuse_token(h, CHECK_REASON_CONDITION, h->source, &h->source->tokens[q->word]);
+            return check_refuse_token(h, CHECK_REASON_CONDITION, h->source, &h->source->tokens[q->word]);
         }
     }
     return true;
@@ -609,7 +408,7 @@ static bool arrow_between(const struct facts *f, size_t i)
                          memmem(f->text + from, to - from, "\xE2\x80\xBA", 3) != NULL);
 }
 
-static bool menus_agree(struct hold *h, const struct facts *a, const struct facts *b)
+static bool menus_agree(struct check_hold *h, const struct facts *a, const struct facts *b)
 {
     for (size_t i = 1; i < h->claim->count; i++) {
         if (!arrow_between(h->claim, i)) {
@@ -626,22 +425,22 @@ static bool menus_agree(struct hold *h, const struct facts *a, const struct fact
             }
         }
         if (!found) {
-            return refuse_token(h, CHECK_REASON_MENU, h->claim, &h->claim->tokens[i]);
+            return check_refuse_token(h, CHECK_REASON_MENU, h->claim, &h->claim->tokens[i]);
         }
     }
     return true;
 }
 
-static bool links_agree(struct hold *h, const struct facts *a, const struct facts *b)
+static bool links_agree(struct check_hold *h, const struct facts *a, const struct facts *b)
 {
     AUTO_FREE char *one = mem_dup_strn(a->text, a->len);
     AUTO_FREE char *two = b != NULL ? mem_dup_strn(b->text, b->len) : NULL;
     const char *allowed[2] = {one, two};
     struct check_result r = check_links(h->claim->text, h->claim->len, allowed, b != NULL ? 2 : 1);
-    return r.ok || refuse(h, CHECK_REASON_LINK, r.detail, strlen(r.detail));
+    return r.ok || check_refuse(h, CHECK_REASON_LINK, r.detail, strlen(r.detail));
 }
 
-static bool held(struct hold *h, const struct facts *a, const struct facts *b)
+static bool held(struct check_hold *h, const struct facts *a, const struct facts *b)
 {
     struct facts both;
     if (b != NULL) {
@@ -654,11 +453,11 @@ static bool held(struct hold *h, const struct facts *a, const struct facts *b)
     h->out->detail[0] = '\0';
     bool ok;
     if (h->source->too_long || h->claim->too_long) {
-        ok = refuse(h, CHECK_REASON_LIMIT, "", 0);
+        ok = check_refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
         ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) &&
              quantifiers_agree(h) &&
-             clauses_agree(h) && conditions_agree(h) && pronoun_agrees(h);
+             check_clauses_agree(h) && conditions_agree(h) && check_pronoun_agrees(h);
     }
     if (b != NULL) {
         mem_free(both.tokens);
@@ -675,7 +474,7 @@ static double overlap(const struct facts *claim, const struct facts *source,
     for (size_t i = 0; i < claim->count; i++) {
         if (claim->tokens[i].content) {
             all++;
-            said += find_in(source, &claim->tokens[i], lang) != NULL;
+            said += check_find_in(source, &claim->tokens[i], lang) != NULL;
         }
     }
     return all == 0 ? 0 : (double)said / (double)all;
@@ -713,13 +512,13 @@ static void nearest(const double *score, size_t n, int best[NEAREST])
 
 /* Does b say a word of the claim that a does not, and a one that b does not? Else a pair proves
    nothing. */
-static bool both_add(const struct hold *h, const struct facts *a, const struct facts *b)
+static bool both_add(const struct check_hold *h, const struct facts *a, const struct facts *b)
 {
     bool from_a = false, from_b = false;
     for (size_t i = 0; i < h->claim->count; i++) {
         const struct token *t = &h->claim->tokens[i];
         if (t->content || t->number) {
-            bool in_a = find_in(a, t, h->lang) != NULL, in_b = find_in(b, t, h->lang) != NULL;
+            bool in_a = check_find_in(a, t, h->lang) != NULL, in_b = check_find_in(b, t, h->lang) != NULL;
             from_a = from_a || (in_a && !in_b);
             from_b = from_b || (in_b && !in_a);
         }
@@ -727,12 +526,12 @@ static bool both_add(const struct hold *h, const struct facts *a, const struct f
     return from_a && from_b;
 }
 
-static bool pair_holds(struct hold *h, const struct facts *a, const struct facts *b)
+static bool pair_holds(struct check_hold *h, const struct facts *a, const struct facts *b)
 {
     return both_add(h, a, b) && held(h, a, b);
 }
 
-static bool try_sources(struct hold *h, const struct facts *sources, size_t n, const double *score,
+static bool try_sources(struct check_hold *h, const struct facts *sources, size_t n, const double *score,
                         const int best[NEAREST])
 {
     struct check_claim first = {0};
@@ -765,7 +564,7 @@ static void judge(const struct facts *claim, const struct facts *sources, size_t
                   enum knowledge_lang lang, const struct knowledge_words *ticket,
                   struct check_claim *out)
 {
-    struct hold h = {.claim = claim, .lang = lang, .ticket = ticket, .out = out};
+    struct check_hold h = {.claim = claim, .lang = lang, .ticket = ticket, .out = out};
     double *score = mem_alloc_array(n + 1, sizeof(*score));
     out->verdict = CHECK_UNSUPPORTED;
     out->reason = CHECK_REASON_NO_SOURCE;
@@ -844,7 +643,7 @@ static bool is_frame(const struct check_support *in, const struct facts *claim,
             return true;
         }
     }
-    struct hold h = {.claim = claim, .ticket = ticket};
+    struct check_hold h = {.claim = claim, .ticket = ticket};
     size_t names = 0;
     bool greeting =
         claim->count > 0 && claim->count <= 5 && (claim->tokens[0].classes & WORD_POLITE);
