@@ -325,7 +325,9 @@ static enum fail render(struct engine *engine, const char *text, const char *var
 {
     (void)engine;
     char *rendered = NULL;
+    engine_watch(true);
     enum fail failed = shim_template_render(text, vars, now, &rendered, why);
+    engine_watch(false);
     if (failed == FAIL_NONE && !buf_add_str(out, rendered)) {
         failed = FAULT(why, FAIL_TOO_LARGE, "a rendered text of more than %zu bytes", out->cap);
     }
@@ -352,7 +354,9 @@ static enum fail count_messages(struct engine *engine, const char *request, int6
     if (e->chat == NULL) {
         return FAULT(why, FAIL_UNSUPPORTED, "an embedding model has no chat template");
     }
+    engine_watch(true);
     enum fail failed = shim_chat_render(e->chat, request, &prompt, why);
+    engine_watch(false);
     if (failed == FAIL_NONE) {
         const char *text = shim_prompt_text(prompt);
         failed = engine_tokenize(e, text, strlen(text), true, &list, why);

@@ -115,10 +115,9 @@ static int draw(const llama_token_data *list, int n, bool greedy, uint64_t *rand
     return last;
 }
 
-/* A grammar call that hangs ends the process: nothing inside it can be interrupted. */
-static void watch(int seconds)
+void engine_watch(bool on)
 {
-    struct itimerval timer = {.it_value = {.tv_sec = seconds}};
+    struct itimerval timer = {.it_value = {.tv_sec = on ? WATCHDOG_S : 0}};
     (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
@@ -191,12 +190,12 @@ enum fail sample_token(struct llama_engine *e, struct task *t, const float *logi
 {
     enum fail failed = FAIL_NONE;
     if (grammar != NULL) {
-        watch(WATCHDOG_S);
+        engine_watch(true);
         failed = checked(e, t, logits, temperature, top_p, grammar, out, why);
         if (failed == FAIL_NONE) {
             failed = shim_grammar_accept(grammar, *out, why);
         }
-        watch(0);
+        engine_watch(false);
     } else if (temperature <= 0) {
         *out = sample_greedy(logits, e->n_vocab);
     } else {

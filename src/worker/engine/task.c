@@ -75,6 +75,7 @@ enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct faul
     }
     struct task *t = task_new(e, ask);
     enum fail failed = FAIL_NONE;
+    engine_watch(true);
     switch (ask->job) {
     case ENGINE_JOB_GENERATE:
         failed = generate_prepare(e, t, why);
@@ -86,6 +87,7 @@ enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct faul
         failed = embed_prepare(e, t, why);
         break;
     }
+    engine_watch(false);
     if (failed == FAIL_NONE && ask->job != ENGINE_JOB_EMBED) {
         int room = engine->info.n_ctx - t->n_prompt;
         if (room < 1 || (ask->job == ENGINE_JOB_FORM && room < t->max_new)) {
