@@ -9,6 +9,7 @@
  *       a row)
  *       compose_helpdesk --texts FOLDER OUT      writes OUT/{units,past,new}.jsonl for
  *       tools/reference_embed.py --json
+ * Exit: 1 when fewer drafts are offered, or more wrong ones, than we promise (with past tickets).
  * Owns: everything it loads. Threads: one. Ends with `row` lines.
  */
 #include <errno.h>
@@ -276,7 +277,7 @@ static void print_rates(const char *name, const struct rates *x)
     }
 }
 
-static void run(const char *name, const char *folder, const float *units, struct tickets *past,
+static bool run(const char *name, const char *folder, const float *units, struct tickets *past,
                 struct tickets *new_ones, bool questions, bool show)
 {
     struct knowledge *k = load(folder);
@@ -326,8 +327,12 @@ static void run(const char *name, const char *folder, const float *units, struct
            (double)n.offered / n.answerable, n.offered > 0 ? (double)n.right / n.offered : 0,
            n.unanswerable > 0 ? 1 - (double)n.offered_wrongly / n.unanswerable : 1,
            n.ms / (double)new_ones->count);
+    /* Words alone are held to a lower floor of drafts; right ones and "no answer" to the same. */
+    bool ok = n.offered >= (units != NULL ? 0.60 : 0.50) * n.answerable &&
+              n.right >= 0.85 * n.offered && n.offered_wrongly <= 0.10 * n.unanswerable;
     mem_free(p);
     knowledge_free(k);
+    return ok;
 }
 
 int main(int argc, char **argv)
@@ -343,7 +348,8 @@ int main(int argc, char **argv)
     read_tickets(argv[1], "past.jsonl", &past);
     read_tickets(argv[1], "new.jsonl", &new_ones);
     run("words", argv[1], NULL, &past, &new_ones, false, false);
-    run("words+past", argv[1], NULL, &past, &new_ones, true, argc == 2 && getenv("SHOW") != NULL);
+    bool ok = run("words+past", argv[1], NULL, &past, &new_ones, true,
+                  argc == 2 && getenv("SHOW") != NULL);
     if (argc > 2) {
         struct knowledge *k = load(argv[1]);
         float *units = read_vectors(argv[2], "units", knowledge_unit_count(k));
@@ -357,7 +363,7 @@ int main(int argc, char **argv)
             new_ones.items[i].vector = new_ones.vectors + i * DIM;
         }
         run("vectors", argv[1], units, &past, &new_ones, false, false);
-        run("vectors+past", argv[1], units, &past, &new_ones, true, getenv("SHOW") != NULL);
+        ok = run("vectors+past", argv[1], units, &past, &new_ones, true, getenv("SHOW") != NULL);
     }
-    return 0;
+    return ok ? 0 : 1;
 }

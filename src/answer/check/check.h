@@ -50,13 +50,13 @@ const char *check_reason_name(enum check_reason r); /* "number", "negation", ...
 const char *check_reason_text(enum check_reason r);
 
 struct check_claim {
-    uint32_t at;  /* bytes in the reply */
+    uint32_t at; /* bytes in the reply */
     uint32_t len;
     enum check_verdict verdict;
-    enum check_reason reason;  /* NONE unless unsupported */
-    char detail[80];           /* the word or number at fault, "" when none */
-    int source;                /* nearest source sentence, -1 when none */
-    double overlap;            /* share of the claim's content words it says, 0..1 */
+    enum check_reason reason; /* NONE unless unsupported */
+    char detail[80];          /* the word or number at fault, "" when none */
+    int source;               /* nearest source sentence, -1 when none */
+    double overlap;           /* share of the claim's content words it says, 0..1 */
 };
 
 struct check_support {

@@ -7,17 +7,17 @@
 
 enum unit {
     UNIT_NONE,
-    UNIT_SECONDS,  /* value in seconds */
+    UNIT_SECONDS, /* value in seconds */
     UNIT_WORKDAYS,
-    UNIT_MONTHS,   /* value in months */
-    UNIT_MONEY,    /* euros, dollars, pounds: value in the unit; the currency is a word */
+    UNIT_MONTHS, /* value in months */
+    UNIT_MONEY,  /* euros, dollars, pounds: value in the unit; the currency is a word */
     UNIT_PERCENT,
     UNIT_GRAMS,
     UNIT_LITRES,
     UNIT_METRES,
     UNIT_HERTZ,
     UNIT_DEGREES,
-    UNIT_CLOCK,    /* value in minutes of the day */
+    UNIT_CLOCK, /* value in minutes of the day */
 };
 
 enum bound { BOUND_NONE, BOUND_MIN, BOUND_MAX };
@@ -46,11 +46,11 @@ enum word_class {
 struct token {
     struct knowledge_word w;
     unsigned classes;
-    int clause;     /* counts up at , ; : ( and joints */
-    int segment;    /* counts up at ; and ", and" */
-    int condition;  /* id > 0 of the condition phrase it stands in */
-    bool first;     /* first word of the sentence or after a colon or quote */
-    bool content;   /* neither stop word, light, polite nor number */
+    int clause;    /* counts up at , ; : ( and joints */
+    int segment;   /* counts up at ; and ", and" */
+    int condition; /* id > 0 of the condition phrase it stands in */
+    bool first;    /* first word of the sentence or after a colon or quote */
+    bool content;  /* neither stop word, light, polite nor number */
     bool number;
 };
 
@@ -59,9 +59,9 @@ struct token {
 #define MAX_CONDITIONS 32
 
 struct condition {
-    int segment;     /* whose statement it limits */
-    bool whole;      /* stands first: limits every segment up to a semicolon */
-    bool only;       /* "only" and its like */
+    int segment;      /* whose statement it limits */
+    bool whole;       /* stands first: limits every segment up to a semicolon */
+    bool only;        /* "only" and its like */
     bool alternative; /* behind "or": may be left out */
 };
 
@@ -126,4 +126,5 @@ bool check_pronoun_agrees(struct check_hold *h);
 #ifdef __cplusplus
 extern "C"
 #endif
-bool check_cld2(const char *text, int len, char code[8], double *percent, bool *reliable);
+    bool
+    check_cld2(const char *text, int len, char code[8], double *percent, bool *reliable);

@@ -166,11 +166,17 @@ static bool change_product(char *t, size_t room)
 
 static bool change_menu(char *t, size_t room)
 {
-    static const struct pair list[] = {
-        {"> Profile", "> Orders"}, {"> Returns", "> Invoices"}, {"> Care", "> Clean"}, {"> Bean Club", "> Payments"}, {"Mein Konto", "Mein Shop"},          {"> Invoices", "> Privacy"},
-        {"> Orders", "> Profile"},          {"> Forget network", "> Add network"},
-        {"Change e-mail", "Delete e-mail"}, {"MAX", "MIN"},
-        {"> Privacy", "> Profile"}};
+    static const struct pair list[] = {{"> Profile", "> Orders"},
+                                       {"> Returns", "> Invoices"},
+                                       {"> Care", "> Clean"},
+                                       {"> Bean Club", "> Payments"},
+                                       {"Mein Konto", "Mein Shop"},
+                                       {"> Invoices", "> Privacy"},
+                                       {"> Orders", "> Profile"},
+                                       {"> Forget network", "> Add network"},
+                                       {"Change e-mail", "Delete e-mail"},
+                                       {"MAX", "MIN"},
+                                       {"> Privacy", "> Profile"}};
     return SWAP(t, room, list);
 }
 
@@ -193,7 +199,7 @@ static void capitalise(char *t)
 static bool change_condition(char *t, size_t room)
 {
     (void)room;
-    static const char *const heads[] = {"If ",     "When ",      "Wenn ", "Falls ", "Until "};
+    static const char *const heads[] = {"If ", "When ", "Wenn ", "Falls ", "Until "};
     static const char *const tails[] = {
         " if ",  " unless ", " within ", " until ", " as long as ", " innerhalb ", " wenn ",
         " bis ", " when ",   " falls ",  ", wenn ", ", bis ",       " before "};
@@ -249,11 +255,13 @@ static bool supported(const struct knowledge_article *a, const char *text, struc
     return out->verdict == CHECK_SUPPORTED;
 }
 
-/* "Your grinder has a warranty" where the source says "every machine and grinder": true, not changed. */
+/* "Your grinder has a warranty" where the source says "every machine and grinder": true, not
+ * changed. */
 static bool still_true(enum change c, const char *source, const char *copy)
 {
     bool fragment = strncmp(copy, "And ", 4) == 0 || strncmp(copy, "Sobald ", 7) == 0;
-    bool named = c == PRODUCT && strstr(copy, "grinder") != NULL && strstr(source, "grinder") != NULL;
+    bool named =
+        c == PRODUCT && strstr(copy, "grinder") != NULL && strstr(source, "grinder") != NULL;
     return fragment || named;
 }
 
@@ -264,7 +272,8 @@ static void try_changes(const struct knowledge_article *a, const char *source, c
         char copy[1024];
         struct check_claim out;
         snprintf(copy, sizeof(copy), "%s", text);
-        if (change((enum change)c, copy, sizeof(copy)) && !still_true((enum change)c, source, copy)) {
+        if (change((enum change)c, copy, sizeof(copy)) &&
+            !still_true((enum change)c, source, copy)) {
             t->changed[c]++;
             bool refused = !supported(a, copy, &out);
             t->refused[c] += refused;

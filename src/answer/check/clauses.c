@@ -12,7 +12,7 @@
 #include "answer/check/check_internal.h"
 
 #define SEGMENT_SAID 0.75 /* a segment the claim says nearly whole: its negations must be there */
-#define SAME_KIND 1.2 /* words that a condition is worth when clauses are paired with clauses */
+#define SAME_KIND 1.2     /* words that a condition is worth when clauses are paired with clauses */
 
 /* ---- clauses: negation, can and must, opposites ---- */
 
@@ -128,7 +128,7 @@ static bool modality_agrees(struct check_hold *h, const struct clause_view *c,
             (negated && c->must && s->must && c->need != s->need && h->lang == KNOWLEDGE_LANG_EN);
     wrong = wrong || (s->maybe && !c->maybe && !c->can);
     return !wrong || check_refuse_token(h, CHECK_REASON_MODALITY, h->claim,
-                                  clause_word(h->claim, c->clause, modal));
+                                        clause_word(h->claim, c->clause, modal));
 }
 
 bool check_clauses_agree(struct check_hold *h)
@@ -153,7 +153,7 @@ bool check_clauses_agree(struct check_hold *h)
             struct clause_view theirs = view_clause(h->source, s);
             if (mine.negations % 2 != theirs.negations % 2) {
                 check_refuse_token(h, CHECK_REASON_NEGATION, h->claim,
-                             clause_word(h->claim, c, WORD_NEGATION));
+                                   clause_word(h->claim, c, WORD_NEGATION));
             } else if (modality_agrees(h, &mine, &theirs) && opposites_agree(h, c, s)) {
                 agreed = true;
             }
@@ -168,7 +168,8 @@ bool check_clauses_agree(struct check_hold *h)
     int said_total = 0;
     for (size_t i = 0; i < h->source->count; i++) {
         const struct token *t = &h->source->tokens[i];
-        said_total += (t->classes & WORD_NEGATION) && check_segment_share(h, t->segment) >= SEGMENT_SAID;
+        said_total +=
+            (t->classes & WORD_NEGATION) && check_segment_share(h, t->segment) >= SEGMENT_SAID;
     }
     if (mine_total > theirs_total || mine_total < said_total) {
         return check_refuse(h, CHECK_REASON_NEGATION, "not", 3);

@@ -117,9 +117,9 @@ static void join_lists(struct facts *f)
         }
         bool comma = to < f->count && gap_has(f, to, ",") && !gap_has(f, to, ";:()!?");
         bool joint = to < f->count && !gap_has(f, to, ",;:()!?");
-        bool behind = from > 0 && to == f->count && !gap_has(f, from, ";:()!?") &&
-                      (!(f->tokens[from].classes & WORD_JOINT) ||
-                       is_any(&f->tokens[from], list_words));
+        bool behind =
+            from > 0 && to == f->count && !gap_has(f, from, ";:()!?") &&
+            (!(f->tokens[from].classes & WORD_JOINT) || is_any(&f->tokens[from], list_words));
         if (is_list_item(f, from, to) && (comma || joint)) {
             int drop = f->tokens[to].clause;
             for (size_t i = to; i < f->count && f->tokens[i].clause == drop; i++) {
@@ -189,13 +189,15 @@ static void mark_condition(struct facts *f, size_t i)
     }
 }
 
-/* "Should it turn up later, ...", "Wird eine Box schon gepackt, ...": a verb first opens a condition. */
+/* "Should it turn up later, ...", "Wird eine Box schon gepackt, ...": a verb first opens a
+ * condition. */
 static bool opens_with_verb(const struct facts *f)
 {
     static const char *const verbs[] = {
-        "should", "had", "wird", "werden", "wurde", "wurden", "ist", "sind", "war", "hat",
-        "haben", "kommt", "kommen", "dauert", "leuchtet", "bleibt", "steht", "geht", "gibt",
-        "sollte", "sollten", "fehlt", "funktioniert", "l\xC3\xA4sst", "erscheint", "zeigt", NULL};
+        "should",   "had",          "wird",         "werden",    "wurde", "wurden", "ist",
+        "sind",     "war",          "hat",          "haben",     "kommt", "kommen", "dauert",
+        "leuchtet", "bleibt",       "steht",        "geht",      "gibt",  "sollte", "sollten",
+        "fehlt",    "funktioniert", "l\xC3\xA4sst", "erscheint", "zeigt", NULL};
     if (f->count == 0 || !is_any(&f->tokens[0], verbs)) {
         return false;
     }

@@ -63,7 +63,8 @@ static const struct class_row class_rows[] = {
      "montag dienstag mittwoch "
      "donnerstag freitag samstag sonntag sonnabend"},
     {WORD_LIGHT, EN,
-     "receive receives received able also another anyway automatically afterwards already always away back be been bring "
+     "receive receives received able also another anyway automatically afterwards already always "
+     "away back be been bring "
      "case come comes could "
      "current currently detail directly do does doing done easily else ensure even first following "
      "get gets getting "
@@ -246,17 +247,40 @@ static const struct group_row group_rows[] = {
     {EN, "stick stuck"},
     {EN, "build built"},
     {DE, "unterbrechen unterbrochen"},
-    {DE, "nehmen genommen"}, {DE, "geben gegeben"}, {DE, "schreiben geschrieben"},
-    {DE, "finden gefunden"}, {DE, "bringen gebracht"}, {DE, "ziehen gezogen"},
-    {DE, "abziehen abgezogen ziehen"}, {DE, "gehen gegangen"}, {DE, "kommen gekommen"},
-    {DE, "stehen gestanden"}, {DE, "schlie\xC3\x9F" "en geschlossen angeschlossen"},
-    {DE, "anbieten angeboten bieten"}, {DE, "verlieren verloren"}, {DE, "brechen gebrochen zerbrochen"},
-    {DE, "halten gehalten h\xC3\xA4lt"}, {DE, "lassen gelassen l\xC3\xA4sst"}, {DE, "tragen getragen eingetragen"},
-    {DE, "werfen geworfen"}, {DE, "treffen getroffen"}, {DE, "sprechen gesprochen"},
-    {DE, "helfen geholfen"}, {DE, "schieben geschoben"}, {DE, "bleiben geblieben"},
-    {DE, "erscheinen erschienen"}, {DE, "ausschlie\xC3\x9F" "en ausgeschlossen"},
-    {DE, "verbinden verbunden"}, {DE, "abschlie\xC3\x9F" "en abgeschlossen"}, {DE, "annehmen angenommen nehmen"},
-    {DE, "k\xC3\xBCndbar k\xC3\xBCndigen k\xC3\xBCndigung"}, {DE, "anrufen angerufen"}, {DE, "vergessen vergisst"},
+    {DE, "nehmen genommen"},
+    {DE, "geben gegeben"},
+    {DE, "schreiben geschrieben"},
+    {DE, "finden gefunden"},
+    {DE, "bringen gebracht"},
+    {DE, "ziehen gezogen"},
+    {DE, "abziehen abgezogen ziehen"},
+    {DE, "gehen gegangen"},
+    {DE, "kommen gekommen"},
+    {DE, "stehen gestanden"},
+    {DE, "schlie\xC3\x9F"
+         "en geschlossen angeschlossen"},
+    {DE, "anbieten angeboten bieten"},
+    {DE, "verlieren verloren"},
+    {DE, "brechen gebrochen zerbrochen"},
+    {DE, "halten gehalten h\xC3\xA4lt"},
+    {DE, "lassen gelassen l\xC3\xA4sst"},
+    {DE, "tragen getragen eingetragen"},
+    {DE, "werfen geworfen"},
+    {DE, "treffen getroffen"},
+    {DE, "sprechen gesprochen"},
+    {DE, "helfen geholfen"},
+    {DE, "schieben geschoben"},
+    {DE, "bleiben geblieben"},
+    {DE, "erscheinen erschienen"},
+    {DE, "ausschlie\xC3\x9F"
+         "en ausgeschlossen"},
+    {DE, "verbinden verbunden"},
+    {DE, "abschlie\xC3\x9F"
+         "en abgeschlossen"},
+    {DE, "annehmen angenommen nehmen"},
+    {DE, "k\xC3\xBCndbar k\xC3\xBCndigen k\xC3\xBCndigung"},
+    {DE, "anrufen angerufen"},
+    {DE, "vergessen vergisst"},
     {DE, "paket sendung p\xC3\xA4"
          "ckchen lieferung"},
     {DE, "e-mail mail nachricht"},

@@ -29,7 +29,8 @@ static const char *german_root(const char *stem, const char **particle)
     return stem;
 }
 
-/* nouns: one of them is written as a noun, so that verbs' particles ("be-trag", "tragen") mean nothing */
+/* nouns: one of them is written as a noun, so that verbs' particles ("be-trag", "tragen") mean
+ * nothing */
 static bool same_german(const char *a, const char *b, bool nouns)
 {
     const char *pa, *pb;

@@ -29,13 +29,13 @@ bool check_refuse(struct check_hold *h, enum check_reason reason, const char *te
 }
 
 bool check_refuse_token(struct check_hold *h, enum check_reason reason, const struct facts *f,
-                         const struct token *t)
+                        const struct token *t)
 {
     return check_refuse(h, reason, f->text + t->w.at, t->w.len);
 }
 
 const struct token *check_find_in(const struct facts *f, const struct token *t,
-                                   enum knowledge_lang lang)
+                                  enum knowledge_lang lang)
 {
     for (size_t i = 0; i < f->count; i++) {
         if (check_same_word(t, &f->tokens[i], lang)) {
@@ -171,8 +171,12 @@ static bool quantifiers_agree(struct check_hold *h)
 {
     static const char *const rows[] = {
         " most mostly usually generally normally often meist meistens oft normalerweise ",
-        " always immer stets ", " sometimes manchmal gelegentlich ", " some several einige manche mehrere ",
-        " both beide beiden ", " few wenige weniger ", " many viele vielen "};
+        " always immer stets ",
+        " sometimes manchmal gelegentlich ",
+        " some several einige manche mehrere ",
+        " both beide beiden ",
+        " few wenige weniger ",
+        " many viele vielen "};
     for (size_t i = 0; i < h->claim->count; i++) {
         char key[KNOWLEDGE_WORD_SIZE + 3];
         snprintf(key, sizeof(key), " %s ", h->claim->tokens[i].w.folded);
@@ -212,7 +216,8 @@ static bool words_agree(struct check_hold *h)
             }
         }
         if (!found && !near_ticket_id(h, i)) {
-            return check_refuse_token(h, name ? CHECK_REASON_NAME : CHECK_REASON_CONTENT, h->claim, t);
+            return check_refuse_token(h, name ? CHECK_REASON_NAME : CHECK_REASON_CONTENT, h->claim,
+                                      t);
         }
         if (found && !touched && name) {
             return check_refuse_token(h, CHECK_REASON_NAME, h->claim, t);
@@ -328,8 +333,8 @@ static const struct token *condition_word(const struct facts *f, int id)
     return &f->tokens[0];
 }
 
-/* The clause that a condition limits, when the claim says it: the words beside the condition in its own
-   clause, else the clause before, or behind when the condition stands first. */
+/* The clause that a condition limits, when the claim says it: the words beside the condition in its
+   own clause, else the clause before, or behind when the condition stands first. */
 static bool clause_said(const struct check_hold *h, int id)
 {
     int own = -1, before = -1, behind = -1;
@@ -374,7 +379,7 @@ static bool conditions_agree(struct check_hold *h)
         }
         if (c->only ? !claim_has_class(h, WORD_ONLY) : !condition_kept(h, i + 1)) {
             return check_refuse_token(h, CHECK_REASON_CONDITION, h->source,
-                                condition_word(h->source, c->only ? -1 : i + 1));
+                                      condition_word(h->source, c->only ? -1 : i + 1));
         }
     }
     for (size_t i = 0; i < h->source->quantity_count; i++) {
@@ -389,7 +394,8 @@ static bool conditions_agree(struct check_hold *h)
             kept = kept || (same_quantity(c, q) && c->bound == q->bound);
         }
         if (!kept) {
-            return check_refuse_token(h, CHECK_REASON_CONDITION, h->source, &h->source->tokens[q->word]);
+            return check_refuse_token(h, CHECK_REASON_CONDITION, h->source,
+                                      &h->source->tokens[q->word]);
         }
     }
     return true;
@@ -456,8 +462,8 @@ static bool held(struct check_hold *h, const struct facts *a, const struct facts
         ok = check_refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
         ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) &&
-             quantifiers_agree(h) &&
-             check_clauses_agree(h) && conditions_agree(h) && check_pronoun_agrees(h);
+             quantifiers_agree(h) && check_clauses_agree(h) && conditions_agree(h) &&
+             check_pronoun_agrees(h);
     }
     if (b != NULL) {
         mem_free(both.tokens);
@@ -518,7 +524,8 @@ static bool both_add(const struct check_hold *h, const struct facts *a, const st
     for (size_t i = 0; i < h->claim->count; i++) {
         const struct token *t = &h->claim->tokens[i];
         if (t->content || t->number) {
-            bool in_a = check_find_in(a, t, h->lang) != NULL, in_b = check_find_in(b, t, h->lang) != NULL;
+            bool in_a = check_find_in(a, t, h->lang) != NULL,
+                 in_b = check_find_in(b, t, h->lang) != NULL;
             from_a = from_a || (in_a && !in_b);
             from_b = from_b || (in_b && !in_a);
         }
@@ -531,8 +538,8 @@ static bool pair_holds(struct check_hold *h, const struct facts *a, const struct
     return both_add(h, a, b) && held(h, a, b);
 }
 
-static bool try_sources(struct check_hold *h, const struct facts *sources, size_t n, const double *score,
-                        const int best[NEAREST])
+static bool try_sources(struct check_hold *h, const struct facts *sources, size_t n,
+                        const double *score, const int best[NEAREST])
 {
     struct check_claim first = {0};
     for (int r = 0; r < NEAREST && best[r] >= 0; r++) {

@@ -16,8 +16,9 @@
 
 #define LEAST_ANSWERED 40
 #define STEPS 25
-#define PULL 0.1 /* ridge towards the start, in units of one ticket */
-#define NONE_WEIGHT 3.0 /* a ticket without an answer: few of them, and a draft there costs most */
+#define PULL 0.1        /* ridge towards the start, in units of one ticket */
+#define NONE_WEIGHT 3.0 /* a ticket without an answer: few of them, and a draft there costs most   \
+                         */
 #define MOST 16
 
 struct sample {

@@ -142,6 +142,25 @@ static bool names_a_product(const struct knowledge_article *a, const struct know
     return found;
 }
 
+/* "We have it collected ...", "Wir lassen sie ...": what the pronoun means stands in the sentence
+   before. German "Sie" is the customer; only lower case counts. */
+static bool pronoun_early(const char *text, enum knowledge_lang lang)
+{
+    static const char *const en[] = {"it", "them", "they"};
+    static const char *const de[] = {"sie", "ihn", "es", "ihm"};
+    struct knowledge_words w;
+    bool found = false;
+    knowledge_words_init(&w, text, strlen(text), lang);
+    for (size_t i = 1; i < w.count && i < 4; i++) {
+        for (size_t p = 0; p < 3 + (size_t)(lang == KNOWLEDGE_LANG_DE); p++) {
+            const char *pronoun = lang == KNOWLEDGE_LANG_DE ? de[p] : en[p];
+            found = found || (!w.items[i].capital && strcmp(w.items[i].folded, pronoun) == 0);
+        }
+    }
+    knowledge_words_done(&w);
+    return found;
+}
+
 /* Sentences that lean on the one before: "It ...", "Then ...", "Dann ...". */
 static bool leans_back(const char *text, enum knowledge_lang lang)
 {
@@ -162,7 +181,7 @@ static bool leans_back(const char *text, enum knowledge_lang lang)
             return true;
         }
     }
-    return false;
+    return pronoun_early(text, lang);
 }
 
 /* A slot the ticket does not fill keeps a sentence out. */

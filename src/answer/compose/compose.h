@@ -58,7 +58,7 @@ struct compose_sentence {
     char *article; /* id */
     char *title;
     uint16_t index;
-    char *text;    /* verbatim */
+    char *text; /* verbatim */
     bool chosen;
     double score;
 };
@@ -75,7 +75,7 @@ struct compose_result {
     double confidence;                /* that the article is the right one, 0..1 */
     /* why there is no draft, or why it is flagged; "" otherwise */
     char reason[160];
-    char *text;                       /* the whole reply; NULL without a draft */
+    char *text;                         /* the whole reply; NULL without a draft */
     struct compose_sentence *sentences; /* in the article's order, chosen or not */
     size_t sentence_count;
     struct compose_near near[3];
@@ -88,12 +88,12 @@ struct compose_result {
 /* Plain numbers, so that it can be stored as a release. */
 struct compose_model {
     /* per candidate: lexical, grams, cosine, asked, asked_cosine, fused; bias */
-    double rank[COMPOSE_FEATURES];     /* per candidate, in the order of match.c */
+    double rank[COMPOSE_FEATURES]; /* per candidate, in the order of match.c */
     /* of the best one and its lead, in the order of match.c; then the bias */
     double accept[COMPOSE_SIGNS + 1];
-    double threshold;                  /* offer when the confidence is at least this */
-    double sentence[8];                /* see choose.c */
-    int fitted_on;                     /* past tickets; 0: the defaults */
+    double threshold;   /* offer when the confidence is at least this */
+    double sentence[8]; /* see choose.c */
+    int fitted_on;      /* past tickets; 0: the defaults */
 };
 
 /* with_vectors, with_questions: what the dataset has. */

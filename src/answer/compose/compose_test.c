@@ -141,7 +141,8 @@ static void german_tickets_get_german_articles(void **state)
     compose_reply(k, &model, &t, frames, &r);
     assert_int_equal(r.outcome, COMPOSE_DRAFT);
     assert_string_equal(r.sentences[0].article, "account-password-de");
-    assert_non_null(strstr(r.text, "Guten Tag Anneliese Br\xC3\xBC" "ckner,"));
+    assert_non_null(strstr(r.text, "Guten Tag Anneliese Br\xC3\xBC"
+                                   "ckner,"));
     compose_done(&r);
     knowledge_free(k);
 }

@@ -231,7 +231,7 @@ static enum fail front_matter_line(struct reader *r, char *line, int number, str
     *colon = '\0';
     char *key = text_trim(s), *value = value_of(colon + 1);
     struct knowledge_article *a = r->a;
-    char **slot = strcmp(key, "id") == 0       ? &a->id
+    char **slot = strcmp(key, "id") == 0        ? &a->id
                   : strcmp(key, "title") == 0   ? &a->title
                   : strcmp(key, "queue") == 0   ? &a->queue
                   : strcmp(key, "updated") == 0 ? &a->updated

@@ -336,8 +336,7 @@ void knowledge_seal(struct knowledge *k)
     for (uint32_t i = 0; i < k->question_count; i++) {
         struct sink s = {&k->asked, i};
         const struct question *q = &k->questions[i];
-        knowledge_each_word(q->text, strlen(q->text), q->lang, 1, index_term,
-                            &s);
+        knowledge_each_word(q->text, strlen(q->text), q->lang, 1, index_term, &s);
     }
     knowledge_index_finish(&k->words);
     knowledge_index_finish(&k->grams);

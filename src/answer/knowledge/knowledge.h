@@ -37,11 +37,11 @@ enum knowledge_lang knowledge_guess_lang(const char *text, size_t n);
 /* ---- words and sentences: pure functions, shared with answer/check and answer/compose ---- */
 
 struct knowledge_word {
-    uint32_t at;  /* bytes in the text */
+    uint32_t at; /* bytes in the text */
     uint32_t len;
-    bool stop;    /* a function word of the language */
-    bool capital; /* starts with a capital letter */
-    bool digit;   /* holds a digit */
+    bool stop;                        /* a function word of the language */
+    bool capital;                     /* starts with a capital letter */
+    bool digit;                       /* holds a digit */
     char folded[KNOWLEDGE_WORD_SIZE]; /* lower case, "ß" as "ss", "e-mail" as "email" */
     char stem[KNOWLEDGE_WORD_SIZE];   /* light stem; German without umlauts */
 };
@@ -73,12 +73,12 @@ size_t knowledge_split(const char *text, size_t n, enum knowledge_lang lang,
 enum knowledge_kind { KNOWLEDGE_PROSE, KNOWLEDGE_STEP, KNOWLEDGE_ROW };
 
 struct knowledge_sentence {
-    char *text;           /* plain: marks of Markdown removed, menus as "Menu > Care" */
-    uint32_t article;     /* position of its article in the dataset */
-    uint16_t index;       /* position in the article, from 0 */
-    uint16_t paragraph;   /* sentences of one paragraph or one list share it */
+    char *text;         /* plain: marks of Markdown removed, menus as "Menu > Care" */
+    uint32_t article;   /* position of its article in the dataset */
+    uint16_t index;     /* position in the article, from 0 */
+    uint16_t paragraph; /* sentences of one paragraph or one list share it */
     enum knowledge_kind kind;
-    const char *heading;  /* the section it stands in, or the title */
+    const char *heading; /* the section it stands in, or the title */
 };
 
 struct knowledge_article {
@@ -139,23 +139,23 @@ struct knowledge_query {
     size_t len;
     const float *vector; /* NULL: words alone */
     size_t dim;
-    enum knowledge_lang lang;  /* for stems and stop words */
-    bool any_lang;             /* else only articles in lang */
-    const char *except_key;    /* leaves one question out; NULL normally */
+    enum knowledge_lang lang; /* for stems and stop words */
+    bool any_lang;            /* else only articles in lang */
+    const char *except_key;   /* leaves one question out; NULL normally */
 };
 
 struct knowledge_hit {
     uint32_t article;
-    double fused;         /* sum over the parts of 1 / (60 + rank); order of the results */
-    double lexical;       /* share of the query's idf mass found in the article, 0..1 */
-    double grams;         /* the same over character 4-grams, 0..1 */
-    double words;         /* BM25 of the words beside the best article's, 0..1 */
-    double cosine;        /* mean of the three nearest of title and sentences; 0 without vectors */
-    double cosine_whole;  /* of the article as a whole (the mean of its vectors) */
-    double asked;         /* likeness of the nearest tickets it answered, 0..1 (tf-idf cosine) */
-    double unanswered;        /* the same for past tickets without an article; equal in all hits */
+    double fused;        /* sum over the parts of 1 / (60 + rank); order of the results */
+    double lexical;      /* share of the query's idf mass found in the article, 0..1 */
+    double grams;        /* the same over character 4-grams, 0..1 */
+    double words;        /* BM25 of the words beside the best article's, 0..1 */
+    double cosine;       /* mean of the three nearest of title and sentences; 0 without vectors */
+    double cosine_whole; /* of the article as a whole (the mean of its vectors) */
+    double asked;        /* likeness of the nearest tickets it answered, 0..1 (tf-idf cosine) */
+    double unanswered;   /* the same for past tickets without an article; equal in all hits */
     double unanswered_cosine;
-    double asked_cosine;  /* the same over vectors */
+    double asked_cosine; /* the same over vectors */
 };
 
 /* Best first, at most max (<= KNOWLEDGE_MAX_RESULTS). Returns how many. Needs a sealed dataset. */

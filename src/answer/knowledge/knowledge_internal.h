@@ -23,7 +23,7 @@ struct index {
     size_t term_count, term_room;
     uint32_t *slots; /* open addressing, term + 1 */
     size_t slot_count;
-    float *norm;     /* per document: BM25 length, or the tf-idf norm of a question */
+    float *norm; /* per document: BM25 length, or the tf-idf norm of a question */
     size_t doc_count;
     double mean_length;
     double idf_max;

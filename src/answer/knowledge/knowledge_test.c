@@ -61,10 +61,10 @@ static void stems_meet(void **state)
         const char *a, *b;
         enum knowledge_lang lang;
     } same[] = {
-        {"delivery", "delivered", KNOWLEDGE_LANG_EN}, {"return", "returning", KNOWLEDGE_LANG_EN},
+        {"delivery", "delivered", KNOWLEDGE_LANG_EN},  {"return", "returning", KNOWLEDGE_LANG_EN},
         {"cancel", "cancellation", KNOWLEDGE_LANG_EN}, {"E-Mail", "emails", KNOWLEDGE_LANG_EN},
         {"Rechnung", "Rechnungen", KNOWLEDGE_LANG_DE}, {"kündigen", "Kündigung", KNOWLEDGE_LANG_DE},
-        {"Maschine", "Maschinen", KNOWLEDGE_LANG_DE}, {"Wi-Fi", "wifi", KNOWLEDGE_LANG_EN},
+        {"Maschine", "Maschinen", KNOWLEDGE_LANG_DE},  {"Wi-Fi", "wifi", KNOWLEDGE_LANG_EN},
     };
     for (size_t i = 0; i < COUNT_OF(same); i++) {
         struct knowledge_words a, b;

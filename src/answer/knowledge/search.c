@@ -273,9 +273,16 @@ size_t knowledge_search(const struct knowledge *k, const struct knowledge_query 
     }
     max = max > KNOWLEDGE_MAX_RESULTS ? KNOWLEDGE_MAX_RESULTS : max;
     float *block = mem_alloc_array(n * 8, sizeof(float));
-    struct scores s = {block,         block + n,     block + 2 * n, block + 3 * n,
-                       block + 4 * n, block + 5 * n, block + 6 * n,
-                       block + 7 * n, 0, 0};
+    struct scores s = {block,
+                       block + n,
+                       block + 2 * n,
+                       block + 3 * n,
+                       block + 4 * n,
+                       block + 5 * n,
+                       block + 6 * n,
+                       block + 7 * n,
+                       0,
+                       0};
     struct wants words = {0}, grams = {0};
     knowledge_each_word(q->text, q->len, q->lang, 1, gather, &words);
     knowledge_each_gram(q->text, q->len, q->lang, 1, gather, &grams);

@@ -55,8 +55,8 @@ static bool ends_with_abbreviation(const char *s, size_t n)
 }
 
 static const char *const months_de[] = {
-    "Januar", "Februar", "M\xC3\xA4rz", "April", "Mai", "Juni", "Juli", "August", "September",
-    "Oktober", "November", "Dezember", "Tag", "Mal", "Auflage", "Etage", "Stock",
+    "Januar",  "Februar",  "M\xC3\xA4rz", "April", "Mai", "Juni",    "Juli",  "August", "September",
+    "Oktober", "November", "Dezember",    "Tag",   "Mal", "Auflage", "Etage", "Stock",
 };
 
 /* "am 3. Mai", and a bare "2." at the start of a line (a list number). */

@@ -11,25 +11,27 @@
 #include "answer/knowledge/knowledge_internal.h"
 
 static const char *const stop_en[] = {
-    "a",      "about",   "after",  "again",  "all",     "also",    "am",      "an",      "and",
-    "any",    "are",     "as",     "at",     "be",      "because", "been",    "before",  "being",
-    "but",    "by",      "can",    "cannot", "could",   "did",     "do",      "does",    "doing",
-    "don't",  "during",  "each",   "either", "for",     "from",    "further", "get",     "got",
-    "had",    "has",     "have",   "having", "he",      "hello",   "her",     "here",    "hers",
-    "hi",     "him",     "his",    "how",    "i",       "i'd",     "i'll",    "i'm",     "i've",
-    "if",     "in",      "into",   "is",     "it",      "it's",    "its",     "just",    "like",
-    "may",    "me",      "might",  "more",   "most",    "must",    "my",      "need",    "no",
-    "not",    "now",     "of",     "off",    "on",      "once",    "only",    "or",      "other",
-    "our",    "ours",    "out",    "over",   "own",     "please",  "same",    "shall",   "she",
-    "should", "since",   "so",     "some",   "such",    "than",    "thank",   "thanks",  "that",
-    "the",    "their",   "theirs", "them",   "then",    "there",   "these",   "they",    "this",
-    "those",  "through", "to",     "too",    "under",   "until",   "up",      "upon",    "us",
-    "very",   "was",     "we",     "were",   "what",    "when",    "where",   "whether", "which",
-    "while",  "who",     "whom",   "why",    "will",    "with",    "within",  "would",   "yet",
-    "you",    "your",    "yours",  "dear",   "regards", "kind",    "best",    "cheers",  "hey",
-    "thx",    "pls", "every", "between", "sometimes", "around", "along",
-    "via", "per", "many", "much", "several", "even", "ever", "though", "although", "unless", "still",
-    "already", "always",
+    "a",      "about",   "after",   "again",   "all",       "also",    "am",      "an",
+    "and",    "any",     "are",     "as",      "at",        "be",      "because", "been",
+    "before", "being",   "but",     "by",      "can",       "cannot",  "could",   "did",
+    "do",     "does",    "doing",   "don't",   "during",    "each",    "either",  "for",
+    "from",   "further", "get",     "got",     "had",       "has",     "have",    "having",
+    "he",     "hello",   "her",     "here",    "hers",      "hi",      "him",     "his",
+    "how",    "i",       "i'd",     "i'll",    "i'm",       "i've",    "if",      "in",
+    "into",   "is",      "it",      "it's",    "its",       "just",    "like",    "may",
+    "me",     "might",   "more",    "most",    "must",      "my",      "need",    "no",
+    "not",    "now",     "of",      "off",     "on",        "once",    "only",    "or",
+    "other",  "our",     "ours",    "out",     "over",      "own",     "please",  "same",
+    "shall",  "she",     "should",  "since",   "so",        "some",    "such",    "than",
+    "thank",  "thanks",  "that",    "the",     "their",     "theirs",  "them",    "then",
+    "there",  "these",   "they",    "this",    "those",     "through", "to",      "too",
+    "under",  "until",   "up",      "upon",    "us",        "very",    "was",     "we",
+    "were",   "what",    "when",    "where",   "whether",   "which",   "while",   "who",
+    "whom",   "why",     "will",    "with",    "within",    "would",   "yet",     "you",
+    "your",   "yours",   "dear",    "regards", "kind",      "best",    "cheers",  "hey",
+    "thx",    "pls",     "every",   "between", "sometimes", "around",  "along",   "via",
+    "per",    "many",    "much",    "several", "even",      "ever",    "though",  "although",
+    "unless", "still",   "already", "always",
 };
 
 static const char *const stop_de[] = {
@@ -166,8 +168,8 @@ static void stem_german(char *w)
     } else {
         if (n > 6 && (ends(w, n, "ern") || ends(w, n, "est") || ends(w, n, "tet"))) {
             n -= ends(w, n, "tet") ? 2 : 3;
-        } else if (n > 4 && (ends(w, n, "em") || ends(w, n, "en") || ends(w, n, "er") ||
-                             ends(w, n, "es"))) {
+        } else if (n > 4 &&
+                   (ends(w, n, "em") || ends(w, n, "en") || ends(w, n, "er") || ends(w, n, "es"))) {
             n -= 2;
         } else if (n > 4 && w[n - 1] == 's' && strchr("bdfghklmnt", w[n - 2]) != NULL) {
             n -= 1;
