@@ -8,7 +8,7 @@
  * Owns: the trie and the branches during one choice. Threads: one. Limits: the plan's labels;
  * sequences as they come free.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <math.h>
 #include <string.h>

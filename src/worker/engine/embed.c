@@ -6,7 +6,7 @@
  * Owns: rows and token lists of embed tasks. Threads: one. Limits: n_batch tokens a step,
  * ENGINE_SEQ_MAX texts a step.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <math.h>
 #include <string.h>

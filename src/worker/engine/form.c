@@ -8,7 +8,7 @@
  * Owns: a task's form state, the table of null scores. Threads: one. Limits: the plan's; MAX_NULLS
  * forms remembered.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  * Owns: a task's writing, prompt and grammar. Threads: one. Limits: max_tokens; what a schema may
  * cost.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <stdio.h>
 #include <string.h>

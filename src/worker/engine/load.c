@@ -6,7 +6,7 @@
  * sleep between steps.
  * Limits: n_ctx, n_batch, MAX_SEQS.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

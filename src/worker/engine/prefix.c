@@ -7,7 +7,7 @@
  * Limits: MAX_PREFIXES, and ENGINE_IDLE_CELLS_MAX cells that no running task uses (foreign cells
  * slow every step).
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
  * Owns: the engine's candidate array during a call. Threads: one. A watchdog guards grammar calls:
  * they can hang.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

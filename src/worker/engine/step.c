@@ -6,7 +6,7 @@
  * Owns: the batch. Threads: one. Limits: a step is at most n_batch tokens and about STEP_US_TARGET
  * of measured time.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  * Owns: the list of tasks. Threads: one. Limits: ENGINE_QUEUE_MAX tasks, n_seq running, n_ctx cells
  * by reserve.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #include <string.h>
 

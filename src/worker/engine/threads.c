@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: how many threads a step uses. On idle cores all of LOAD's threads are faster; on busy ones they
- * wait for each other at every barrier and can be twenty times slower than one. So speeds are kept for one thread and for
- * all, one is the start, all are tried every PROBE_US (longer after each loss), and a step with all that takes LATE times
- * as long as one would is given up and done again with one.
+ * worker/engine, llama: how many threads a step uses. On idle cores all of LOAD's threads are
+ * faster; on busy ones they wait for each other at every barrier and can be twenty times slower
+ * than one. So speeds are kept for one thread and for all, one is the start, all are tried every
+ * PROBE_US (longer after each loss), and a step with all that takes LATE times as long as one
+ * would is given up and done again with one.
  * Owns: e->speed. Threads: one. Formula: exponential means, weight 0.2.
  */
-#include "worker/engine/llama.h"
+#include "worker/engine/engine_internal.h"
 
 #define PROBE_US 2000000
 #define PROBE_US_MAX 32000000

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "llama_headers.h"
+#include "worker/engine/llama_internal.h"
 
 #include "base/clock/clock.h"
 #include "base/text/text.h"
