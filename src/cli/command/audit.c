@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inhouse audit: the record verified offline, one record shown, one proved. Needs no server. Threads: one. */
+/* inhouse audit: the record verified offline, one record shown, one proved. Needs no server.
+   Threads: one. */
 #include "trust/audit/audit.h"
 
 #include <string.h>
@@ -24,14 +25,14 @@ static void print_report(struct cli *cli, const struct audit_report *r)
         json_t *findings = json_array();
         for (int64_t i = 0; i < r->findings_len && i < AUDIT_FINDINGS_MAX; i++) {
             (void)json_array_append_new(findings, json_pack("{s:I,s:I,s:s}", "first",
-                                                            (json_int_t)r->findings[i].first, "last",
-                                                            (json_int_t)r->findings[i].last, "text",
-                                                            r->findings[i].text));
+                                                            (json_int_t)r->findings[i].first,
+                                                            "last", (json_int_t)r->findings[i].last,
+                                                            "text", r->findings[i].text));
         }
-        json_t *j AUTO_JSON = json_pack("{s:b,s:I,s:I,s:s,s:s,s:f,s:I,s:o}", "ok", r->ok, "records",
-                                        (json_int_t)r->leaves, "checkpoints", (json_int_t)r->checkpoints, "root",
-                                        root, "key", r->vkey, "ms", r->ms, "findings_total",
-                                        (json_int_t)r->findings_len, "findings", findings);
+        json_t *j AUTO_JSON = json_pack(
+            "{s:b,s:I,s:I,s:s,s:s,s:f,s:I,s:o}", "ok", r->ok, "records", (json_int_t)r->leaves,
+            "checkpoints", (json_int_t)r->checkpoints, "root", root, "key", r->vkey, "ms", r->ms,
+            "findings_total", (json_int_t)r->findings_len, "findings", findings);
         cli_print_json(j);
         return;
     }
@@ -56,8 +57,10 @@ int command_audit_verify(struct cli *cli)
     buf_init(&note, AUDIT_NOTE_MAX * 4);
     progress_begin(&bar, cli, "verifying");
     enum fail f = known != NULL ? cli_read_file(known, &note, &why) : FAIL_NONE;
-    struct audit_verify_options o = {.home = cli->home, .vkey = cli_option(cli, "vkey"),
-                                     .known_note = known != NULL ? note.data : NULL, .progress = on_progress,
+    struct audit_verify_options o = {.home = cli->home,
+                                     .vkey = cli_option(cli, "vkey"),
+                                     .known_note = known != NULL ? note.data : NULL,
+                                     .progress = on_progress,
                                      .arg = &bar};
     if (f == FAIL_NONE) {
         f = audit_verify(&o, r, &why);
@@ -141,9 +144,9 @@ int command_audit_prove(struct cli *cli)
         char leaf[65];
         text_hex(p->leaf, AUDIT_HASH_SIZE, leaf);
         text_hex(p->root, AUDIT_HASH_SIZE, hex);
-        json_t *j AUTO_JSON = json_pack("{s:I,s:I,s:s,s:s,s:o,s:b}", "seq", (json_int_t)p->seq, "size",
-                                        (json_int_t)p->size, "leaf", leaf, "root", hex, "path", path, "holds",
-                                        audit_proof_check(p));
+        json_t *j AUTO_JSON = json_pack("{s:I,s:I,s:s,s:s,s:o,s:b}", "seq", (json_int_t)p->seq,
+                                        "size", (json_int_t)p->size, "leaf", leaf, "root", hex,
+                                        "path", path, "holds", audit_proof_check(p));
         (void)json_dumpf(j, stdout, cli->json ? JSON_COMPACT : JSON_INDENT(2));
         printf("\n");
     }

@@ -25,8 +25,8 @@ enum { COMMON_HOME, COMMON_JSON, COMMON_QUIET, COMMON_HELP, COMMON_COUNT };
 
 /* ---- options ---- */
 
-static const struct cli_option *find_option(const struct cli_option *list, const char *name, size_t n,
-                                            int *at)
+static const struct cli_option *find_option(const struct cli_option *list, const char *name,
+                                            size_t n, int *at)
 {
     for (*at = 0; list != NULL && list[*at].name != NULL; (*at)++) {
         const struct cli_option *o = &list[*at];
@@ -92,8 +92,8 @@ bool cli_number(struct cli *cli, const char *name, int64_t min, int64_t max, int
     const char *value = cli_option(cli, name);
     *out = otherwise;
     if (value != NULL && !text_read_int(value, min, max, out)) {
-        cli_usage(cli, "--%s must be a whole number from %lld to %lld, not \"%s\"", name, (long long)min,
-                  (long long)max, value);
+        cli_usage(cli, "--%s must be a whole number from %lld to %lld, not \"%s\"", name,
+                  (long long)min, (long long)max, value);
         return false;
     }
     return true;
@@ -141,8 +141,10 @@ static void show_all(void)
                    c->summary);
         }
     }
-    printf("\n`inhouse COMMAND --help` says more; `man inhouse` says all. With INHOUSE_URL set, or a server on the\n"
-           "data folder, commands ask that server; else they start one for as long as they need it.\n");
+    printf("\n`inhouse COMMAND --help` says more; `man inhouse` says all. With INHOUSE_URL set, or "
+           "a server on the\n"
+           "data folder, commands ask that server; else they start one for as long as they need "
+           "it.\n");
 }
 
 int command_help(struct cli *cli)
@@ -183,10 +185,12 @@ static int unknown_command(int argc, char **argv)
     bool group = false;
     size_t n = argc > 1 ? strlen(argv[1]) : 0;
     for (size_t i = 0; i < command_count; i++) {
-        group = group || (strncmp(command_table[i].name, argv[1], n) == 0 && command_table[i].name[n] == ' ');
+        group = group || (strncmp(command_table[i].name, argv[1], n) == 0 &&
+                          command_table[i].name[n] == ' ');
     }
     if (!group) {
-        fprintf(stderr, "inhouse: there is no command \"%s\"\n  `inhouse help` lists them.\n", argv[1]);
+        fprintf(stderr, "inhouse: there is no command \"%s\"\n  `inhouse help` lists them.\n",
+                argv[1]);
         return COMMAND_USAGE;
     }
     FILE *to = argc > 2 && argv[2][0] != '-' ? stderr : stdout;
@@ -238,10 +242,13 @@ static void look_around(struct cli *cli)
     cli->tty_err = isatty(STDERR_FILENO) == 1;
     cli->width = 100;
     if ((cli->tty || cli->tty_err) &&
-        ioctl(cli->tty ? STDOUT_FILENO : STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+        ioctl(cli->tty ? STDOUT_FILENO : STDERR_FILENO, TIOCGWINSZ, &size) == 0 &&
+        size.ws_col > 0) {
         cli->width = size.ws_col;
     }
-    cli->width = cli->width < MIN_WIDTH ? MIN_WIDTH : cli->width > MAX_WIDTH ? MAX_WIDTH : cli->width;
+    cli->width = cli->width < MIN_WIDTH   ? MIN_WIDTH
+                 : cli->width > MAX_WIDTH ? MAX_WIDTH
+                                          : cli->width;
     cli->url = url != NULL && url[0] != '\0' ? url : NULL;
     cli->key = key != NULL && key[0] != '\0' ? key : NULL;
 }
@@ -268,10 +275,13 @@ int cli_run(int argc, char **argv)
         if (help) {
             show_command(cli.command);
             status = COMMAND_OK;
-        } else if (cli.words_len < cli.command->words_min || cli.words_len > cli.command->words_max) {
-            status = cli_usage(&cli, cli.words_len < cli.command->words_min ? "%s is missing"
-                                                                            : "too many words after: %s",
-                               cli.command->words[0] != '\0' ? cli.command->words : cli.command->name);
+        } else if (cli.words_len < cli.command->words_min ||
+                   cli.words_len > cli.command->words_max) {
+            status =
+                cli_usage(&cli,
+                          cli.words_len < cli.command->words_min ? "%s is missing"
+                                                                 : "too many words after: %s",
+                          cli.command->words[0] != '\0' ? cli.command->words : cli.command->name);
         } else if (!client_home_default(cli.home)) {
             status = cli_usage(&cli, "no data folder: set INHOUSE_HOME");
         } else {

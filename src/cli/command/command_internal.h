@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the commands: the words of the call, talking to the server, printing, reading rows of tickets. */
+/* Shared by the commands: the words of the call, talking to the server, printing, reading rows
+   of tickets. */
 #pragma once
 
 #include <signal.h>
@@ -97,16 +98,18 @@ void progress_end(struct progress *p); /* takes the bar away */
 
 /* ---- the server ---- */
 
-/* The client of this call, opened at first use (a server is started when none runs); NULL: cli->why. */
+/* The client of this call, opened at first use (a server is started when none runs); NULL:
+   cli->why. */
 struct client *cli_client(struct cli *cli);
 /* Only if a server runs already; NULL otherwise, without a fault. */
 struct client *cli_client_running(struct cli *cli);
 /* Follows a job to its end with a progress bar. *result is a new reference. */
-MUST_CHECK enum fail cli_follow(struct cli *cli, const json_t *job, const char *what, json_t **result,
-                                struct fault *why);
+MUST_CHECK enum fail cli_follow(struct cli *cli, const json_t *job, const char *what,
+                                json_t **result, struct fault *why);
 /* POST or PUT of JSON text. */
-MUST_CHECK enum fail cli_send(struct cli *cli, const char *method, const char *path, const char *type,
-                              const void *body, size_t len, json_t **out, struct fault *why);
+MUST_CHECK enum fail cli_send(struct cli *cli, const char *method, const char *path,
+                              const char *type, const void *body, size_t len, json_t **out,
+                              struct fault *why);
 const char *cli_str(const json_t *obj, const char *key); /* "" when absent */
 /* Whole file into out (cap is out's). */
 MUST_CHECK enum fail cli_read_file(const char *path, struct buf *out, struct fault *why);
@@ -118,14 +121,15 @@ enum rows_state { ROWS_ROW, ROWS_BAD, ROWS_END };
 /* path "-" is stdin. CSV when the name ends in .csv or .tsv, or the first byte is not '{'. */
 MUST_CHECK enum fail rows_open(const char *path, struct rows **out, struct fault *why);
 void rows_close(struct rows *r);
-/* ROWS_ROW: *row is a new reference, an object (CSV: its columns by the header's names, all text). ROWS_BAD: the row
-   was skipped; why says file:line and what to do. */
+/* ROWS_ROW: *row is a new reference, an object (CSV: its columns by the header's names, all
+   text). ROWS_BAD: the row was skipped; why says file:line and what to do. */
 enum rows_state rows_next(struct rows *r, json_t **row, struct fault *why);
 int64_t rows_line(const struct rows *r); /* where the last row began */
 double rows_share(const struct rows *r); /* of the file read, negative: unknown */
 const char *rows_path(const struct rows *r);
 
-/* A ticket out of a row: id, subject, text, expected {field: value}. Borrowed from the row but for expected. */
+/* A ticket out of a row: id, subject, text, expected {field: value}. Borrowed from the row but
+   for expected. */
 struct ticket {
     char id[208];
     const char *subject; /* may be NULL */
@@ -150,9 +154,11 @@ struct run_options {
     bool no_draft, no_artifact;
     int flight;
     /* Called for each task in input order, with the server's answer (NULL: failed, see why). */
-    void (*on_result)(void *arg, const struct ticket *t, const json_t *result, const struct fault *why);
+    void (*on_result)(void *arg, const struct ticket *t, const json_t *result,
+                      const struct fault *why);
     void *arg;
-    /* Gives the next ticket; ROWS_BAD was counted and said by the source. `keep` stays alive with the item. */
+    /* Gives the next ticket; ROWS_BAD was counted and said by the source. `keep` stays alive
+       with the item. */
     enum rows_state (*next)(void *arg, struct ticket *t, json_t **keep);
     double (*share)(void *arg); /* of the source read, may be NULL */
     int64_t total;              /* 0: unknown */
@@ -161,7 +167,8 @@ struct run_counts {
     int64_t given, answered, failed, retried, revived, worker_deaths;
     bool interrupted;
 };
-/* All tickets through the workflow, `flight` at a time. Fails only when the server cannot be had at all. */
+/* All tickets through the workflow, `flight` at a time. Fails only when the server cannot be had
+   at all. */
 MUST_CHECK enum fail run_tickets(struct cli *cli, const struct run_options *o, struct progress *bar,
                                  struct run_counts *counts, struct fault *why);
 /* Adds one task's answer to the measurements. */
@@ -174,12 +181,13 @@ const json_t *result_field(const json_t *result, const char *name);
 /* The text of its draft, NULL when there is none. */
 const char *result_draft(const json_t *result);
 
-/* The learning examples of rows, as the API takes them, streamed to a file; counts what was skipped. */
+/* The learning examples of rows, as the API takes them, streamed to a file; counts what was
+   skipped. */
 struct learn_counts {
     int64_t examples, skipped;
 };
-MUST_CHECK enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct learn_counts *n,
-                                   struct fault *why);
+MUST_CHECK enum fail learn_collect(struct cli *cli, const char *path, FILE *to,
+                                   struct learn_counts *n, struct fault *why);
 /* Sends the collected examples and follows the job to its report. */
 MUST_CHECK enum fail learn_send(struct cli *cli, const char *workflow, FILE *file, json_t **result,
                                 struct fault *why);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inhouse doctor: what is here, and what is missing for a good day. Needs no server; asks one that runs. Threads: one. */
+/* inhouse doctor: what is here, and what is missing for a good day. Needs no server; asks one
+   that runs. Threads: one. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void programs(struct doctor *d)
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char path[CLIENT_PATH_SIZE];
         bool there = client_program(names[i], path) && access(path, X_OK) == 0;
-        say(d, names[i], there, there ? "%s" : "%s is missing: build or install it beside this program", path);
+        say(d, names[i], there,
+            there ? "%s" : "%s is missing: build or install it beside this program", path);
     }
 }
 
@@ -55,7 +57,8 @@ static void processor(struct doctor *d)
     struct buf b;
     struct fault why;
     char features[96] = "", model[128] = "unknown";
-    static const char *const flags[] = {"sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "amx_int8"};
+    static const char *const flags[] = {"sse4_2",  "avx",         "avx2",    "fma",
+                                        "avx512f", "avx512_vnni", "amx_int8"};
     buf_init(&b, (size_t)4 << 20);
     if (cli_read_file("/proc/cpuinfo", &b, &why) == FAIL_NONE && b.len > 0) {
         char *m = strstr(b.data, "model name"), *f = strstr(b.data, "\nflags");
@@ -108,8 +111,10 @@ static void sandbox(struct doctor *d)
     struct utsname u;
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u);
     bool known = uname(&u) == 0;
-    say(d, "sandbox", abi > 0, abi > 0 ? "Landlock ABI %ld and seccomp, Linux %s" : "no Landlock (%ld) on Linux %s: "
-                                         "workers are closed in by seccomp alone",
+    say(d, "sandbox", abi > 0,
+        abi > 0 ? "Landlock ABI %ld and seccomp, Linux %s"
+                : "no Landlock (%ld) on Linux %s: "
+                  "workers are closed in by seccomp alone",
         abi, known ? u.release : "?");
 }
 
@@ -128,7 +133,8 @@ static void folder(struct doctor *d)
 static void models(struct doctor *d)
 {
     static const char *const roles[] = {"embed", "light", "heavy"};
-    static const char *const without[] = {"the learned rung works on words alone", "no local model answers",
+    static const char *const without[] = {"the learned rung works on words alone",
+                                          "no local model answers",
                                           "drafts are composed and not rewritten"};
     struct models *m = NULL;
     struct fault why;
@@ -161,7 +167,8 @@ static void record(struct doctor *d)
     } else if (store_file_open(path, &conn, &why) != FAIL_NONE) {
         say(d, "store", false, "%s", why.message);
     } else {
-        say(d, "store", true, "SQLite, %s can be read; `inhouse audit verify` checks the record", path);
+        say(d, "store", true, "SQLite, %s can be read; `inhouse audit verify` checks the record",
+            path);
     }
     store_reader_close(conn);
 }
@@ -195,7 +202,8 @@ int command_doctor(struct cli *cli)
     models(&d);
     record(&d);
     server(&d);
-    say(&d, "languages", true, "replies are framed in English and German; any language is recognised");
+    say(&d, "languages", true,
+        "replies are framed in English and German; any language is recognised");
     if (cli->json) {
         cli_print_json(d.out);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inhouse learn: labelled examples to the server, the job followed, its report as a table. Threads: one. */
+/* inhouse learn: labelled examples to the server, the job followed, its report as a table.
+   Threads: one. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,12 @@ static bool put_example(FILE *to, const struct rows *rows, const json_t *row, st
         return false;
     }
     if (t.expected == NULL) {
-        FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: no expected value; the row was skipped", rows_path(rows),
-              (long long)rows_line(rows));
-        fail_hint(why, "An example is {\"id\", \"text\", \"expected\": {field: value}}, or a CSV with columns "
-                       "expected_FIELD.");
+        FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: no expected value; the row was skipped",
+              rows_path(rows), (long long)rows_line(rows));
+        fail_hint(
+            why,
+            "An example is {\"id\", \"text\", \"expected\": {field: value}}, or a CSV with columns "
+            "expected_FIELD.");
         return false;
     }
     json_t *line = json_pack("{s:s,s:s,s:o}", "id", t.id, "text", t.text, "expected", t.expected);
@@ -58,7 +61,8 @@ enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct lear
         }
         if (ftello(to) > MAX_EXAMPLES_BYTES) {
             f = FAULT(why, FAIL_TOO_LARGE, "%s: more than 64 MB of examples", path);
-            fail_hint(why, "Learn from the newest part of the file: tens of thousands of examples are plenty.");
+            fail_hint(why, "Learn from the newest part of the file: tens of thousands of examples "
+                           "are plenty.");
         } else if (cli_interrupted != 0) {
             f = FAULT(why, FAIL_STOPPED, "stopped");
         }
@@ -66,7 +70,8 @@ enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct lear
     rows_close(rows);
     if (f == FAIL_NONE && n->examples == 0) {
         f = FAULT(why, FAIL_BAD_REQUEST, "%s holds no example", path);
-        fail_hint(why, "An example is {\"id\", \"text\", \"expected\": {field: value}} on one line.");
+        fail_hint(why,
+                  "An example is {\"id\", \"text\", \"expected\": {field: value}} on one line.");
     }
     return f;
 }
@@ -75,8 +80,8 @@ enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct lear
 
 static void show_rungs(struct cli *cli, const json_t *fields)
 {
-    static const char *const columns[] = {"field", "rung", ">measured on", ">accuracy", ">decides alone",
-                                          ">from confidence"};
+    static const char *const columns[] = {"field",     "rung",           ">measured on",
+                                          ">accuracy", ">decides alone", ">from confidence"};
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     size_t i, n = 0;
     json_t *field, *e;
@@ -85,21 +90,27 @@ static void show_rungs(struct cli *cli, const json_t *fields)
         json_object_foreach(json_object_get(field, "rungs"), rung, e) {
             char count[24], accuracy[16], coverage[16], threshold[16];
             bool certified = json_is_true(json_object_get(e, "certified"));
-            (void)snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(json_object_get(e, "n")));
+            (void)snprintf(count, sizeof(count), "%lld",
+                           (long long)json_integer_value(json_object_get(e, "n")));
             (void)snprintf(accuracy, sizeof(accuracy), "%.1f %%",
                            100 * json_number_value(json_object_get(e, "accuracy")));
             (void)snprintf(coverage, sizeof(coverage), "%.1f %%",
                            100 * json_number_value(json_object_get(e, "coverage")));
             (void)snprintf(threshold, sizeof(threshold), "%.3f",
                            json_number_value(json_object_get(e, "threshold")));
-            const char *cells[] = {cli_str(field, "name"), rung, count, accuracy,
-                                   certified ? coverage : "nothing yet", certified ? threshold : NULL};
+            const char *cells[] = {cli_str(field, "name"),
+                                   rung,
+                                   count,
+                                   accuracy,
+                                   certified ? coverage : "nothing yet",
+                                   certified ? threshold : NULL};
             measure_table_row(t, cells);
             n++;
         }
     }
     if (n > 0) {
-        printf("\nWhat each rung may do now (measured on these examples, the learned rung out of fold):\n");
+        printf("\nWhat each rung may do now (measured on these examples, the learned rung out of "
+               "fold):\n");
         cli_print_table(cli, t);
     } else {
         measure_table_free(t);
@@ -114,8 +125,10 @@ static void show_advice(const json_t *fields)
         const json_t *c = json_object_get(json_object_get(field, "report"), "certificate");
         long long needed = (long long)json_integer_value(json_object_get(c, "needed"));
         if (!json_is_true(json_object_get(c, "certified")) && needed > 0) {
-            printf("%s: about %lld more reviewed items until it may decide alone at %.0f %% error.\n",
-                   cli_str(field, "name"), needed, 100 * json_number_value(json_object_get(c, "target_error")));
+            printf(
+                "%s: about %lld more reviewed items until it may decide alone at %.0f %% error.\n",
+                cli_str(field, "name"), needed,
+                100 * json_number_value(json_object_get(c, "target_error")));
         }
         long long left_out = (long long)json_integer_value(json_object_get(field, "left_out"));
         if (left_out > 0) {
@@ -127,8 +140,9 @@ static void show_advice(const json_t *fields)
 
 int learn_report_show(struct cli *cli, const json_t *result)
 {
-    static const char *const columns[] = {"field", ">examples", ">labels", ">accuracy", ">calibration error",
-                                          ">at 5 % error", ">at 1 %"};
+    static const char *const columns[] = {"field",     ">examples",          ">labels",
+                                          ">accuracy", ">calibration error", ">at 5 % error",
+                                          ">at 1 %"};
     const json_t *report = json_object_get(result, "report");
     const json_t *fields = json_object_get(report != NULL ? report : result, "fields");
     report = report != NULL ? report : result;
@@ -138,8 +152,10 @@ int learn_report_show(struct cli *cli, const json_t *result)
     json_array_foreach(fields, i, field) {
         const json_t *r = json_object_get(field, "report");
         char n[24], labels[24], accuracy[16], ece[16], at5[16], at1[16];
-        (void)snprintf(n, sizeof(n), "%lld", (long long)json_integer_value(json_object_get(r, "examples")));
-        (void)snprintf(labels, sizeof(labels), "%lld", (long long)json_integer_value(json_object_get(r, "labels")));
+        (void)snprintf(n, sizeof(n), "%lld",
+                       (long long)json_integer_value(json_object_get(r, "examples")));
+        (void)snprintf(labels, sizeof(labels), "%lld",
+                       (long long)json_integer_value(json_object_get(r, "labels")));
         (void)snprintf(accuracy, sizeof(accuracy), "%.1f %%",
                        100 * json_number_value(json_object_get(r, "accuracy")));
         (void)snprintf(ece, sizeof(ece), "%.3f", json_number_value(json_object_get(r, "ece")));
@@ -150,16 +166,19 @@ int learn_report_show(struct cli *cli, const json_t *result)
         const char *cells[] = {cli_str(field, "name"), n, labels, accuracy, ece, at5, at1};
         measure_table_row(t, cells);
     }
-    printf("Learned from %lld examples in %.1f s%s. Out of fold, on examples each head had not seen:\n",
+    printf("Learned from %lld examples in %.1f s%s. Out of fold, on examples each head had not "
+           "seen:\n",
            (long long)json_integer_value(json_object_get(report, "examples")),
            json_number_value(json_object_get(report, "ms")) / 1000,
-           json_is_true(json_object_get(report, "embeddings")) ? "" : ", without an embedding model");
+           json_is_true(json_object_get(report, "embeddings")) ? ""
+                                                               : ", without an embedding model");
     cli_print_table(cli, t);
     show_rungs(cli, fields);
     show_advice(fields);
     const json_t *drafts = json_object_get(report, "drafts");
     if (json_is_object(drafts)) {
-        printf("drafts: on %lld past tickets, %lld of %lld that an article answers got one, %lld of them from the "
+        printf("drafts: on %lld past tickets, %lld of %lld that an article answers got one, %lld "
+               "of them from the "
                "right article\n",
                (long long)json_integer_value(json_object_get(drafts, "past_tickets")),
                (long long)json_integer_value(json_object_get(drafts, "offered")),
@@ -170,7 +189,8 @@ int learn_report_show(struct cli *cli, const json_t *result)
 }
 
 /* Sends the collected examples of `file` and follows the job. */
-enum fail learn_send(struct cli *cli, const char *workflow, FILE *file, json_t **result, struct fault *why)
+enum fail learn_send(struct cli *cli, const char *workflow, FILE *file, json_t **result,
+                     struct fault *why)
 {
     char path[160];
     json_t *job AUTO_JSON = NULL;
@@ -179,8 +199,12 @@ enum fail learn_send(struct cli *cli, const char *workflow, FILE *file, json_t *
         return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write a temporary file: %s",
                            strerror(errno));
     }
-    struct client_ask ask = {.method = "POST", .path = path, .type = "application/x-ndjson", .file = file,
-                             .file_len = ftello(file), .timeout_ms = 600000};
+    struct client_ask ask = {.method = "POST",
+                             .path = path,
+                             .type = "application/x-ndjson",
+                             .file = file,
+                             .file_len = ftello(file),
+                             .timeout_ms = 600000};
     rewind(file);
     struct client *c = cli_client(cli);
     if (c == NULL) {
@@ -197,11 +221,12 @@ int command_learn(struct cli *cli)
     struct learn_counts n = {0};
     json_t *result AUTO_JSON = NULL;
     FILE *file = tmpfile();
-    enum fail f = file == NULL ? FAULT_ERRNO(&why, FAIL_INTERNAL, "cannot make a temporary file: %s",
-                                             strerror(errno))
-                  : text_is_name(cli->words[0])
-                      ? learn_collect(cli, cli->words[1], file, &n, &why)
-                      : FAULT(&why, FAIL_BAD_REQUEST, "\"%.64s\" is no workflow's name", cli->words[0]);
+    enum fail f =
+        file == NULL
+            ? FAULT_ERRNO(&why, FAIL_INTERNAL, "cannot make a temporary file: %s", strerror(errno))
+        : text_is_name(cli->words[0])
+            ? learn_collect(cli, cli->words[1], file, &n, &why)
+            : FAULT(&why, FAIL_BAD_REQUEST, "\"%.64s\" is no workflow's name", cli->words[0]);
     if (f == FAIL_NONE) {
         f = learn_send(cli, cli->words[0], file, &result, &why);
     }

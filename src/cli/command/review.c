@@ -25,8 +25,10 @@ static bool has_prefix(const char *id, const char *given)
     const char *bare = strchr(id, '_') != NULL ? strchr(id, '_') + 1 : id;
     const char *want = text_starts_with(given, "art_") ? given + 4 : given;
     size_t n = strlen(want), m = strlen(bare);
-    /* The first characters of a UUIDv7 are time and the same for neighbours: the last ones tell them apart. */
-    return n > 0 && (strncasecmp(bare, want, n) == 0 || (n <= m && strcasecmp(bare + m - n, want) == 0));
+    /* The first characters of a UUIDv7 are time and the same for neighbours: the last ones tell
+       them apart. */
+    return n > 0 &&
+           (strncasecmp(bare, want, n) == 0 || (n <= m && strcasecmp(bare + m - n, want) == 0));
 }
 
 static const char *short_id(const char *id)
@@ -36,8 +38,8 @@ static const char *short_id(const char *id)
 }
 
 /* Pages through the artifacts of a filter; fn returns false to stop. */
-static enum fail each_artifact(struct cli *cli, const char *query, bool (*fn)(void *arg, const json_t *a),
-                               void *arg, struct fault *why)
+static enum fail each_artifact(struct cli *cli, const char *query,
+                               bool (*fn)(void *arg, const json_t *a), void *arg, struct fault *why)
 {
     char after[TEXT_ID_SIZE] = "";
     for (int page = 0; page < MAX_PAGES; page++) {
@@ -45,7 +47,8 @@ static enum fail each_artifact(struct cli *cli, const char *query, bool (*fn)(vo
         json_t *j AUTO_JSON = NULL, *a;
         size_t i;
         (void)snprintf(path, sizeof(path), "/api/v1/artifacts?limit=%d%s%s%s%s", PAGE,
-                       query[0] != '\0' ? "&" : "", query, after[0] != '\0' ? "&after=" : "", after);
+                       query[0] != '\0' ? "&" : "", query, after[0] != '\0' ? "&after=" : "",
+                       after);
         enum fail f = cli_send(cli, "GET", path, NULL, NULL, 0, &j, why);
         if (f != FAIL_NONE) {
             return f;
@@ -80,7 +83,8 @@ static bool try_one(void *arg, const json_t *a)
 }
 
 /* The whole artifact that a person means by `given`; looking marks it as opened. */
-static enum fail find_artifact(struct cli *cli, const char *given, bool open, json_t **out, struct fault *why)
+static enum fail find_artifact(struct cli *cli, const char *given, bool open, json_t **out,
+                               struct fault *why)
 {
     char path[160];
     struct search s = {.given = given};
@@ -91,8 +95,9 @@ static enum fail find_artifact(struct cli *cli, const char *given, bool open, js
     } else {
         f = each_artifact(cli, "", try_one, &s, why);
         if (f == FAIL_NONE && s.n != 1) {
-            FAULT(why, FAIL_NOT_FOUND, s.n == 0 ? "no artifact's id starts or ends with \"%.40s\""
-                                                : "several artifacts' ids start or end with \"%.40s\"",
+            FAULT(why, FAIL_NOT_FOUND,
+                  s.n == 0 ? "no artifact's id starts or ends with \"%.40s\""
+                           : "several artifacts' ids start or end with \"%.40s\"",
                   given);
             return fail_hint(why, "`inhouse review list` shows them; its short ids are enough.");
         }
@@ -116,10 +121,12 @@ static bool add_row(void *arg, const json_t *a)
                            json_number_value(json_object_get(field, "confidence")));
         }
         if (json_is_true(json_object_get(field, "open")) && n < sizeof(open) - 1) {
-            (void)snprintf(open + n, sizeof(open) - n, "%s%s", n > 0 ? "," : "", cli_str(field, "name"));
+            (void)snprintf(open + n, sizeof(open) - n, "%s%s", n > 0 ? "," : "",
+                           cli_str(field, "name"));
         }
     }
-    const char *cells[] = {short_id(cli_str(a, "artifact")), cli_str(a, "state"), cli_str(a, "title"), first, open};
+    const char *cells[] = {short_id(cli_str(a, "artifact")), cli_str(a, "state"),
+                           cli_str(a, "title"), first, open};
     measure_table_row(t, cells);
     return true;
 }
@@ -137,14 +144,15 @@ int command_review_list(struct cli *cli)
     char query[256];
     const char *state = cli_option(cli, "state"), *workflow = cli_option(cli, "workflow");
     state = state != NULL ? state : "in_review";
-    (void)snprintf(query, sizeof(query), "%s%.40s%s%.80s", strcmp(state, "all") == 0 ? "" : "state=",
-                   strcmp(state, "all") == 0 ? "" : state, workflow != NULL ? "&workflow=" : "",
-                   workflow != NULL ? workflow : "");
+    (void)snprintf(
+        query, sizeof(query), "%s%.40s%s%.80s",
+        strcmp(state, "all") == 0 ? "" : "state=", strcmp(state, "all") == 0 ? "" : state,
+        workflow != NULL ? "&workflow=" : "", workflow != NULL ? workflow : "");
     const char *q = query[0] == '&' ? query + 1 : query;
     json_t *list AUTO_JSON = json_array();
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
-    enum fail f = each_artifact(cli, q, cli->json ? add_json : add_row, cli->json ? (void *)list : (void *)t,
-                                &why);
+    enum fail f = each_artifact(cli, q, cli->json ? add_json : add_row,
+                                cli->json ? (void *)list : (void *)t, &why);
     if (f != FAIL_NONE || cli->json) {
         measure_table_free(t);
         if (f != FAIL_NONE) {
@@ -157,7 +165,8 @@ int command_review_list(struct cli *cli)
     narrow.tty = true;
     narrow.width = cli->tty ? cli->width : 80;
     cli_print_table(&narrow, t);
-    cli_note(cli, "\n`inhouse review show ID` for one, `inhouse review next` to work through them.");
+    cli_note(cli,
+             "\n`inhouse review show ID` for one, `inhouse review next` to work through them.");
     return COMMAND_OK;
 }
 
@@ -171,7 +180,8 @@ static void show_sources(const json_t *draft, size_t width)
     buf_init(&b, 8192);
     json_array_foreach(json_object_get(draft, "sources"), i, s) {
         buf_clear(&b);
-        (void)buf_printf(&b, "[%zu] %.100s: %.300s", i + 1, cli_str(s, "article"), cli_str(s, "title"));
+        (void)buf_printf(&b, "[%zu] %.100s: %.300s", i + 1, cli_str(s, "article"),
+                         cli_str(s, "title"));
         cli_print_wrapped(b.data, 2, width);
     }
     buf_done(&b);
@@ -188,18 +198,25 @@ static void show_fields(struct cli *cli, const json_t *a)
         char sure[16], others[200] = "";
         const char *decided = json_string_value(json_object_get(field, "decided"));
         const json_t *r = result_field(result, cli_str(field, "name"));
-        (void)snprintf(sure, sizeof(sure), "%.2f", json_number_value(json_object_get(field, "confidence")));
+        (void)snprintf(sure, sizeof(sure), "%.2f",
+                       json_number_value(json_object_get(field, "confidence")));
         json_array_foreach(json_object_get(r, "candidates"), k, candidate) {
             size_t n = strlen(others);
             if (strcmp(cli_str(candidate, "value"), cli_str(field, "value")) != 0 && n < 60) {
                 (void)snprintf(others + n, sizeof(others) - n, "%s%.40s %.2f", n > 0 ? ", " : "",
-                               cli_str(candidate, "value"), json_number_value(json_object_get(candidate, "p")));
+                               cli_str(candidate, "value"),
+                               json_number_value(json_object_get(candidate, "p")));
             }
         }
         const char *by = json_string_value(json_object_get(r, "proposed_by"));
-        const char *cells[] = {cli_str(field, "name"), cli_str(field, "value"), sure,
-                               by != NULL ? by : cli_str(field, "rung"), others,
-                               decided != NULL ? decided : json_is_true(json_object_get(field, "open")) ? "decide" : ""};
+        const char *cells[] = {cli_str(field, "name"),
+                               cli_str(field, "value"),
+                               sure,
+                               by != NULL ? by : cli_str(field, "rung"),
+                               others,
+                               decided != NULL                                ? decided
+                               : json_is_true(json_object_get(field, "open")) ? "decide"
+                                                                              : ""};
         measure_table_row(t, cells);
     }
     struct cli narrow = *cli;
@@ -222,7 +239,8 @@ static void show_artifact(struct cli *cli, const json_t *a)
         cli_print_wrapped(draft, 2, width);
         show_sources(json_object_get(json_object_get(a, "result"), "draft"), width);
     } else {
-        const char *reason = cli_str(json_object_get(json_object_get(a, "result"), "draft"), "reason");
+        const char *reason =
+            cli_str(json_object_get(json_object_get(a, "result"), "draft"), "reason");
         printf("\nNo draft%s%s\n", reason[0] != '\0' ? ": " : "", reason);
     }
     const json_t *d = json_object_get(a, "decision");
@@ -254,7 +272,8 @@ static enum fail decide(struct cli *cli, const json_t *a, const char *action, js
 {
     char path[160];
     json_t *made AUTO_JSON = NULL;
-    json_t *ask AUTO_JSON = json_pack("{s:O,s:s}", "version", json_object_get(a, "version"), "action", action);
+    json_t *ask AUTO_JSON =
+        json_pack("{s:O,s:s}", "version", json_object_get(a, "version"), "action", action);
     if (json_object_size(fields) > 0) {
         (void)json_object_set(ask, "fields", fields);
     }
@@ -274,7 +293,8 @@ static enum fail decide(struct cli *cli, const json_t *a, const char *action, js
     if (f == FAIL_NONE && cli->json) {
         cli_print_json(made);
     } else if (f == FAIL_NONE) {
-        printf("%s is now %s (record %lld)\n", short_id(cli_str(a, "artifact")), cli_str(made, "state"),
+        printf("%s is now %s (record %lld)\n", short_id(cli_str(a, "artifact")),
+               cli_str(made, "state"),
                (long long)json_integer_value(json_object_get(made, "record")));
     }
     return f;
@@ -308,7 +328,8 @@ int command_review_edit(struct cli *cli)
         if (eq == NULL || eq == cli->words[i]) {
             return cli_usage(cli, "\"%s\" is no FIELD=VALUE", cli->words[i]);
         }
-        (void)json_object_setn_new(fields, cli->words[i], (size_t)(eq - cli->words[i]), json_string(eq + 1));
+        (void)json_object_setn_new(fields, cli->words[i], (size_t)(eq - cli->words[i]),
+                                   json_string(eq + 1));
     }
     if (cli->words_len == 1 && file == NULL) {
         return cli_usage(cli, "nothing to change: give FIELD=VALUE or --draft FILE");
@@ -318,8 +339,9 @@ int command_review_edit(struct cli *cli)
         buf_done(&draft);
         return cli_fail(cli, &why);
     }
-    int status = decide_word(cli, "edit", fields, file != NULL ? (draft.len > 0 ? draft.data : "") : NULL,
-                             cli_option(cli, "reason"));
+    int status =
+        decide_word(cli, "edit", fields, file != NULL ? (draft.len > 0 ? draft.data : "") : NULL,
+                    cli_option(cli, "reason"));
     buf_done(&draft);
     return status;
 }
@@ -388,7 +410,8 @@ int command_review_next(struct cli *cli)
         if (key == 'a') {
             f = decide(cli, a, "approve", NULL, NULL, NULL, ms, &why);
         } else if (key == 'r') {
-            f = decide(cli, a, "reject", NULL, NULL, "rejected while working through the queue", ms, &why);
+            f = decide(cli, a, "reject", NULL, NULL, "rejected while working through the queue", ms,
+                       &why);
         } else if (key == 'e') {
             f = decide(cli, a, "escalate", NULL, NULL, NULL, ms, &why);
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every command as data: its words, its help, its options, its function. man/ is written from the same. */
+/* Every command as data: its words, its help, its options, its function. man/ is written from
+   the same. */
 #include "cli/command/command_internal.h"
 
 #define MANY CLI_MAX_WORDS
@@ -32,14 +33,17 @@ static const struct cli_option run_options_list[] = {
     {"jobs", 'j', "N", "requests in flight (default: 16)"},
     {0}};
 static const struct cli_option list_options[] = {
-    {"state", 's', "STATE", "in_review, approved, edited, rejected, escalated, draft, all (default: in_review)"},
+    {"state", 's', "STATE",
+     "in_review, approved, edited, rejected, escalated, draft, all (default: in_review)"},
     {"workflow", 'w', "NAME", "only this workflow's"},
     {0}};
 static const struct cli_option edit_options[] = {
     {"draft", 'd', "FILE", "the reply as it should be"}, {"reason", 0, "TEXT", "why"}, {0}};
 static const struct cli_option reason_options[] = {{"reason", 'm', "TEXT", "why"}, {0}};
 static const struct cli_option new_options[] = {
-    {"from", 'f', "FILE", "examples: {\"id\", \"text\", \"expected\": {field: value}} a line, or CSV"}, {0}};
+    {"from", 'f', "FILE",
+     "examples: {\"id\", \"text\", \"expected\": {field: value}} a line, or CSV"},
+    {0}};
 static const struct cli_option key_options[] = {
     {"role", 'r', "ROLE", "member, reviewer, approver, auditor or admin (default: member)"},
     {"team", 't', "NAME", "default: the caller's"},
@@ -55,53 +59,69 @@ static const struct cli_option verify_options[] = {
     {0}};
 
 const struct command command_table[] = {
-    {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve, false},
+    {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve,
+     false},
     {"stop", "", 0, 0, "stop the server of the data folder", NULL, NULL, command_stop, false},
     {"status", "", 0, 0, "what the server is doing", NULL, NULL, command_status, false},
-    {"doctor", "", 0, 0, "what is installed, and what is missing", NULL, NULL, command_doctor, false},
-    {"models add", "FILE.gguf", 1, 1, "add a model file", NULL, add_options, command_models_add, false},
-    {"models import", "FOLDER", 1, 1, "turn a sentence-transformers folder into a model", NULL, import_options,
-     command_models_import, false},
-    {"models list", "", 0, 0, "the models of the data folder", NULL, NULL, command_models_list, false},
-    {"models show", "NAME", 1, 1, "what a model's file says", NULL, NULL, command_models_show, false},
-    {"datasets add", "NAME FOLDER", 2, 2, "add a folder of Markdown articles", NULL, NULL, command_datasets_add,
+    {"doctor", "", 0, 0, "what is installed, and what is missing", NULL, NULL, command_doctor,
      false},
+    {"models add", "FILE.gguf", 1, 1, "add a model file", NULL, add_options, command_models_add,
+     false},
+    {"models import", "FOLDER", 1, 1, "turn a sentence-transformers folder into a model", NULL,
+     import_options, command_models_import, false},
+    {"models list", "", 0, 0, "the models of the data folder", NULL, NULL, command_models_list,
+     false},
+    {"models show", "NAME", 1, 1, "what a model's file says", NULL, NULL, command_models_show,
+     false},
+    {"datasets add", "NAME FOLDER", 2, 2, "add a folder of Markdown articles", NULL, NULL,
+     command_datasets_add, false},
     {"datasets list", "", 0, 0, "the datasets", NULL, NULL, command_datasets_list, false},
     {"learn", "WORKFLOW FILE", 2, 2, "learn from past tickets and what people decided",
-     "FILE holds JSON lines of {\"id\", \"subject\", \"text\", \"expected\": {field: value}} with \"at\", \"reply\" "
+     "FILE holds JSON lines of {\"id\", \"subject\", \"text\", \"expected\": {field: value}} with "
+     "\"at\", \"reply\" "
      "and\n\"article\" where they are known, or a CSV with columns expected_FIELD.",
      NULL, command_learn, false},
     {"run", "WORKFLOW FILE", 2, 2, "run a workflow over a file of tickets",
-     "FILE holds JSON lines or CSV with id, subject, text and, where known, expected; - is standard input.\n"
-     "Rows that are wrong are named and skipped. With expected values it prints accuracy, coverage, error.",
+     "FILE holds JSON lines or CSV with id, subject, text and, where known, expected; - is "
+     "standard input.\n"
+     "Rows that are wrong are named and skipped. With expected values it prints accuracy, "
+     "coverage, error.",
      run_options_list, command_run, false},
-    {"review list", "", 0, 0, "what waits for a person", NULL, list_options, command_review_list, false},
-    {"review show", "ID", 1, 1, "one of them, with its draft and sources", NULL, NULL, command_review_show, false},
-    {"review approve", "ID", 1, 1, "take it as proposed", NULL, NULL, command_review_approve, false},
+    {"review list", "", 0, 0, "what waits for a person", NULL, list_options, command_review_list,
+     false},
+    {"review show", "ID", 1, 1, "one of them, with its draft and sources", NULL, NULL,
+     command_review_show, false},
+    {"review approve", "ID", 1, 1, "take it as proposed", NULL, NULL, command_review_approve,
+     false},
     {"review edit", "ID [FIELD=VALUE…]", 1, MANY, "take it with changes", NULL, edit_options,
      command_review_edit, false},
-    {"review reject", "ID --reason TEXT", 1, 1, "do not use it", NULL, reason_options, command_review_reject,
-     false},
-    {"review escalate", "ID", 1, 1, "hand it to somebody else", NULL, reason_options, command_review_escalate,
-     false},
-    {"review next", "", 0, 0, "work through the queue with single keys", NULL, NULL, command_review_next, false},
+    {"review reject", "ID --reason TEXT", 1, 1, "do not use it", NULL, reason_options,
+     command_review_reject, false},
+    {"review escalate", "ID", 1, 1, "hand it to somebody else", NULL, reason_options,
+     command_review_escalate, false},
+    {"review next", "", 0, 0, "work through the queue with single keys", NULL, NULL,
+     command_review_next, false},
     {"workflow list", "", 0, 0, "the active workflows", NULL, NULL, command_workflow_list, false},
-    {"workflow show", "NAME", 1, 1, "a definition as YAML", NULL, NULL, command_workflow_show, false},
-    {"workflow new", "NAME --from FILE", 1, 1, "make a workflow from labelled examples", NULL, new_options,
-     command_workflow_new, false},
-    {"workflow put", "FILE.yaml", 1, 1, "make a definition the active one", NULL, NULL, command_workflow_put,
+    {"workflow show", "NAME", 1, 1, "a definition as YAML", NULL, NULL, command_workflow_show,
      false},
+    {"workflow new", "NAME --from FILE", 1, 1, "make a workflow from labelled examples", NULL,
+     new_options, command_workflow_new, false},
+    {"workflow put", "FILE.yaml", 1, 1, "make a definition the active one", NULL, NULL,
+     command_workflow_put, false},
     {"workflow test", "FILE.yaml", 1, 1, "check a definition, every error at once", NULL, NULL,
      command_workflow_test, false},
-    {"keys add", "NAME", 1, 1, "make an API key; it is shown once", NULL, key_options, command_keys_add, false},
+    {"keys add", "NAME", 1, 1, "make an API key; it is shown once", NULL, key_options,
+     command_keys_add, false},
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},
-    {"keys revoke", "NAME", 1, 1, "refuse a key from now on", NULL, NULL, command_keys_revoke, false},
-    {"ask", "TEXT…", 1, MANY, "ask a model; the answer streams; - reads the text", NULL, ask_options, command_ask,
+    {"keys revoke", "NAME", 1, 1, "refuse a key from now on", NULL, NULL, command_keys_revoke,
      false},
-    {"audit verify", "", 0, 0, "recompute the record; needs no server", NULL, verify_options, command_audit_verify,
-     false},
+    {"ask", "TEXT…", 1, MANY, "ask a model; the answer streams; - reads the text", NULL,
+     ask_options, command_ask, false},
+    {"audit verify", "", 0, 0, "recompute the record; needs no server", NULL, verify_options,
+     command_audit_verify, false},
     {"audit show", "N", 1, 1, "one record", NULL, NULL, command_audit_show, false},
-    {"audit prove", "N", 1, 1, "proof that a record is in the log", NULL, NULL, command_audit_prove, false},
+    {"audit prove", "N", 1, 1, "proof that a record is in the log", NULL, NULL, command_audit_prove,
+     false},
     {"audit checkpoint", "", 0, 0, "the newest signed checkpoint: keep it outside", NULL, NULL,
      command_audit_checkpoint, false},
     {"help", "", 0, 0, "this list", NULL, NULL, command_help, false},

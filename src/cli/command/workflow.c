@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inhouse workflow: definitions listed, shown, tested, stored, and made from labelled examples. Threads: one. */
+/* inhouse workflow: definitions listed, shown, tested, stored, and made from labelled examples.
+   Threads: one. */
 #include "work/workflow/workflow.h"
 
 #include <stdlib.h>
@@ -29,12 +30,13 @@ int command_workflow_list(struct cli *cli)
         struct buf fields;
         buf_init(&fields, 4096);
         json_array_foreach(json_object_get(w, "fields"), k, field) {
-            const char *name = json_is_string(field) ? json_string_value(field) : cli_str(field, "name");
+            const char *name =
+                json_is_string(field) ? json_string_value(field) : cli_str(field, "name");
             (void)buf_printf(&fields, "%s%s", k > 0 ? ", " : "", name);
         }
         (void)snprintf(release, sizeof(release), "%.12s", cli_str(w, "release"));
-        const char *cells[] = {cli_str(w, "name"), cli_str(w, "title"), fields.len > 0 ? fields.data : NULL,
-                               release};
+        const char *cells[] = {cli_str(w, "name"), cli_str(w, "title"),
+                               fields.len > 0 ? fields.data : NULL, release};
         measure_table_row(t, cells);
         buf_done(&fields);
     }
@@ -78,7 +80,8 @@ static void say_faults(const struct config_faults *faults)
 }
 
 /* Checks the file here, with every error at once; the form's name goes to `name`. */
-static enum fail read_definition(const char *path, struct buf *yaml, char name[64], struct fault *why)
+static enum fail read_definition(const char *path, struct buf *yaml, char name[64],
+                                 struct fault *why)
 {
     struct config_faults faults = {0};
     struct ladder_form *form = NULL;
@@ -96,7 +99,8 @@ static enum fail read_definition(const char *path, struct buf *yaml, char name[6
     return f;
 }
 
-static enum fail put_definition(struct cli *cli, const char *name, const struct buf *yaml, struct fault *why)
+static enum fail put_definition(struct cli *cli, const char *name, const struct buf *yaml,
+                                struct fault *why)
 {
     char path[160];
     (void)snprintf(path, sizeof(path), "/api/v1/workflows/%.64s", name);
@@ -190,7 +194,8 @@ int command_workflow_new(struct cli *cli)
     struct buf yaml;
     json_t *result AUTO_JSON = NULL;
     if (from == NULL) {
-        return cli_usage(cli, "--from is missing: a file of {\"id\", \"text\", \"expected\"} lines");
+        return cli_usage(cli,
+                         "--from is missing: a file of {\"id\", \"text\", \"expected\"} lines");
     }
     FILE *file = tmpfile();
     struct examples e = {.arena = arena_new((size_t)256 << 20),
@@ -226,7 +231,8 @@ int command_workflow_new(struct cli *cli)
     printf("The workflow %s is active.\n\n", name);
     learn_report_show(cli, result);
     printf("\nNext:\n  inhouse run %s NEW.jsonl --out ANSWERS.jsonl\n  inhouse review list\n"
-           "  inhouse workflow show %s > %s.yaml    (to change it; then: inhouse workflow put %s.yaml)\n",
+           "  inhouse workflow show %s > %s.yaml    (to change it; then: inhouse workflow put "
+           "%s.yaml)\n",
            name, name, name, name);
     return COMMAND_OK;
 }
