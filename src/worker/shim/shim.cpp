@@ -77,8 +77,8 @@ std::string escape_regex(const std::string &text)
 }
 
 /*
- * A required call's grammar lets the model talk before it calls, without end: small ones never get there. Takes the
- * optional talk (a rule "until-N?") out of the root rule.
+ * A required call's grammar lets the model talk before it calls, without end: small ones never get
+ * there. Takes the optional talk (a rule "until-N?") out of the root rule.
  */
 std::string without_talk(std::string grammar)
 {
