@@ -25,13 +25,13 @@ static const char usage[] =
     "  --linger SECONDS    no TCP unless --listen; end this long after the last client\n"
     "  --engine llama|fake --no-seal   for tests\n"
     "  --check-config      read the configuration, report, exit\n"
-    "  --openapi           print the description of the HTTP API, exit\n"
+    "  --openapi, --options   print the description of the HTTP API, of inhouse.yaml; exit\n"
     "  --version\n";
 
 struct inhoused_options {
     struct house_options house;
     char address[64], port[8];
-    bool check, openapi;
+    bool check, openapi, list;
 };
 
 static bool read_listen(struct inhoused_options *o, const char *s)
@@ -56,10 +56,11 @@ static bool read_listen(struct inhoused_options *o, const char *s)
 static bool read_options(struct inhoused_options *o, int argc, char **argv)
 {
     static const struct option list[] = {
-        {"home", 1, NULL, 'h'},   {"config", 1, NULL, 'c'},      {"listen", 1, NULL, 'l'},
-        {"listen-fd", 1, NULL, 'f'}, {"linger", 1, NULL, 'w'},   {"engine", 1, NULL, 'e'},
-        {"no-seal", 0, NULL, 'n'}, {"check-config", 0, NULL, 'k'}, {"openapi", 0, NULL, 'o'},
-        {"version", 0, NULL, 'v'}, {"help", 0, NULL, '?'},       {NULL, 0, NULL, 0}};
+        {"home", 1, NULL, 'h'},      {"config", 1, NULL, 'c'},       {"listen", 1, NULL, 'l'},
+        {"listen-fd", 1, NULL, 'f'}, {"linger", 1, NULL, 'w'},       {"engine", 1, NULL, 'e'},
+        {"no-seal", 0, NULL, 'n'},   {"check-config", 0, NULL, 'k'}, {"openapi", 0, NULL, 'o'},
+        {"options", 0, NULL, 'p'},   {"version", 0, NULL, 'v'},      {"help", 0, NULL, '?'},
+        {NULL, 0, NULL, 0}};
     int64_t n = -1;
     *o = (struct inhoused_options){.house = {.listen_fd = -1}};
     for (int c; (c = getopt_long(argc, argv, "", list, NULL)) != -1;) {
@@ -82,6 +83,9 @@ static bool read_options(struct inhoused_options *o, int argc, char **argv)
             break;
         case 'o':
             o->openapi = true;
+            break;
+        case 'p':
+            o->list = true;
             break;
         case 'l':
             good = read_listen(o, optarg);
@@ -111,13 +115,12 @@ static bool read_options(struct inhoused_options *o, int argc, char **argv)
     return optind == argc;
 }
 
-
-static int describe(void)
+static int describe(void (*write)(struct buf *out), const char *end)
 {
     struct buf text;
     buf_init(&text, 4u * 1024u * 1024u);
-    api_describe(&text);
-    bool good = fwrite(text.data, 1, text.len, stdout) == text.len && fputc('\n', stdout) != EOF &&
+    write(&text);
+    bool good = fwrite(text.data, 1, text.len, stdout) == text.len && fputs(end, stdout) != EOF &&
                 fflush(stdout) == 0;
     buf_done(&text);
     return good ? 0 : 1;
@@ -159,7 +162,10 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.openapi) {
-        return describe();
+        return describe(api_describe, "\n");
+    }
+    if (o.list) {
+        return describe(config_describe, "");
     }
     if (o.check) {
         return check_config(&o);

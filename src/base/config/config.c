@@ -19,11 +19,13 @@
 #define CONFIG_ARENA_BYTES (4u * 1024u * 1024u)
 #define CONFIG_ENV_PREFIX "os.environ/"
 
-enum { CONFIG_OPTION_TYPE_int = CONFIG_TYPE_INT,
-       CONFIG_OPTION_TYPE_bool = CONFIG_TYPE_BOOL,
-       CONFIG_OPTION_TYPE_text = CONFIG_TYPE_TEXT,
-       CONFIG_OPTION_TYPE_word = CONFIG_TYPE_WORD,
-       CONFIG_OPTION_TYPE_money = CONFIG_TYPE_MONEY };
+enum {
+    CONFIG_OPTION_TYPE_int = CONFIG_TYPE_INT,
+    CONFIG_OPTION_TYPE_bool = CONFIG_TYPE_BOOL,
+    CONFIG_OPTION_TYPE_text = CONFIG_TYPE_TEXT,
+    CONFIG_OPTION_TYPE_word = CONFIG_TYPE_WORD,
+    CONFIG_OPTION_TYPE_money = CONFIG_TYPE_MONEY
+};
 
 static const struct config_option options[] = {
 #define OPTION(type, member, path, def, min, max, unit, reload, help)                              \
@@ -284,11 +286,11 @@ static void read_candidates(struct config *c, const struct config_node *list,
         if (!good) {
             continue;
         }
-        c->candidates[c->candidates_len++] = (struct config_candidate){
-            .name = arena_dup_str(c->arena, name),
-            .model = arena_dup_str(c->arena, model),
-            .api_base = arena_dup_str(c->arena, base),
-            .line = entry->line};
+        c->candidates[c->candidates_len++] =
+            (struct config_candidate){.name = arena_dup_str(c->arena, name),
+                                      .model = arena_dup_str(c->arena, model),
+                                      .api_base = arena_dup_str(c->arena, base),
+                                      .line = entry->line};
         char text[512];
         (void)snprintf(
             text, sizeof(text),
@@ -459,5 +461,40 @@ void config_unref(struct config *c)
     if (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         arena_free(c->arena);
         mem_free(c);
+    }
+}
+
+void config_describe(struct buf *out)
+{
+    static const char *const types[] = {"number", "true or false", "text", "", "amount"};
+    (void)buf_add_str(out, "# inhouse.yaml\n\n"
+                           "Made from `src/base/config/options.def`; do not edit. The file may be "
+                           "missing: every option has a default.\n"
+                           "`inhoused --check-config --config FILE` checks one. A value "
+                           "`os.environ/NAME` is read from the environment.\n"
+                           "An option marked *reload* is applied by SIGHUP; a change of another "
+                           "one is refused by name until a restart.\n"
+                           "`model_list` (LiteLLM's shape) is read: its entries are candidates and "
+                           "are not served by this version.\n\n"
+                           "| option | value | default | what it does |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        const struct config_option *o = &options[i];
+        (void)buf_printf(out, "| `%s` | ", o->path);
+        if (o->type == CONFIG_TYPE_WORD) {
+            for (const char *p = o->unit; *p != '\0'; p++) {
+                if (*p == '|') {
+                    (void)buf_add_str(out, ", ");
+                } else {
+                    (void)buf_add_char(out, *p);
+                }
+            }
+        } else if (o->type == CONFIG_TYPE_INT) {
+            (void)buf_printf(out, "%" PRId64 "-%" PRId64 "%s%s", o->min, o->max,
+                             o->unit[0] ? " " : "", o->unit);
+        } else {
+            (void)buf_add_str(out, types[o->type]);
+        }
+        (void)buf_printf(out, " | %s%s%s | %s%s |\n", o->def[0] ? "`" : "", o->def,
+                         o->def[0] ? "`" : "", o->help, o->reload ? " (*reload*)" : "");
     }
 }

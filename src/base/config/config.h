@@ -65,9 +65,9 @@ struct config_node {
     int line;         /* 1-based, where it starts */
     const char *text; /* scalars: as written (unquoted), NUL-terminated; NULL on list and map */
     size_t len;
-    int64_t number;   /* CONFIG_INT; CONFIG_BOOL: 0 or 1 */
-    double real;      /* CONFIG_REAL and CONFIG_INT */
-    size_t count;     /* list, map: members, in the order of the file */
+    int64_t number; /* CONFIG_INT; CONFIG_BOOL: 0 or 1 */
+    double real;    /* CONFIG_REAL and CONFIG_INT */
+    size_t count;   /* list, map: members, in the order of the file */
     const struct config_node *const *items;
     const char *const *keys; /* map only */
 };
@@ -159,6 +159,8 @@ struct config_option {
     const char *help;
 };
 size_t config_options(const struct config_option **list);
+/* docs/reference/config.md: the table of options, as Markdown. */
+void config_describe(struct buf *out);
 
 /* Reads and checks; *out has one reference. text NULL: the defaults. Unknown keys, wrong types and
    ranges, an unset os.environ/NAME, a public listen address: all reported. */

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -60,9 +61,9 @@ static void plain_values_have_yaml_1_2_types(void **state)
     static const struct {
         const char *key;
         enum config_kind kind;
-    } rows[] = {{"i", CONFIG_INT},    {"r", CONFIG_REAL},   {"b", CONFIG_BOOL},
+    } rows[] = {{"i", CONFIG_INT},    {"r", CONFIG_REAL},    {"b", CONFIG_BOOL},
                 {"n", CONFIG_NULL},   {"no", CONFIG_STRING}, {"q", CONFIG_STRING},
-                {"v", CONFIG_STRING}, {"t", CONFIG_STRING}, {"l", CONFIG_LIST}};
+                {"v", CONFIG_STRING}, {"t", CONFIG_STRING},  {"l", CONFIG_LIST}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         assert_int_equal(config_node_find(root, rows[i].key)->kind, rows[i].kind);
     }
@@ -159,6 +160,27 @@ static void reload_names_what_needs_a_restart(void **state)
     config_unref(b);
 }
 
+static void the_committed_page_lists_every_option(void **state)
+{
+    (void)state;
+    const char *source = getenv("INHOUSE_SOURCE");
+    char path[4096];
+    static char page[65536];
+    struct buf made;
+    if (source == NULL) {
+        skip(); /* run by hand: ctest says where the source is */
+    }
+    (void)snprintf(path, sizeof(path), "%s/docs/reference/config.md", source);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
+    (void)fclose(f);
+    buf_init(&made, sizeof(page));
+    config_describe(&made);
+    assert_string_equal(made.data, page); /* else: inhoused --options > docs/reference/config.md */
+    buf_done(&made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test(defaults_hold_without_a_file_and_values_are_read),
         cmocka_unit_test(litellm_models_are_candidates),
         cmocka_unit_test(reload_names_what_needs_a_restart),
+        cmocka_unit_test(the_committed_page_lists_every_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,8 +220,7 @@ void api_on_core(struct api *a, struct wire_request *r, api_step_fn fn, void *ar
 void api_on_crunch(struct api *a, struct wire_request *r, api_step_fn fn, void *arg)
 {
     struct fault why;
-    enum fail f =
-        pool_submit(a->h.crunch, hop_run, hop_new(a, r, fn, arg), a->h.loop, NULL, &why);
+    enum fail f = pool_submit(a->h.crunch, hop_run, hop_new(a, r, fn, arg), a->h.loop, NULL, &why);
     if (f != FAIL_NONE) {
         wire_fail(r, f, &why);
     }

@@ -33,12 +33,12 @@ struct api_house {
     struct task_desk *desk;
     struct fleet *fleet;
     const char *home;
-    const char *engine;               /* "llama" or "fake" */
+    const char *engine; /* "llama" or "fake" */
     /* configured name, "" or NULL: the inventory's own choice */
     const char *role_model[FLEET_ROLE_COUNT];
     int64_t context_max;
-    int64_t requests_per_minute;      /* of one key */
-    void (*stop)(void *arg);          /* POST /api/v1/stop; core thread */
+    int64_t requests_per_minute; /* of one key */
+    void (*stop)(void *arg);     /* POST /api/v1/stop; core thread */
     void *stop_arg;
 };
 
@@ -47,7 +47,7 @@ struct api;
 MUST_CHECK enum fail api_new(const struct api_house *house, struct api **out, struct fault *why);
 /* After the loop and wire have stopped. */
 void api_free(struct api *a);
-void api_set_wire(struct api *a, struct wire *w); /* once, for counters */
+void api_set_wire(struct api *a, struct wire *w);              /* once, for counters */
 void api_set_rate(struct api *a, int64_t requests_per_minute); /* any thread */
 
 /* For wire_options: the table and the gate. `arg` of the handlers is the api. */

@@ -20,7 +20,7 @@ enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED };
 
 /* A batch of work started over HTTP. Core thread only. */
 struct job {
-    struct id id; /* zero: free */
+    struct id id;     /* zero: free */
     const char *kind; /* "learn" or "articles" */
     char name[64];    /* of the workflow or dataset */
     char team[KEYRING_NAME_SIZE];

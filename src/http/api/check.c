@@ -76,9 +76,11 @@ static void check_on_crunch(struct api *a, struct wire_request *r, void *arg)
     struct buf body;
     size_t n = 0;
     (void)a;
-    struct check_support in = {.reply = c->reply, .reply_len = strlen(c->reply),
+    struct check_support in = {.reply = c->reply,
+                               .reply_len = strlen(c->reply),
                                .lang = knowledge_lang_from_code(c->language),
-                               .sources = c->sources, .source_count = c->sources_len,
+                               .sources = c->sources,
+                               .source_count = c->sources_len,
                                .ticket = c->ticket,
                                .ticket_len = c->ticket != NULL ? strlen(c->ticket) : 0};
     bool ok = check_support(&in, claims, COUNT_OF(claims), &n);

@@ -132,8 +132,8 @@ static enum fail read_key(const json_t *body, struct key_change *c, struct fault
               "\"role\" must be member, reviewer, approver, auditor or admin");
         return fail_param(why, "role");
     }
-    if (expires != NULL && (!clock_read(expires, &c->n.expires_at) ||
-                            c->n.expires_at <= clock_now_us())) {
+    if (expires != NULL &&
+        (!clock_read(expires, &c->n.expires_at) || c->n.expires_at <= clock_now_us())) {
         FAULT(why, FAIL_BAD_REQUEST, "\"expires_at\" must be a time to come, as RFC 3339");
         return fail_param(why, "expires_at");
     }

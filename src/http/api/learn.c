@@ -94,7 +94,8 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
     const char *key;
     json_t *v;
     x->values = values;
-    json_object_foreach(expected, key, v) {
+    json_object_foreach(expected, key, v)
+    {
         int i = ladder_field_find(form, key);
         if (i < 0 && is_extra(key)) {
             continue;
@@ -238,7 +239,8 @@ static bool take_guess(struct learning *l, const char *line, size_t n, void *arg
     size_t used = 0;
     const char *key;
     json_t *v;
-    json_object_foreach(expected, key, v) {
+    json_object_foreach(expected, key, v)
+    {
         const char *value = is_extra(key) ? NULL : value_text(l, v);
         if (value != NULL) {
             names[used] = arena_dup_str(l->arena, key);

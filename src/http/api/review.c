@@ -88,8 +88,9 @@ static bool read_filter(struct wire_request *r, struct review_filter *f)
                                 .workflow = wire_query(r, "workflow"),
                                 .limit = (int)limit};
     if (state != NULL && !review_state_find(state, &f->state)) {
-        return bad_query(r, "state", "must be draft, in_review, approved, edited, rejected, "
-                                     "escalated or delivered");
+        return bad_query(r, "state",
+                         "must be draft, in_review, approved, edited, rejected, "
+                         "escalated or delivered");
     }
     if (after != NULL && !text_id_read(after, "art", &f->after)) {
         return bad_query(r, "after", "must be the \"next\" of the page before");
@@ -316,7 +317,8 @@ static enum fail read_values(struct deciding *d, struct fault *why)
     d->d.values = values;
     const char *key;
     json_t *v;
-    json_object_foreach(fields, key, v) {
+    json_object_foreach(fields, key, v)
+    {
         if (!json_is_string(v) || json_string_length(v) > REVIEW_TEXT_MAX) {
             FAULT(why, FAIL_BAD_REQUEST, "field \"%.60s\" must be a text", key);
             return fail_param(why, "fields");
@@ -355,7 +357,7 @@ static enum fail read_decision(struct deciding *d, struct fault *why)
 
 void api_artifact_decide(struct wire_request *r, void *arg)
 {
-    static const char *const keys[] = {"version", "action", "fields",    "draft",
+    static const char *const keys[] = {"version", "action",    "fields", "draft",
                                        "reason",  "review_ms", NULL};
     struct api *a = arg;
     struct fault why;

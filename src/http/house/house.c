@@ -67,7 +67,8 @@ static enum fail apply_options(const struct house_options *o, struct config *c, 
 }
 
 /* HOME/inhouse.yaml counts only when it is there; a file that was named must be. */
-static const char *config_path(const struct house_options *o, const char *home, char *out, size_t room)
+static const char *config_path(const struct house_options *o, const char *home, char *out,
+                               size_t room)
 {
     if (o->config != NULL) {
         return o->config;
@@ -129,7 +130,8 @@ static void find_programs(struct house *s)
     if (s->config->engine_dir[0] != '\0') {
         (void)text_copy(s->engine_dir, sizeof(s->engine_dir), s->config->engine_dir);
     } else {
-        (void)snprintf(s->engine_dir, sizeof(s->engine_dir), "%.4000s/../lib/inhouse-engine", folder);
+        (void)snprintf(s->engine_dir, sizeof(s->engine_dir), "%.4000s/../lib/inhouse-engine",
+                       folder);
     }
 }
 
@@ -371,7 +373,8 @@ static int local_socket(struct house *s, struct fault *why)
     (void)unlink(s->sock);
     mode_t old = umask(0177);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool good = fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 256) == 0;
+    bool good =
+        fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 256) == 0;
     (void)umask(old);
     if (!good) {
         FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot listen on %.200s", s->sock);
@@ -416,9 +419,10 @@ static enum fail open_wire(struct house *s, struct fault *why)
         return f;
     }
     api_set_wire(s->api, s->wire);
-    log_write(LOG_LEVEL_INFO, "server.listening",
-              LOG_FIELDS(LOG_TEXT("home", s->home), LOG_TEXT("address", tcp ? c->listen_address : ""),
-                         LOG_NUM("port", wire_port(s->wire)), LOG_TEXT("version", INHOUSE_VERSION)));
+    log_write(
+        LOG_LEVEL_INFO, "server.listening",
+        LOG_FIELDS(LOG_TEXT("home", s->home), LOG_TEXT("address", tcp ? c->listen_address : ""),
+                   LOG_NUM("port", wire_port(s->wire)), LOG_TEXT("version", INHOUSE_VERSION)));
     return FAIL_NONE;
 }
 
@@ -457,8 +461,8 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
         find_programs(s);
         f = config_home_lock(s->home, &s->lock_fd, why);
     }
-    enum fail (*const steps[])(struct house *, struct fault *) = {open_loop, open_records, open_core,
-                                                                  open_api, open_wire};
+    enum fail (*const steps[])(struct house *, struct fault *) = {open_loop, open_records,
+                                                                  open_core, open_api, open_wire};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(steps); i++) {
         f = steps[i](s, why);
     }
@@ -502,7 +506,8 @@ void house_close(struct house *s)
     api_free(s->api);
     task_desk_free(s->desk);
     fleet_free(s->fleet);
-    if (s->stopping && s->audit != NULL && store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {
+    if (s->stopping && s->audit != NULL &&
+        store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_ERROR, "server.stop_unrecorded", &why);
     }
     keyring_close(s->keyring);

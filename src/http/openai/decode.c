@@ -401,8 +401,8 @@ static enum fail decode_root(const json_t *root, int64_t context_max, int64_t se
     struct jn_writer w;
     jn_begin(&w, &out->ask, false);
     jn_object_begin(&w);
-    enum fail (*const puts[])(struct jn_writer *, const json_t *, struct fault *) = {
-        put_messages, put_stop, put_format};
+    enum fail (*const puts[])(struct jn_writer *, const json_t *,
+                              struct fault *) = {put_messages, put_stop, put_format};
     for (size_t i = 0; i < COUNT_OF(puts) && f == FAIL_NONE; i++) {
         f = puts[i](&w, root, why);
     }

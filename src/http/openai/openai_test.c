@@ -155,13 +155,13 @@ static void worker_answers_are_reshaped_never_passed_through(void **state)
     struct buf b;
     buf_init(&b, 4096);
     jn_begin(&w, &b, false);
-    openai_put_logprobs(&w, "[{\"token\":\"\xc3\xa4\",\"logprob\":-0.5,\"top\":[{\"token\":\"a\","
-                            "\"logprob\":-1},{\"token\":\"b\",\"logprob\":-2}]}]",
+    openai_put_logprobs(&w,
+                        "[{\"token\":\"\xc3\xa4\",\"logprob\":-0.5,\"top\":[{\"token\":\"a\","
+                        "\"logprob\":-1},{\"token\":\"b\",\"logprob\":-2}]}]",
                         1);
-    assert_string_equal(b.data,
-                        "{\"content\":[{\"token\":\"\xc3\xa4\",\"logprob\":-0.500000,"
-                        "\"bytes\":[195,164],\"top_logprobs\":[{\"token\":\"a\","
-                        "\"logprob\":-1.000000,\"bytes\":[97]}]}],\"refusal\":null}");
+    assert_string_equal(b.data, "{\"content\":[{\"token\":\"\xc3\xa4\",\"logprob\":-0.500000,"
+                                "\"bytes\":[195,164],\"top_logprobs\":[{\"token\":\"a\","
+                                "\"logprob\":-1.000000,\"bytes\":[97]}]}],\"refusal\":null}");
     buf_clear(&b);
     jn_begin(&w, &b, false);
     openai_put_logprobs(&w, "[{]", 1);

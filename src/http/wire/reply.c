@@ -165,8 +165,7 @@ static void reply_finish(struct wire_request *r)
     log_write(r->status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "http.request",
               LOG_FIELDS(LOG_TEXT("id", r->id),
                          LOG_TEXT("route", r->route ? r->route->pattern : "none"),
-                         LOG_NUM("status", r->status),
-                         LOG_NUM("ms", clock_ms_since(r->began_us))));
+                         LOG_NUM("status", r->status), LOG_NUM("ms", clock_ms_since(r->began_us))));
     request_unref(r);
 }
 
@@ -264,8 +263,8 @@ void wire_stream_begin(struct wire_request *r, const char *type)
     r->status = 200;
     if (r->conn != NULL) {
         __atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED); /* the stream's: stream_free */
-        r->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, r,
-                                                        stream_free);
+        r->response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, r, stream_free);
         ASSERT(r->response != NULL);
         add_common_headers(r, type);
         resume(r);

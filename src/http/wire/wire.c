@@ -156,9 +156,10 @@ static int tcp_socket(const char *address, int port, struct fault *why)
         bool busy = errno == EADDRINUSE;
         FAULT_ERRNO(why, busy ? FAIL_CONFLICT : FAIL_INTERNAL, "cannot listen on %s port %d",
                     address, port);
-        fail_hint(why, busy ? "Another program uses this port. Stop it, or choose another port: "
-                              "inhouse serve --listen %s:%d, or listen.port in inhouse.yaml."
-                            : "Choose another address or port: inhouse serve --listen %s:%d.",
+        fail_hint(why,
+                  busy ? "Another program uses this port. Stop it, or choose another port: "
+                         "inhouse serve --listen %s:%d, or listen.port in inhouse.yaml."
+                       : "Choose another address or port: inhouse serve --listen %s:%d.",
                   address, port + 1 < 65536 ? port + 1 : 8461);
         if (fd >= 0) {
             close(fd);

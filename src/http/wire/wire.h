@@ -37,10 +37,10 @@ struct wire_route {
     const char *method;
     const char *pattern; /* "/api/v1/tasks/{task}" */
     wire_handler_fn handler;
-    uint32_t scope;    /* bits the gate knows; 0: public */
-    size_t body_cap;   /* 0: no body */
-    const char *rate;  /* rate class, for admit */
-    const char *audit; /* audit class, for listings */
+    uint32_t scope;                        /* bits the gate knows; 0: public */
+    size_t body_cap;                       /* 0: no body */
+    const char *rate;                      /* rate class, for admit */
+    const char *audit;                     /* audit class, for listings */
     const char *tag, *operation, *summary; /* OpenAPI */
 };
 

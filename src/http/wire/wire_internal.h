@@ -18,8 +18,8 @@ enum slot_phase {
     SLOT_FIRST, /* connected, no request line yet */
     SLOT_HEAD,  /* request line seen */
     SLOT_BODY,
-    SLOT_BUSY,  /* ours: no deadline here */
-    SLOT_IDLE   /* between requests */
+    SLOT_BUSY, /* ours: no deadline here */
+    SLOT_IDLE  /* between requests */
 };
 
 /* One connection. Guarded by the daemon's lock. */
@@ -29,7 +29,7 @@ struct slot {
     int fd;
     bool watched;
     int64_t peer_uid;
-    int64_t deadline_us; /* monotonic, 0: none */
+    int64_t deadline_us;          /* monotonic, 0: none */
     struct wire_request *request; /* set while watched; holds no reference of its own */
     struct slot *next_free;
 };

@@ -173,17 +173,16 @@ static int set_up(void **state)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(listen(fd, 8), 0);
-    struct wire_options o = {.address = "127.0.0.1",
-                             .unix_fd = fd,
-                             .threads = 2,
-                             .max_connections = 64,
-                             .max_connections_per_address = 64,
-                             .body_bytes = 1000,
-                             .routes = routes,
-                             .routes_len = COUNT_OF(routes),
-                             .gate = {.who_size = sizeof(struct who),
-                                      .authenticate = authenticate,
-                                      .admit = admit}};
+    struct wire_options o = {
+        .address = "127.0.0.1",
+        .unix_fd = fd,
+        .threads = 2,
+        .max_connections = 64,
+        .max_connections_per_address = 64,
+        .body_bytes = 1000,
+        .routes = routes,
+        .routes_len = COUNT_OF(routes),
+        .gate = {.who_size = sizeof(struct who), .authenticate = authenticate, .admit = admit}};
     struct fault why;
     assert_int_equal(wire_new(&o, &b->w, &why), FAIL_NONE);
     *state = b;
