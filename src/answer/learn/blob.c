@@ -4,10 +4,10 @@
  * against what is left, every order, every index and that every number is finite and in range.
  *
  * Layout, all little-endian: "IHHEAD1\n"; u32 labels, dim, n-grams, rows, evidence; f32 embedding,
- * word and char weight, scale, vote weight, width; f32[101] support; labels (u16 length, bytes);
- * report (u32 length, bytes); u64 keys ascending; f32 idf; f16 weights [(dim + 1 + n-grams) x
- * labels]; rows (u32 example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all
- * before.
+ * word and char weight, scale, vote weight, width; f32[101] support; f32[101] oddness; labels (u16
+ * length, bytes); report (u32 length, bytes); u64 keys ascending; f32 idf; f16 weights [(dim + 1 +
+ * n-grams) x labels]; rows (u32 example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]);
+ * SHA-256 of all before.
  * Owns nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
  */
 #include "answer/learn/learn_internal.h"
@@ -94,6 +94,9 @@ static void put_head(const struct learn_head *h, struct buf *b)
     put_float(b, h->mix.width);
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         put_float(b, h->support[i]);
+    }
+    for (size_t i = 0; i < LEARN_QUANTILES; i++) {
+        put_float(b, h->odd[i]);
     }
     for (size_t i = 0; i < h->labels; i++) {
         size_t n = strlen(h->label[i]);
@@ -318,6 +321,9 @@ static void get_head(struct reader *r, struct learn_head *h)
     h->mix.width = get_float(r, 0.001F, 10);
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         h->support[i] = get_float(r, i > 0 ? h->support[i - 1] : -2, 2);
+    }
+    for (size_t i = 0; i < LEARN_QUANTILES; i++) {
+        h->odd[i] = get_float(r, i > 0 ? h->odd[i - 1] : -100, 100);
     }
     get_labels(r, h);
     if (!r->bad) {

@@ -70,23 +70,25 @@ void learn_head_hash(const struct learn_head *h, uint8_t out[32])
     memcpy(out, h->hash, 32);
 }
 
-float learn_none(const struct learn_head *h, float support)
+float learn_odd(float top_p, float support)
 {
-    /* between the two quantiles around it; ascending, so most known examples are closer when it
-       is small */
-    if (support <= h->support[0]) {
+    return -logf(top_p + 1e-6F) - 4 * support;
+}
+
+float learn_none(const struct learn_head *h, float odd)
+{
+    if (odd >= h->odd[LEARN_QUANTILES - 1]) {
         return 1;
     }
-    if (support > h->support[LEARN_QUANTILES - 1]) {
+    if (odd < h->odd[0]) {
         return 0;
     }
     size_t i = 1;
-    while (h->support[i] < support) {
+    while (h->odd[i] <= odd) {
         i++;
     }
-    float width = h->support[i] - h->support[i - 1];
-    float part = width > 0 ? (support - h->support[i - 1]) / width : 0;
-    return 1.0F - ((float)(i - 1) + part) / (float)(LEARN_QUANTILES - 1);
+    float part = (odd - h->odd[i - 1]) / (h->odd[i] - h->odd[i - 1]);
+    return ((float)(i - 1) + part) / (float)(LEARN_QUANTILES - 1);
 }
 
 float learn_reach(const struct learn_head *h, float support)
@@ -148,7 +150,7 @@ static void finish(const struct learn_head *h, const struct learn_voters *v, con
         out->nearest[i].cosine = v->cosine[i];
     }
     out->support = v->n > 0 ? v->cosine[0] : -1;
-    out->none = learn_none(h, out->support);
+    out->none = learn_none(h, learn_odd(out->top[0].p, out->support));
     out->confidence = out->top[0].p * learn_reach(h, out->support);
 }
 

@@ -174,8 +174,8 @@ struct learn_prediction {
     struct learn_choice top[LEARN_TOP]; /* most probable first */
     size_t n_top;
     float confidence; /* top[0].p, lowered when the text is far from all examples */
-    float none;       /* 0..1: the share of known examples that were closer to the others than
-                         this text is: 0.99 = farther off than 99 % of them */
+    float none;       /* 0..1, none of these: the share of known examples that were less odd (nearer
+                         to others, surer) than this text: 0.99 = odder than 99 % of them */
     float support;    /* the nearest example's cosine */
     float known;      /* share of the text's distinct n-grams that the head has seen */
     struct learn_neighbour nearest[LEARN_TOP]; /* nearest first, among the examples of the labels

@@ -153,12 +153,16 @@ struct learn_head {
     struct learn_vocabulary vocabulary;
     float *w;
     float support[LEARN_QUANTILES]; /* ascending: out-of-fold cosine to the nearest example */
+    float odd[LEARN_QUANTILES];     /* ascending: out-of-fold learn_odd */
     struct learn_store store;
     char *report;
     uint8_t hash[32];
 };
-/* Share of known examples that are closer to the others than `support`. */
-float learn_none(const struct learn_head *h, float support);
+/* How little a text is like the known ones: -ln(top p) - 4 support. On CLINC150 its AUROC for
+   out-of-scope texts is 0.983, that of the support alone 0.976, of the probability alone 0.967. */
+float learn_odd(float top_p, float support);
+/* Share of known examples that were less odd, out of fold. */
+float learn_none(const struct learn_head *h, float odd);
 /* What the confidence is multiplied by: 1 unless the text is farther off than 99 % of the known. */
 float learn_reach(const struct learn_head *h, float support);
 /* Sorts labels by p, most probable first, into top; returns how many. */

@@ -284,6 +284,14 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void take_quantiles(float *x, size_t n, float *quantiles)
+{
+    qsort(x, n, sizeof(*x), compare_floats);
+    for (size_t i = 0; i < LEARN_QUANTILES; i++) {
+        quantiles[i] = x[i * (n - 1) / (LEARN_QUANTILES - 1)];
+    }
+}
+
 /* Out-of-fold neighbours: each example among those of the other parts; then the mix and the
    distances they give. */
 static void measure_neighbours(struct training *t)
@@ -299,10 +307,17 @@ static void measure_neighbours(struct training *t)
     }
     h->mix = learn_fit_mix(t->logits, h->stride, h->labels, t->voters, t->scored_truth,
                            t->n_scored);
-    qsort(support, t->n_scored, sizeof(*support), compare_floats);
-    for (size_t i = 0; i < LEARN_QUANTILES; i++) {
-        h->support[i] = support[i * (t->n_scored - 1) / (LEARN_QUANTILES - 1)];
+    AUTO_FREE float *odd = mem_alloc_array(t->n_scored, sizeof(*odd));
+    AUTO_FREE float *p = mem_alloc_array(2 * h->stride, sizeof(*p));
+    for (size_t i = 0; i < t->n_scored; i++) {
+        struct learn_choice top;
+        learn_combine(&h->mix, t->logits + i * h->stride, &t->voters[i], h->labels, p + h->stride,
+                      p);
+        learn_rank(p, h->labels, &top, 1);
+        odd[i] = learn_odd(top.p, support[i]);
     }
+    take_quantiles(support, t->n_scored, h->support);
+    take_quantiles(odd, t->n_scored, h->odd);
 }
 
 static void fill_report(struct training *t, float *p, struct learn_report *r)
@@ -327,7 +342,7 @@ static void fill_report(struct training *t, float *p, struct learn_report *r)
         learn_rank(p, h->labels, &top, 1);
         o->truth = t->scored_truth[i];
         o->answered = top.label;
-        o->none = learn_none(h, support);
+        o->none = learn_none(h, learn_odd(top.p, support));
         o->confidence = top.p * learn_reach(h, support);
         score[i] = o->confidence;
         ok[i] = o->truth == o->answered;
