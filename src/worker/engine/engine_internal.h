@@ -305,7 +305,8 @@ enum fail sample_token(struct llama_engine *e, struct task *t, const float *logi
                        double temperature, double top_p, struct llama_sampler *grammar,
                        llama_token *out, double *logprob, struct fault *why);
 double sample_uniform(uint64_t *state);
-/* Around calls that a hostile grammar, schema or template can hang: SIGALRM after 10 s, which ends the process. */
+/* Around calls that a hostile grammar, schema or template can hang: SIGALRM after 10 s, which ends
+   the process. */
 void engine_watch(bool on);
 
 /* embed.c */
