@@ -187,6 +187,24 @@ static void become_server(struct client *c, int listener, int log)
     _exit(EXIT_NO_EXEC);
 }
 
+/* The models are loaded, or there is nothing to load; on a remote error too, for then the real request says it. */
+static bool models_ready(struct client *c)
+{
+    struct fault bad;
+    json_t *j AUTO_JSON = NULL, *role;
+    const char *name;
+    struct client_ask ask = {.method = "GET", .path = "/api/v1/status", .timeout_ms = 5000};
+    if (client_call(c, &ask, &j, &bad) != FAIL_NONE) {
+        return true;
+    }
+    bool ready = !json_is_true(json_object_get(j, "loading"));
+    json_object_foreach(json_object_get(j, "roles"), name, role) {
+        const char *state = json_string_value(json_object_get(role, "state"));
+        ready = ready && (state == NULL || strcmp(state, "starting") != 0);
+    }
+    return ready;
+}
+
 static enum fail wait_until_ready(struct client *c, pid_t pid, off_t from, struct fault *why)
 {
     int64_t start = clock_monotonic_us();
@@ -210,7 +228,7 @@ static enum fail wait_until_ready(struct client *c, pid_t pid, off_t from, struc
             }
             return why->code;
         }
-        if (healthy(c, &bad) == FAIL_NONE) {
+        if (healthy(c, &bad) == FAIL_NONE && models_ready(c)) {
             return FAIL_NONE;
         }
         double ms = clock_ms_since(start);
@@ -267,6 +285,10 @@ static enum fail wait_for_health(struct client *c, struct fault *why)
     int64_t start = clock_monotonic_us();
     for (;;) {
         enum fail f = healthy(c, why);
+        if (f == FAIL_NONE && !models_ready(c)) {
+            f = FAIL_MODEL_UNAVAILABLE;
+            FAULT(why, f, "the server's models are not loaded after two minutes");
+        }
         if (f == FAIL_NONE || f == FAIL_FORBIDDEN || f == FAIL_UNAUTHENTICATED) {
             return f;
         }
