@@ -67,9 +67,9 @@ static void send_ask(struct client *c, enum ipc_type type, uint64_t id, const ch
    garbage. */
 static bool next_within(struct client *c, struct ipc_frame *frame, int wait_ms)
 {
+    bool end = false;
     for (;;) {
         bool got = false;
-        bool end = false;
         struct pollfd poller = {.fd = c->socket, .events = POLLIN};
         if (ipc_reader_next(c->in, frame, &got, NULL) != FAIL_NONE) {
             c->failed = true;
@@ -78,8 +78,9 @@ static bool next_within(struct client *c, struct ipc_frame *frame, int wait_ms)
         if (got) {
             return true;
         }
-        if (poll(&poller, 1, wait_ms) != 1 ||
-            ipc_reader_pull(c->in, c->socket, &end, NULL) != FAIL_NONE || end) {
+        /* The last frame and the end may come in one read: end only once nothing is left. */
+        if (end || poll(&poller, 1, wait_ms) != 1 ||
+            ipc_reader_pull(c->in, c->socket, &end, NULL) != FAIL_NONE) {
             return false;
         }
     }
