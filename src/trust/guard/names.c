@@ -157,7 +157,8 @@ static const struct lead *lead_find(const char *s, size_t n, size_t *len)
     *len = 0;
     for (size_t i = 0; i < COUNT_OF(leads); i++) {
         size_t l = strlen(leads[i].text);
-        if (l > *len && n > l && strncasecmp(s, leads[i].text, l) == 0 && !guard_is_word(s[l])) {
+        if (leads[i].text[0] == (s[0] | 32) && l > *len && n > l &&
+            strncasecmp(s, leads[i].text, l) == 0 && !guard_is_word(s[l])) {
             best = &leads[i];
             *len = l;
         }

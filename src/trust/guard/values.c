@@ -30,7 +30,8 @@ size_t guard_link(const char *s, size_t n)
     size_t from = 0;
     for (size_t i = 0; i < COUNT_OF(starts) && from == 0; i++) {
         size_t len = strlen(starts[i]);
-        if (n > len && strncasecmp(s, starts[i], len) == 0 && guard_is_word(s[len])) {
+        if (starts[i][0] == (s[0] | 32) && n > len && strncasecmp(s, starts[i], len) == 0 &&
+            guard_is_word(s[len])) {
             from = len;
         }
     }
