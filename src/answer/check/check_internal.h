@@ -54,7 +54,7 @@ struct token {
     bool number;
 };
 
-#define MAX_TOKENS 400
+#define MAX_TOKENS 160
 #define MAX_QUANTITIES 48
 #define MAX_CONDITIONS 32
 
@@ -104,7 +104,8 @@ struct check_hold {
     const struct facts *claim, *source;
     enum knowledge_lang lang;
     const struct knowledge_words *ticket;
-    const char *source_text; /* for links and menus; the pair's texts joined */
+    bool *same; /* claim x source tokens: may the source's word stand for the claim's? */
+    bool *said; /* per source token: does the claim say it? */
     struct check_claim *out;
 };
 
@@ -115,6 +116,9 @@ bool check_refuse_token(struct check_hold *h, enum check_reason reason, const st
                         const struct token *t);
 const struct token *check_find_in(const struct facts *f, const struct token *t,
                                   enum knowledge_lang lang);
+/* check_same_word of a claim token and a source token, looked up. */
+bool check_held_same(const struct check_hold *h, const struct token *claim,
+                     const struct token *source);
 /* Share of a source segment's own words (conditions aside) that the claim says; -1: it has none. */
 double check_segment_share(const struct check_hold *h, int segment);
 

@@ -54,7 +54,7 @@ static double clause_overlap(const struct check_hold *h, int mine, int theirs)
         bool counts = t->clause == mine && (t->content || t->number || !t->w.stop);
         for (size_t k = 0; counts && k < h->source->count; k++) {
             if (h->source->tokens[k].clause == theirs &&
-                check_same_word(t, &h->source->tokens[k], h->lang)) {
+                check_held_same(h, t, &h->source->tokens[k])) {
                 said++;
                 break;
             }

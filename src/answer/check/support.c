@@ -75,7 +75,7 @@ double check_segment_share(const struct check_hold *h, int segment)
         const struct token *t = &h->source->tokens[i];
         if (t->segment == segment && t->content && t->condition == 0) {
             all++;
-            said += check_find_in(h->claim, t, h->lang) != NULL;
+            said += h->said[i];
         }
     }
     return all == 0 ? -1 : (double)said / (double)all;
@@ -92,7 +92,7 @@ static bool segment_touched(const struct check_hold *h, int segment)
         const struct token *t = &h->source->tokens[i];
         if (t->segment == segment && t->content && t->condition != 0) {
             all++;
-            said += check_find_in(h->claim, t, h->lang) != NULL;
+            said += h->said[i];
         }
     }
     return all > 0 && (double)said >= SEGMENT_COVERED * (double)all;
@@ -154,11 +154,11 @@ static bool compound_agrees(struct check_hold *h, size_t i)
     }
     for (size_t k = 1; k < h->source->count; k++) {
         const struct token *z = &h->source->tokens[k - 1];
-        if (!check_same_word(y, &h->source->tokens[k], h->lang)) {
+        if (!check_held_same(h, y, &h->source->tokens[k])) {
             continue;
         }
-        if (check_same_word(x, z, h->lang) || !z->content ||
-            z->clause != h->source->tokens[k].clause || z->first) {
+        if (check_held_same(h, x, z) || !z->content || z->clause != h->source->tokens[k].clause ||
+            z->first) {
             return true;
         }
         other = true;
@@ -210,7 +210,7 @@ static bool words_agree(struct check_hold *h)
         }
         bool found = false, touched = false;
         for (size_t k = 0; k < h->source->count && !touched; k++) {
-            if (check_same_word(t, &h->source->tokens[k], h->lang)) {
+            if (check_held_same(h, t, &h->source->tokens[k])) {
                 found = true;
                 touched = segment_touched(h, h->source->tokens[k].segment);
             }
@@ -317,7 +317,7 @@ static bool condition_kept(const struct check_hold *h, int id)
         const struct token *t = &h->source->tokens[i];
         if (t->condition == id && (t->number || (t->content && !says_outside(h->source, t, id)))) {
             all++;
-            said += t->number ? says_quantity(h, i) : check_find_in(h->claim, t, h->lang) != NULL;
+            said += t->number ? says_quantity(h, i) : h->said[i];
         }
     }
     return opened && (double)said >= CONDITION_KEPT * (double)all;
@@ -355,7 +355,7 @@ static bool clause_said(const struct check_hold *h, int id)
             const struct token *t = &h->source->tokens[i];
             if (t->clause == tries[k] && t->content && t->condition == 0) {
                 all++;
-                said += check_find_in(h->claim, t, h->lang) != NULL;
+                said += h->said[i];
             }
         }
         if (all > 0) {
@@ -446,6 +446,29 @@ static bool links_agree(struct check_hold *h, const struct facts *a, const struc
     return r.ok || check_refuse(h, CHECK_REASON_LINK, r.detail, strlen(r.detail));
 }
 
+bool check_held_same(const struct check_hold *h, const struct token *claim,
+                     const struct token *source)
+{
+    size_t c = (size_t)(claim - h->claim->tokens), k = (size_t)(source - h->source->tokens);
+    return h->same[c * h->source->count + k];
+}
+
+/* Compares every word with every word once; the tests below look it up. */
+static void compare_words(struct check_hold *h)
+{
+    size_t n = h->source->count;
+    h->same = mem_alloc_array(h->claim->count * n + 1, sizeof(bool));
+    h->said = mem_alloc_array(n + 1, sizeof(bool));
+    for (size_t k = 0; k < n; k++) {
+        const struct token *s = &h->source->tokens[k];
+        for (size_t c = 0; c < h->claim->count; c++) {
+            const struct token *t = &h->claim->tokens[c];
+            h->same[c * n + k] = check_same_word(t, s, h->lang);
+            h->said[k] = h->said[k] || check_same_word(s, t, h->lang);
+        }
+    }
+}
+
 static bool held(struct check_hold *h, const struct facts *a, const struct facts *b)
 {
     struct facts both;
@@ -461,10 +484,15 @@ static bool held(struct check_hold *h, const struct facts *a, const struct facts
     if (h->source->too_long || h->claim->too_long) {
         ok = check_refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
+        compare_words(h);
         ok = links_agree(h, a, b) && menus_agree(h, a, b) && numbers_agree(h) && words_agree(h) &&
              quantifiers_agree(h) && check_clauses_agree(h) && conditions_agree(h) &&
              check_pronoun_agrees(h);
     }
+    mem_free(h->same);
+    mem_free(h->said);
+    h->same = NULL;
+    h->said = NULL;
     if (b != NULL) {
         mem_free(both.tokens);
     }
