@@ -39,9 +39,9 @@ test:           ## everything: set-up, build, all tests, sanitizers, fuzz replay
 check: build    ## the quick half of test: unit tests and tidy
 	@tools/test --quick
 
-fmt:            ## put the C in the house's format (clang-format)
+fmt:            ## bring long lines under 100 columns (tools/fmt.py, with the pinned clang-format)
 	@tools/setup test --terse
-	@git ls-files '*.c' '*.h' '*.cpp' | xargs third_party/.fetched/venv-test/bin/clang-format -i
+	@tools/fmt.py
 
 lint:           ## the house rules alone (tools/tidy.py)
 	@python3 tools/tidy.py
