@@ -197,6 +197,79 @@ int learn_report_show(struct cli *cli, const json_t *report);
 void html_text(const char *html, struct buf *out);
 bool html_looks_like(const char *text);
 
+/* ---- try: a company's own past tickets ---- */
+
+#define TRY_MAX_FIELDS 8
+#define TRY_MAX_PAIRS 12
+struct try_ticket {
+    char id[208];
+    int64_t at_us; /* 0: unknown */
+    char *subject, *text, *reply; /* NULL: none; of the set's arena */
+    const char *values[TRY_MAX_FIELDS]; /* what people decided, NULL: nothing */
+};
+struct try_field {
+    char name[48];   /* as the workflow calls it */
+    char column[64]; /* where it was read from */
+    size_t values, given;
+    char why_not[120]; /* not "": it is left out, because */
+    double majority;   /* share of the newer tickets that have the most frequent older value */
+    /* measured on the newer ones, one entry a ticket with a value */
+    float *confidence;
+    bool *right;
+    size_t n;
+    const char *first_value; /* the most frequent one */
+};
+struct try_set {
+    struct arena *arena;
+    struct try_ticket *tickets;
+    size_t n, room, older, skipped, beyond;
+    struct try_field fields[TRY_MAX_FIELDS];
+    size_t fields_len;
+    char columns[6][64]; /* id, at, subject, text, reply, html: where each was read from, "" none */
+    bool dated;          /* every ticket has a time */
+    size_t replies;
+};
+enum { TRY_ID, TRY_AT, TRY_SUBJECT, TRY_TEXT, TRY_REPLY, TRY_COLUMNS };
+/* Reads and understands the file; maps is "field=column" words, NULL-terminated. Sorted by time, cut at 70 %. */
+MUST_CHECK enum fail try_read(struct cli *cli, const char *path, const char *const *maps, size_t limit,
+                              struct try_set **out, struct fault *why);
+void try_free(struct try_set *s);
+
+struct try_pair {
+    const struct try_ticket *ticket;
+    char *draft, *sources;
+};
+struct try_outcome {
+    const struct try_set *set;
+    const char *file;
+    struct measure_run measure;
+    struct run_counts counts;
+    const json_t *learned; /* the report */
+    struct {
+        char code[12];
+        size_t n;
+    } languages[16];
+    size_t languages_len, drafts, whole; /* whole: every field decided alone */
+    struct try_pair pairs[TRY_MAX_PAIRS];
+    size_t pairs_len;
+    double minutes_sort, minutes_reply;
+    double target[TRY_MAX_FIELDS];
+    double per_day; /* tickets, 0: unknown */
+    double learn_s, answer_s;
+    bool heavy, light, embed, articles;
+};
+/* What it takes until a field may be decided alone, from the newer tickets' confidences. */
+struct try_trust {
+    bool reachable;
+    double share; /* of tickets it would then decide */
+    double error; /* seen on them */
+    int64_t items; /* reviewed tickets needed */
+    double best_error; /* of the most certain fifth, when not reachable */
+};
+struct try_trust try_trust_of(const struct try_field *f, double target);
+/* One self-contained page. */
+MUST_CHECK enum fail try_page(const struct try_outcome *o, const char *path, struct fault *why);
+
 /* ---- the commands (one file each group) ---- */
 int command_serve(struct cli *cli);
 int command_stop(struct cli *cli);

@@ -58,6 +58,16 @@ static const struct cli_option verify_options[] = {
     {"known", 0, "FILE", "a checkpoint kept outside: the record must extend it"},
     {0}};
 
+static const struct cli_option try_options[] = {
+    {"articles", 'a', "FOLDER", "your articles as Markdown: drafts are written from them"},
+    {"limit", 0, "N", "read at most so many tickets (default: 5000)"},
+    {"page", 'o', "FILE", "where the page goes (default: in the data folder)"},
+    {"no-light", 0, NULL, "the learned rung alone"},
+    {"heavy", 0, NULL, "let the heavy model take part"},
+    {"minutes-sort", 0, "N", "minutes to sort a ticket by hand (default: 1)"},
+    {"minutes-reply", 0, "N", "minutes a used draft saves (default: 3)"},
+    {0}};
+
 const struct command command_table[] = {
     {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve,
      false},
@@ -87,6 +97,11 @@ const struct command command_table[] = {
      "Rows that are wrong are named and skipped. With expected values it prints accuracy, "
      "coverage, error.",
      run_options_list, command_run, false},
+    {"try", "FILE [NAME=COLUMN…]", 1, MANY, "what would it have done with our own past tickets?",
+     "FILE is a desk's export, JSON lines or CSV: a text, what people decided (queue, group, topic, priority, …)\n"
+     "and, where known, a time and the sent reply. Columns are guessed and said; NAME=COLUMN overrules.\n"
+     "Learns on the older 70 %, answers the newer 30 %, and holds them against what people did.",
+     try_options, command_try, false},
     {"review list", "", 0, 0, "what waits for a person", NULL, list_options, command_review_list,
      false},
     {"review show", "ID", 1, 1, "one of them, with its draft and sources", NULL, NULL,
