@@ -12,8 +12,6 @@
 #include "answer/ladder/ladder.h"
 #include "answer/learn/learn.h"
 
-#define UNPROVEN_CAP 0.5 /* the most that a rung without evidence may claim */
-
 static double logit(double p)
 {
     double q = p < 1e-6 ? 1e-6 : p > 1 - 1e-6 ? 1 - 1e-6 : p;
@@ -23,7 +21,7 @@ static double logit(double p)
 double ladder_calibrate(const struct ladder_evidence *e, double raw)
 {
     if (e->n == 0) {
-        return raw < UNPROVEN_CAP ? raw : UNPROVEN_CAP;
+        return raw < LADDER_UNPROVEN ? raw : LADDER_UNPROVEN;
     }
     return 1.0 / (1.0 + exp(-(e->slope * logit(raw) + e->offset)));
 }

@@ -129,13 +129,18 @@ size_t ladder_open_count(const struct ladder_climb *c)
 }
 
 /* Could this rung's answer on this field stand? Without evidence it only proposes where nothing is
-   held; with evidence it must be more often right than the held answer is likely to be. */
-static bool could_improve(const struct ladder_climb *c, size_t i, enum ladder_rung rung)
+   held; with evidence it must be more often right than the held answer is likely to be. A line
+   copied from the middle of a text may be bettered by a written one, whose words are checked; a subject
+   that a person wrote may not. */
+bool ladder_could_improve(const struct ladder_climb *c, size_t i, enum ladder_rung rung)
 {
     const struct ladder_proposal *held = &c->held[i];
     const struct ladder_evidence *e = &c->form->evidence[i][rung];
     if (held->closed || c->form->fields[i].type == LADDER_DRAFT) {
         return false;
+    }
+    if (c->form->fields[i].type == LADDER_LINE) {
+        return !held->set || (held->rung == LADDER_RULE && held->confidence < LADDER_UNPROVEN);
     }
     return !held->set || (e->n > 0 && e->accuracy > held->confidence);
 }
@@ -145,7 +150,7 @@ bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const cha
     bool any_open = false;
     for (size_t i = 0; i < c->form->fields_len; i++) {
         any_open = any_open || ladder_needs_person(c, i);
-        if (could_improve(c, i, rung)) {
+        if (ladder_could_improve(c, i, rung)) {
             return true;
         }
     }

@@ -23,6 +23,7 @@
 #define LADDER_MAX_CANDIDATES 8
 #define LADDER_MAX_CHECKS 8
 #define LADDER_MAX_STEPS 12
+#define LADDER_UNPROVEN 0.5 /* the most that a model without evidence may claim */
 
 /* In the order of the climb. `rule` is code alone: language detection, sentences copied, not
    written. */
@@ -179,6 +180,8 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
 /* Should this rung be asked? True when some field of `types` is open and the rung's evidence could
    beat what is held (no evidence at all: yes, it may propose where nothing is held). */
 bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const char **why_not);
+/* Could an answer of this rung stand on field i, by what is known of it? */
+bool ladder_could_improve(const struct ladder_climb *c, size_t i, enum ladder_rung rung);
 bool ladder_field_is_open(const struct ladder_climb *c, size_t field);
 /* Open, and of a type that a person must then decide. A line is an aid: its words are checked or
    copied, so an open one waits for nobody; a draft is read by a person anyway. */

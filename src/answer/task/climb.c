@@ -195,12 +195,14 @@ static void step_reuse(struct task *t)
 /* ---- rule: code alone ---- */
 
 /* The subject if it says something, else the first sentence: copied, never written. */
-static const char *copied_line(struct task *t, int max_chars)
+static const char *copied_line(struct task *t, int max_chars, double *confidence)
 {
     struct knowledge_span spans[8];
     const char *best = t->subject;
     size_t len = strlen(best);
+    *confidence = 0.6; /* somebody chose these words as the title */
     if (text_utf8_count(best, len) < 12) {
+        *confidence = 0.3; /* true, since copied; rarely the best line */
         size_t n = knowledge_split(t->text, strlen(t->text),
                                    knowledge_lang_from_code(t->lang), spans, COUNT_OF(spans));
         for (size_t i = 0; i < n; i++) {
@@ -249,8 +251,8 @@ static void step_rule(struct task *t)
             p.value = t->lang;
             p.confidence = p.raw = lang.reliable;
         } else if (f->type == LADDER_LINE) {
-            p.value = copied_line(t, f->max_chars);
-            p.confidence = p.raw = 0.3; /* true, since copied; rarely the best line */
+            p.value = copied_line(t, f->max_chars, &p.confidence);
+            p.raw = p.confidence;
         } else {
             continue;
         }
@@ -388,7 +390,9 @@ static void on_form(void *arg, const struct fleet_answer *a, enum ladder_rung ru
         for (size_t i = 0; i < t->form->fields_len; i++) {
             before += t->climb.held[i].confidence;
         }
+        t->refused = NULL;
         form_ask_take(t, rung, a->form);
+        s.note = t->refused;
         for (size_t i = 0; i < t->form->fields_len; i++) {
             after += t->climb.held[i].confidence;
         }

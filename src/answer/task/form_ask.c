@@ -7,20 +7,13 @@
 #include "answer/task/task_internal.h"
 #include "base/json/json.h"
 
-/* Choices a model may fill: those it could improve; a line whenever it is open. */
 static bool asks_for(const struct task *t, size_t i, enum ladder_rung rung)
 {
     const struct ladder_field *f = &t->form->fields[i];
-    const struct ladder_proposal *held = &t->climb.held[i];
-    const struct ladder_evidence *e = &t->form->evidence[i][rung];
-    if (held->closed) {
-        return false;
-    }
     if (f->type == LADDER_LINE) {
-        return !t->choices_only;
+        return !t->choices_only && ladder_could_improve(&t->climb, i, rung);
     }
-    return f->type == LADDER_CHOICE && f->labels_len >= 2 &&
-           (!held->set || (e->n > 0 && e->accuracy > held->confidence));
+    return f->type == LADDER_CHOICE && f->labels_len >= 2 && ladder_could_improve(&t->climb, i, rung);
 }
 
 static void add_literal(struct form_plan *plan, const char *text)
@@ -86,8 +79,11 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
     t->plan_holes = 0;
     for (size_t i = 0; i < t->form->fields_len; i++) {
         if (asks_for(t, i, rung)) {
-            add_literal(t->plan, arena_printf(t->arena, "%s%s: ", t->plan_holes > 0 ? "\n" : "",
-                                              t->form->fields[i].name));
+            /* A space before free text belongs to its first token: written by us, it would leave the
+               model with a beginning it has hardly ever seen. */
+            bool line = t->form->fields[i].type == LADDER_LINE;
+            add_literal(t->plan, arena_printf(t->arena, "%s%s:%s", t->plan_holes > 0 ? "\n" : "",
+                                              t->form->fields[i].name, line ? "" : " "));
             add_hole(t, i, names);
         }
     }
@@ -152,11 +148,36 @@ static void take_choice(struct task *t, size_t i, enum ladder_rung rung, const s
     ladder_offer(&t->climb, i, &p);
 }
 
+/* Small models like to give the question back: most words of the line are those of its instruction. */
+static bool echoes(const char *value, const char *instruct)
+{
+    struct knowledge_words said, asked;
+    size_t same = 0, content = 0;
+    knowledge_words_init(&said, value, strlen(value), KNOWLEDGE_LANG_EN);
+    knowledge_words_init(&asked, instruct, strlen(instruct), KNOWLEDGE_LANG_EN);
+    for (size_t i = 0; i < said.count; i++) {
+        for (size_t k = 0; k < asked.count && !said.items[i].stop; k++) {
+            if (strcmp(said.items[i].stem, asked.items[k].stem) == 0) {
+                same++;
+                break;
+            }
+        }
+        content += !said.items[i].stop;
+    }
+    knowledge_words_done(&said);
+    knowledge_words_done(&asked);
+    return content > 0 && 2 * same >= content;
+}
+
 static void take_line(struct task *t, size_t i, enum ladder_rung rung, const struct form_field *f)
 {
     char *value = text_trim(arena_dup_str(t->arena, f->value));
     struct check_result r = check_summary(value, strlen(value), t->input, t->input_len,
                                           (size_t)t->form->fields[i].max_chars);
+    const char *instruct = t->form->fields[i].instruct;
+    if (r.ok && instruct != NULL && echoes(value, instruct)) {
+        r = (struct check_result){.ok = false, .reason = CHECK_REASON_INSTRUCTION};
+    }
     struct ladder_proposal p = {.rung = rung, .value = value, .raw = 0.6};
     p.checks[0] = (struct ladder_check){
         "summary", r.ok,
@@ -164,10 +185,14 @@ static void take_line(struct task *t, size_t i, enum ladder_rung rung, const str
              : arena_printf(t->arena, "%s%s%s", check_reason_text(r.reason),
                             r.detail[0] != '\0' ? ": " : "", r.detail)};
     p.checks_len = 1;
-    if (value[0] == '\0') {
-        return;
+    if (!r.ok) {
+        t->refused = arena_printf(t->arena, "%s refused (%s%s%s): %.120s", t->form->fields[i].name,
+                                  check_reason_name(r.reason), r.detail[0] != '\0' ? " " : "",
+                                  r.detail, value);
     }
-    ladder_offer(&t->climb, i, &p);
+    if (value[0] != '\0') {
+        ladder_offer(&t->climb, i, &p);
+    }
 }
 
 void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result)

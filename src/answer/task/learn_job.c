@@ -17,6 +17,7 @@
 #define SAMPLE_LIGHT 48
 #define SAMPLE_HEAVY 12
 #define DELTA 0.05
+#define TOPICS_MAX 2000 /* paragraphs of articles that teach */
 
 struct sample {
     size_t example;
@@ -33,8 +34,9 @@ struct learn_job {
     struct ladder_form *form;
     struct shelf *shelf;
     struct task_example *examples;
-    const char **inputs; /* subject and text as one */
-    size_t n;
+    const char **inputs; /* subject and text as one; the articles' paragraphs after them */
+    const char **topics; /* of those: the queue each paragraph belongs to */
+    size_t n, extra;
     bool measure_models;
     task_learn_progress_fn progress;
     task_learn_done_fn done;
@@ -119,25 +121,26 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
     }
     if (j->vectors == NULL) {
         j->dim = v->dim;
-        j->vectors = mem_alloc_array(j->n, v->dim * sizeof(float));
+        j->vectors = mem_alloc_array(j->n + j->extra, v->dim * sizeof(float));
     }
-    ASSERT(v->dim == j->dim && j->embedded + v->n <= j->n);
+    ASSERT(v->dim == j->dim && j->embedded + v->n <= j->n + j->extra);
     memcpy(j->vectors + j->embedded * j->dim, v->data, v->n * v->dim * sizeof(float));
     j->embedded += v->n;
-    j->progress(j->arg, "embed", j->embedded, j->n);
+    j->progress(j->arg, "embed", j->embedded, j->n + j->extra);
     embed_next(j);
 }
 
 static void embed_next(struct learn_job *j)
 {
-    if (j->embedded == j->n) {
+    size_t all = j->n + j->extra;
+    if (j->embedded == all) {
         train_start(j);
         return;
     }
     const char *texts[EMBED_CHUNK];
     struct buf masked[EMBED_CHUNK], body;
     char domain[128];
-    size_t n = j->n - j->embedded < EMBED_CHUNK ? j->n - j->embedded : EMBED_CHUNK;
+    size_t n = all - j->embedded < EMBED_CHUNK ? all - j->embedded : EMBED_CHUNK;
     desk_domain(&j->who, j->form->dataset, domain, sizeof(domain));
     buf_init(&body, IPC_FRAME_MAX);
     for (size_t i = 0; i < n; i++) {
@@ -189,6 +192,33 @@ static bool on_train_progress(void *arg, int done, int total)
     return true;
 }
 
+static bool has_label(const struct learn_example *examples, size_t n, const char *label)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(examples[i].label, label) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where an article names one of this field's labels as its queue, its paragraphs say what that label is about. They
+   teach and are never counted: evidence comes from what people decided alone. */
+static size_t gather_topics(const struct learn_job *j, size_t field, struct learn_example *out, size_t n)
+{
+    size_t more = 0;
+    (void)field;
+    for (size_t k = 0; k < j->extra; k++) {
+        if (has_label(out, n, j->topics[k])) {
+            out[n + more++] = (struct learn_example){
+                .text = j->inputs[j->n + k], .text_len = strlen(j->inputs[j->n + k]),
+                .embedding = j->vectors != NULL ? j->vectors + (j->n + k) * j->dim : NULL,
+                .label = j->topics[k], .extra = true};
+        }
+    }
+    return more;
+}
+
 static size_t gather(struct learn_job *j, size_t field, struct learn_example *out)
 {
     const struct ladder_field *f = &j->form->fields[field];
@@ -207,7 +237,7 @@ static size_t gather(struct learn_job *j, size_t field, struct learn_example *ou
             .embedding = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
             .label = label, .ref = j->examples[i].id};
     }
-    return n;
+    return n + gather_topics(j, field, out, n);
 }
 
 static enum fail train_field(struct learn_job *j, size_t field, struct fault *why)
@@ -215,7 +245,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     const struct ladder_field *f = &j->form->fields[field];
     struct learn_options o = learn_defaults();
     struct learn_progress progress = {on_train_progress, j};
-    struct learn_example *examples = mem_alloc_array(j->n, sizeof(*examples));
+    struct learn_example *examples = mem_alloc_array(j->n + j->extra, sizeof(*examples));
     size_t n = gather(j, field, examples);
     o.dim = (int)j->dim;
     o.target_error = f->target_error;
@@ -652,6 +682,34 @@ static void store_start(struct learn_job *j)
 
 /* ---- start ---- */
 
+/* Paragraphs of the dataset's articles with the queue their front matter names. */
+static void take_topics(struct learn_job *j)
+{
+    const struct knowledge *k = j->shelf != NULL ? j->shelf->knowledge : NULL;
+    size_t room = 0;
+    for (size_t a = 0; k != NULL && a < knowledge_article_count(k); a++) {
+        room += knowledge_article_at(k, a)->sentence_count;
+    }
+    const char **inputs = arena_alloc(j->arena, (j->n + room + 1) * sizeof(*inputs));
+    j->topics = arena_alloc(j->arena, (room + 1) * sizeof(*j->topics));
+    memcpy(inputs, j->inputs, j->n * sizeof(*inputs));
+    j->inputs = inputs;
+    for (size_t a = 0; k != NULL && a < knowledge_article_count(k); a++) {
+        const struct knowledge_article *x = knowledge_article_at(k, a);
+        size_t i = 0;
+        while (x->queue[0] != '\0' && i < x->sentence_count && j->extra < TOPICS_MAX) {
+            const char *text = x->title;
+            uint16_t paragraph = x->sentences[i].paragraph;
+            for (; i < x->sentence_count && x->sentences[i].paragraph == paragraph; i++) {
+                text = arena_printf(j->arena, "%s%s%s", text, text == x->title ? "\n" : " ",
+                                    x->sentences[i].text);
+            }
+            j->topics[j->extra] = arena_dup_str(j->arena, x->queue);
+            inputs[j->n + j->extra++] = text;
+        }
+    }
+}
+
 static void learn_now(void *arg)
 {
     struct learn_job *j = arg;
@@ -677,6 +735,7 @@ static void learn_now(void *arg)
         }
     }
     j->shelf = shelf_ref(desk_shelf_find(j->desk, j->form->dataset));
+    take_topics(j);
     if (fleet_is_ready(j->desk->house.fleet, FLEET_EMBED)) {
         embed_next(j);
     } else {

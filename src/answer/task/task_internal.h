@@ -86,7 +86,7 @@ struct task {
     struct form_plan *plan;
     int plan_field[FORM_PIECES_MAX]; /* hole i of the plan is this field */
     size_t plan_holes;
-    bool embed_asked;
+    const char *refused; /* what a model wrote and a check refused, for the climb's note */
     const char *stake;   /* the phrase that sends it to a person */
     const char *draft_json;
     const char *draft_text;
