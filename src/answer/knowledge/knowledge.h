@@ -7,7 +7,7 @@
  * int8 vectors, and the tickets that an article answered before. Each part works without the
  * others.
  *
- * Owns: the texts, the index, the vectors; the table `article` in the store.
+ * Owns: the texts, the index, the vectors, all in memory; answer/task keeps them in the store.
  * Threads: a dataset is filled by one thread; after knowledge_seal it is read-only and may be
  *   searched by any number of threads until the next change. Nothing blocks but the folder reader.
  * Limits: a file of 1 MiB, 100,000 articles, 2,000 sentences an article, 1,024 dimensions.
