@@ -22,7 +22,7 @@
 #define MAX_PREFIXES 48
 #define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
 #define MAX_NULLS 64
-#define STEP_US_TARGET 250000
+#define STEP_US_TARGET 150000
 
 struct tokens {
     llama_token *at;

@@ -15,10 +15,12 @@
 #define FIRST_STEP_TOKENS 64
 #define LEAST_STEP_TOKENS 16
 
-static int step_tokens_max(const struct llama_engine *e)
+/* lease_us 0: no bound but our own. */
+static int step_tokens_max(const struct llama_engine *e, uint32_t lease_us)
 {
     double us = e->speed[e->use_all ? 1 : 0].us_per_token;
-    int tokens = us > 0 ? (int)(STEP_US_TARGET / us) : FIRST_STEP_TOKENS;
+    double target = lease_us > 0 && lease_us < STEP_US_TARGET ? lease_us : STEP_US_TARGET;
+    int tokens = us > 0 ? (int)(target / us) : FIRST_STEP_TOKENS;
     tokens = tokens < LEAST_STEP_TOKENS ? LEAST_STEP_TOKENS : tokens;
     if (e->step_cap > 0 && tokens > e->step_cap) {
         tokens = e->step_cap;
@@ -58,7 +60,7 @@ bool step_forecast(struct engine *engine, struct engine_step *out)
             tokens += t->state == TASK_RUNNING ? pending(t) : t->n_prompt;
         }
     }
-    int most = step_tokens_max(e);
+    int most = step_tokens_max(e, 0);
     tokens = tokens < 1 ? 1 : tokens > most ? most : tokens;
     out->tokens = (unsigned)tokens;
     out->us = (uint32_t)threads_forecast_us(e, tokens);
@@ -122,9 +124,9 @@ static void add_pending(struct llama_engine *e, struct task *t, struct room *roo
     room->outputs -= last ? 1 : 0;
 }
 
-static void compose(struct llama_engine *e)
+static void compose(struct llama_engine *e, uint32_t lease_us)
 {
-    struct room room = {step_tokens_max(e), OUTPUTS_MAX};
+    struct room room = {step_tokens_max(e, lease_us), OUTPUTS_MAX};
     e->batch.n_tokens = 0;
     for (int round = 0; round < 2; round++) {
         for (int class = 0; class < IPC_CLASS_COUNT; class++) {
@@ -242,11 +244,11 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
     struct fault why = {0};
     int rc = 0;
     int64_t start = clock_monotonic_us();
-    bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS;
     int late = threads_begin(e, e->batch.n_tokens);
-    int64_t limit = bounded && (late == 0 || lease_us < (uint32_t)late)
-                        ? (int64_t)lease_us
-                        : (int64_t)late;
+    /* Forecasts are rough: only a step that takes twice its lease is worth losing. */
+    bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS;
+    int64_t limit = bounded ? (int64_t)lease_us * 2 : 0;
+    limit = late > 0 && (limit == 0 || late < limit) ? late : limit;
     engine_abort_at(e, limit > 0 ? start + limit : 0);
     enum fail failed = shim_decode(e->context, &e->batch, &rc, &why);
     engine_abort_at(e, 0);
@@ -272,7 +274,7 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
         if (prefix_evict(e)) {
             return;
         }
-        compose(e);
+        compose(e, lease_us);
         (void)FAULT(&why, FAIL_QUEUE_FULL, "the model's context is full");
     } else if (failed == FAIL_NONE) {
         (void)FAULT(&why, FAIL_INTERNAL, "llama.cpp could not decode (%d)", rc);
@@ -290,7 +292,7 @@ void step_run(struct engine *engine, uint32_t lease_us)
     if (engine->info.kind == ENGINE_EMBED) {
         embed_step(e);
     } else {
-        compose(e);
+        compose(e, lease_us);
         if (e->batch.n_tokens > 0) {
             decode(e, lease_us);
         }
