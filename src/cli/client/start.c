@@ -187,7 +187,8 @@ static void become_server(struct client *c, int listener, int log)
     _exit(EXIT_NO_EXEC);
 }
 
-/* The models are loaded, or there is nothing to load; on a remote error too, for then the real request says it. */
+/* The models are loaded, or there is nothing to load; on a remote error too, for then the real
+   request says it. */
 static bool models_ready(struct client *c)
 {
     struct fault bad;
