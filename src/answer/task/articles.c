@@ -208,9 +208,11 @@ void shelf_rebuild(struct task_desk *desk, const struct principal *who, const ch
     if (m.state == FLEET_READY) {
         memcpy(r->model, m.sha256, sizeof(r->model));
     }
-    r->code =
-        pool_submit(desk->house.crunch, rebuild_work, r, desk->house.loop, rebuild_read, &r->why);
-    if (r->code != FAIL_NONE) {
+    struct fault why; /* r belongs to the crunch thread from here on, unless it was refused */
+    if (pool_submit(desk->house.crunch, rebuild_work, r, desk->house.loop, rebuild_read, &why) !=
+        FAIL_NONE) {
+        r->why = why;
+        r->code = why.code;
         rebuild_end(r);
     }
 }
@@ -338,8 +340,13 @@ static void articles_now(void *arg)
         j->code = FAULT(&j->why, FAIL_TOO_LARGE, "a server holds at most %zu datasets",
                         COUNT_OF(j->desk->shelves));
     } else {
-        j->code = pool_submit(j->desk->house.crunch, check_work, j, j->desk->house.loop, on_checked,
-                              &j->why);
+        struct fault why; /* j belongs to the crunch thread from here on, unless it was refused */
+        if (pool_submit(j->desk->house.crunch, check_work, j, j->desk->house.loop, on_checked,
+                        &why) == FAIL_NONE) {
+            return;
+        }
+        j->why = why;
+        j->code = why.code;
     }
     if (j->code != FAIL_NONE) {
         article_job_end(j, NULL, 0);

@@ -46,6 +46,7 @@ struct house {
     struct wire *wire;
     bool stopping, fleet_stopping;
     int64_t alone_since_us; /* linger: no client since then */
+    int64_t quiet_by_us;    /* the end: open requests are waited for until then */
 };
 
 /* ---- configuration ---- */
@@ -142,7 +143,9 @@ static void end_when_quiet(void *arg)
     struct house *s = arg;
     struct wire_counts c;
     wire_counts(s->wire, &c);
-    if (c.active > 0) {
+    int64_t now = clock_monotonic_us();
+    s->quiet_by_us = s->quiet_by_us != 0 ? s->quiet_by_us : now + STREAM_END_MS * 1000;
+    if (c.active > 0 && now < s->quiet_by_us) {
         (void)loop_timer_add(s->loop, QUIET_POLL_MS, end_when_quiet, s);
     } else {
         loop_stop(s->loop);

@@ -162,10 +162,10 @@ static void stream_free(void *cls)
 static void reply_finish(struct wire_request *r)
 {
     count_answered(r);
-    log_write(r->status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "http.request",
-              LOG_FIELDS(LOG_TEXT("id", r->id),
-                         LOG_TEXT("route", r->route ? r->route->pattern : "none"),
-                         LOG_NUM("status", r->status), LOG_NUM("ms", clock_ms_since(r->began_us))));
+    log_write(
+        r->status >= 500 && r->status != 503 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "http.request",
+        LOG_FIELDS(LOG_TEXT("id", r->id), LOG_TEXT("route", r->route ? r->route->pattern : "none"),
+                   LOG_NUM("status", r->status), LOG_NUM("ms", clock_ms_since(r->began_us))));
     request_unref(r);
 }
 
