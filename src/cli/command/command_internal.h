@@ -270,6 +270,34 @@ struct try_trust try_trust_of(const struct try_field *f, double target);
 /* One self-contained page. */
 MUST_CHECK enum fail try_page(const struct try_outcome *o, const char *path, struct fault *why);
 
+/* ---- demo ---- */
+
+struct demo_result {
+    struct ticket ticket; /* borrows from keep */
+    json_t *keep, *result;
+};
+struct demo {
+    struct cli *cli;
+    char examples[CLIENT_PATH_SIZE], fetched[CLIENT_PATH_SIZE];
+    bool small, heavy;
+    int64_t started_us;
+    struct demo_result *results;
+    size_t n, room;
+    struct measure_run measure;
+    struct run_counts counts;
+    struct rows *rows;
+    struct progress bar;
+};
+/* A heading with the time since the start. */
+void demo_say(struct demo *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+double demo_seconds(const struct demo *d);
+/* The three acts. Each says by itself when it cannot be shown here, and why. */
+void demo_act_alone(struct demo *d);
+void demo_act_cut(struct demo *d);
+void demo_act_flip(struct demo *d);
+/* Stops the server of the data folder and closes the client. */
+void demo_stop(struct demo *d);
+
 /* ---- the commands (one file each group) ---- */
 int command_serve(struct cli *cli);
 int command_stop(struct cli *cli);

@@ -68,6 +68,13 @@ static const struct cli_option try_options[] = {
     {"minutes-reply", 0, "N", "minutes a used draft saves (default: 3)"},
     {0}};
 
+static const struct cli_option demo_options[] = {
+    {"examples", 0, "DIR", "the example company (default: examples/helpdesk)"},
+    {"fetched", 0, "DIR", "where the models were fetched to (default: third_party/.fetched/models)"},
+    {"small", 0, NULL, "without the heavy model"},
+    {"minutes", 0, "N", "how long it may take beside the downloads (default: 12)"},
+    {0}};
+
 const struct command command_table[] = {
     {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve,
      false},
@@ -139,6 +146,8 @@ const struct command command_table[] = {
      false},
     {"audit checkpoint", "", 0, 0, "the newest signed checkpoint: keep it outside", NULL, NULL,
      command_audit_checkpoint, false},
+    {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL, demo_options,
+     command_demo, false},
     {"help", "", 0, 0, "this list", NULL, NULL, command_help, false},
 };
 const size_t command_count = COUNT_OF(command_table);
