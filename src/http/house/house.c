@@ -46,6 +46,7 @@ struct house {
     struct wire *wire;
     bool stopping, fleet_stopping;
     int64_t alone_since_us; /* linger: no client since then */
+    int64_t requests_seen;  /* linger: a client that came and went between two looks counts too */
     int64_t quiet_by_us;    /* the end: open requests are waited for until then */
 };
 
@@ -219,8 +220,10 @@ static void watch_clients(void *arg)
     int64_t now = clock_monotonic_us();
     wire_counts(s->wire, &c);
     task_counts(s->desk, &t);
-    if (c.connections > 0 || t.running + t.waiting + t.learning > 0) {
+    if (c.connections > 0 || c.requests != s->requests_seen ||
+        t.running + t.waiting + t.learning > 0) {
         s->alone_since_us = now;
+        s->requests_seen = c.requests;
     } else if (now - s->alone_since_us > (int64_t)s->o.linger_s * 1000000) {
         stop_all(s);
         return;
