@@ -139,7 +139,9 @@ enum fail client_open(const struct client_options *o, struct client **out, struc
     c->note = o->note;
     c->arg = o->arg;
     c->stop = o->stop;
+    c->easy = curl_easy_init();
     c->multi = curl_multi_init();
+    ASSERT(c->easy != NULL && c->multi != NULL);
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CLIENT_MAX_FLIGHT);
     enum fail f = FAIL_NONE;
     if (!text_copy(c->home, sizeof(c->home), o->home) ||
@@ -190,6 +192,7 @@ void client_close(struct client *c)
         buf_done(&c->flights[i].body);
     }
     curl_multi_cleanup(c->multi);
+    curl_easy_cleanup(c->easy);
     if (c->home_fd >= 0) {
         close(c->home_fd);
     }
@@ -235,10 +238,8 @@ static struct curl_slist *header(struct curl_slist *list, const char *name, cons
     return longer != NULL ? longer : list;
 }
 
-CURL *client_easy(struct client *c, const struct client_ask *ask, struct curl_slist **headers)
+void client_easy(struct client *c, CURL *e, const struct client_ask *ask, struct curl_slist **headers)
 {
-    CURL *e = curl_easy_init();
-    ASSERT(e != NULL);
     char url[2048];
     (void)snprintf(url, sizeof(url), "%s%s", c->url, ask->path);
     curl_easy_setopt(e, CURLOPT_URL, url);
@@ -278,7 +279,6 @@ CURL *client_easy(struct client *c, const struct client_ask *ask, struct curl_sl
     }
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, h);
     *headers = h;
-    return e;
 }
 
 /* {"error":{"message","param","code","hint"}} as the server's own fault. */
@@ -340,7 +340,9 @@ enum fail client_call(struct client *c, const struct client_ask *ask, json_t **o
     if (out != NULL) {
         *out = NULL;
     }
-    CURL *e = client_easy(c, ask, &headers);
+    CURL *e = c->easy;
+    curl_easy_reset(e);
+    client_easy(c, e, ask, &headers);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_reply);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, &reply);
     curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
@@ -349,7 +351,7 @@ enum fail client_call(struct client *c, const struct client_ask *ask, json_t **o
     CURLcode code = curl_easy_perform(e);
     long status = 0;
     curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(e);
+    curl_easy_setopt(e, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     enum fail f = client_fault(c, code, status, reply.data, reply.len, why);
     if (f == FAIL_NONE && out != NULL && reply.len > 0) {
@@ -418,7 +420,9 @@ enum fail client_stream(struct client *c, const struct client_ask *ask, client_e
     struct curl_slist *headers = NULL;
     struct stream s = {.c = c, .fn = fn, .arg = arg};
     buf_init(&s.held, (size_t)4 * 1024 * 1024);
-    s.easy = client_easy(c, ask, &headers);
+    s.easy = curl_easy_init();
+    ASSERT(s.easy != NULL);
+    client_easy(c, s.easy, ask, &headers);
     curl_easy_setopt(s.easy, CURLOPT_WRITEFUNCTION, on_stream);
     curl_easy_setopt(s.easy, CURLOPT_WRITEDATA, &s);
     curl_easy_setopt(s.easy, CURLOPT_NOPROGRESS, 0L);

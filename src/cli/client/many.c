@@ -37,7 +37,9 @@ bool client_send(struct client *c, const struct client_ask *ask, void *tag)
     (void)buf_add(&f->body, ask->body, ask->len);
     struct client_ask mine = *ask;
     mine.body = f->body.data;
-    f->easy = client_easy(c, &mine, &f->headers);
+    f->easy = curl_easy_init();
+    ASSERT(f->easy != NULL);
+    client_easy(c, f->easy, &mine, &f->headers);
     curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, &f->reply);
     curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
