@@ -184,6 +184,22 @@ class Life(unittest.TestCase):
             self.assertEqual(got[0][0], 200, got)
             self.assertLess(time.monotonic() - start, 15)
 
+    def test_term_does_not_wait_for_heavy_work(self):
+        words = [f"w{i}" for i in range(3000)]
+        rows = "\n".join(json.dumps({"id": str(i), "text": " ".join(words[(i * 7 + k * 13) % 3000] for k in range(60)),
+                                     "expected": {"kind": "abcdefgh"[i % 8]}}) for i in range(20000))
+        with server.Server() as s:
+            status, job = s.call("POST", "/api/v1/workflows/big/learn?measure=0", rows)
+            self.assertEqual(status, 202, job)
+            end = time.monotonic() + 30
+            while time.monotonic() < end and not s.call("GET", f"/api/v1/jobs/{job['job']}")[1]["stage"].startswith("train"):
+                time.sleep(0.1)
+            start = time.monotonic()
+            self.assertEqual(s.stop(), 0)
+            self.assertLess(time.monotonic() - start, 15)
+            s.start()
+            self.assertEqual(s.call("GET", "/health")[0], 200)
+
     def test_stop_over_the_socket(self):
         with server.Server() as s:
             self.assertEqual(s.call("POST", "/api/v1/stop")[0], 202)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock/clock.h"
@@ -24,6 +26,7 @@
 #define DRAIN_MS 15000 /* accepted tasks get this long when the server ends */
 #define QUIET_POLL_MS 20
 #define STREAM_END_MS 5000
+#define CRUNCH_END_S 5
 #define CRUNCH_QUEUE 64
 #define OPEN_ASKS 64
 
@@ -490,6 +493,35 @@ void house_run(struct house *s)
     loop_run(s->loop);
 }
 
+static void *free_pool(void *pool)
+{
+    pool_free(pool);
+    return NULL;
+}
+
+/* Heavy work cannot be interrupted; a server that was told to end does not wait minutes for it. What it
+   wrote is durable already, and what it had not yet written never happened: the process ends here. */
+static void end_crunch(struct house *s)
+{
+    pthread_t helper;
+    struct fault why;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CRUNCH_END_S;
+    if (pthread_create(&helper, NULL, free_pool, s->crunch) != 0) {
+        pool_free(s->crunch);
+        return;
+    }
+    if (pthread_timedjoin_np(helper, NULL, &until) == 0) {
+        return;
+    }
+    if (store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_ERROR, "server.stop_unrecorded", &why);
+    }
+    log_write(LOG_LEVEL_WARN, "server.stopped_with_work_left", NULL);
+    _exit(0);
+}
+
 void house_close(struct house *s)
 {
     struct fault why;
@@ -503,7 +535,7 @@ void house_close(struct house *s)
         (void)unlink(s->sock);
     }
     if (s->crunch != NULL) {
-        pool_free(s->crunch);
+        end_crunch(s);
     }
     if (s->loop != NULL) {
         loop_stop(s->loop); /* what was posted late, or before a start that failed */

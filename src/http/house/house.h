@@ -6,7 +6,8 @@
  * Owns: the data folder's lock, HOME/sock, the core loop, and all rooms. Threads: the caller's runs
  * the core loop in house_run; TERM, INT and HUP must be blocked before house_open.
  * The end: TERM or INT (or POST /api/v1/stop) refuse what is new, finish what was accepted for at
- * most 15 s, then stop the workers. A second signal ends the process with status 1 at once.
+ * most 15 s, then stop the workers; heavy work (learning) that does not end within 5 s more is left
+ * and the process exits 0. A second signal ends the process with status 1 at once.
  */
 #pragma once
 
