@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock/clock.h"
 #include "base/text/text.h"
 
 #define DEFAULT_TIMEOUT_MS 60000
@@ -205,6 +206,20 @@ enum fail client_revive(struct client *c, struct fault *why)
         return FAULT(why, FAIL_UPSTREAM_FAILED, "the server at %s is gone", c->url);
     }
     return client_find_server(c, why);
+}
+
+bool client_wait_gone(struct client *c, int64_t wait_ms)
+{
+    struct fault why;
+    int64_t start = clock_monotonic_us();
+    while (clock_ms_since(start) < (double)wait_ms && !client_stopped(c)) {
+        struct client_ask ask = {.method = "GET", .path = "/health", .timeout_ms = 2000};
+        if (client_call(c, &ask, NULL, &why) == FAIL_UPSTREAM_FAILED) {
+            return true;
+        }
+        usleep(20000);
+    }
+    return false;
 }
 
 pid_t client_server_pid(const struct client *c)

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock/clock.h"
 #include "base/text/text.h"
 #include "cli/command/command_internal.h"
 
@@ -53,14 +52,9 @@ int command_stop(struct cli *cli)
         cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) != FAIL_NONE) {
         return cli_fail(cli, c == NULL ? &cli->why : &why);
     }
-    int64_t start = clock_monotonic_us();
-    while (clock_ms_since(start) < STOP_WAIT_MS && cli_interrupted == 0) {
-        struct client_ask ask = {.method = "GET", .path = "/health", .timeout_ms = 2000};
-        if (client_call(c, &ask, NULL, &why) == FAIL_UPSTREAM_FAILED) {
-            printf("The server has finished what it had accepted and stopped.\n");
-            return COMMAND_OK;
-        }
-        usleep(50000);
+    if (client_wait_gone(c, STOP_WAIT_MS)) {
+        printf("The server has finished what it had accepted and stopped.\n");
+        return COMMAND_OK;
     }
     printf("The server is still finishing what it accepted.\n");
     return COMMAND_SOME_FAILED;

@@ -253,10 +253,13 @@ static void rewrite(struct demo *d, double until_s)
 
 void demo_stop(struct demo *d)
 {
-    char *argv[] = {(char *)"inhouse", (char *)"stop", (char *)"--quiet"};
+    struct fault why;
+    struct client *c = cli_client_running(d->cli);
+    if (c != NULL && cli_send(d->cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) == FAIL_NONE) {
+        client_wait_gone(c, 60000);
+    }
     client_close(d->cli->client);
     d->cli->client = NULL;
-    (void)cli_run(3, argv);
 }
 
 /* ---- the command ---- */
@@ -287,7 +290,7 @@ static int play(struct demo *d, int64_t minutes)
         return cli_fail(d->cli, &why);
     }
     demo_say(d, "What waits for a person");
-    (void)TYPE(d, "review", "list", "--quiet");
+    (void)TYPE(d, "review", "list", "--limit", "8");
     d->heavy = !d->small && heavy_arrives(d);
     if (d->heavy && cli_interrupted == 0) {
         rewrite(d, (double)minutes * 60 - STAGE_SECONDS);

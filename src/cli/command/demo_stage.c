@@ -303,9 +303,10 @@ static int play_cut(struct demo *d)
     }
     pid_t server = client_server_pid(cli->client);
     long long sent = bytes_sent(server, &interfaces);
-    printf("%lld of %d answered, %zu as before. The server (process %d) sees %d network interface%s and sent %lld "
-           "bytes.\n",
-           (long long)counts.answered, TICKETS, l.same, (int)server, interfaces, interfaces == 1 ? "" : "s", sent);
+    printf("%lld of %d answered, %zu as before. The server (process %d) has %d network interface%s, %s,\nand over %s it "
+           "sent %lld bytes (/proc/%d/net/dev).\n",
+           (long long)counts.answered, TICKETS, l.same, (int)server, interfaces, interfaces == 1 ? "" : "s",
+           interfaces == 1 ? "its own loopback" : "all its own", interfaces == 1 ? "it" : "them", sent, (int)server);
     (void)!cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why);
     return COMMAND_OK;
 }
@@ -370,7 +371,7 @@ static enum fail flip(const char *db, const struct buf *leaf, long long *at, str
         if (fd < 0 || pwrite(fd, &other, 1, (off_t)*at) != 1) {
             f = FAULT_ERRNO(why, FAIL_INTERNAL, "cannot write %s: %s", db, strerror(errno));
         }
-        printf("Byte %lld of the copy of data.db, inside record's time: '%c' became '%c'.\n", *at, *digit, other);
+        printf("Byte %lld of the copy of data.db, inside a record's time: '%c' became '%c'.\n", *at, *digit, other);
         if (fd >= 0) {
             close(fd);
         }

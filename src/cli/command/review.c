@@ -108,9 +108,24 @@ static enum fail find_artifact(struct cli *cli, const char *given, bool open, js
 
 /* ---- list ---- */
 
+struct listing {
+    struct measure_table *table; /* NULL: the JSON list */
+    json_t *list;
+    int64_t left, beyond;
+};
+
 static bool add_row(void *arg, const json_t *a)
 {
-    struct measure_table *t = arg;
+    struct listing *l = arg;
+    struct measure_table *t = l->table;
+    if (l->left-- <= 0) {
+        l->beyond++;
+        return true;
+    }
+    if (t == NULL) {
+        (void)json_array_append(l->list, (json_t *)a);
+        return true;
+    }
     char open[160] = "", first[160] = "";
     size_t i;
     json_t *field;
@@ -131,12 +146,6 @@ static bool add_row(void *arg, const json_t *a)
     return true;
 }
 
-static bool add_json(void *arg, const json_t *a)
-{
-    (void)json_array_append(arg, (json_t *)a);
-    return true;
-}
-
 int command_review_list(struct cli *cli)
 {
     static const char *const columns[] = {"id", "state", "*ticket", "*proposed", "*to decide"};
@@ -151,8 +160,12 @@ int command_review_list(struct cli *cli)
     const char *q = query[0] == '&' ? query + 1 : query;
     json_t *list AUTO_JSON = json_array();
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
-    enum fail f = each_artifact(cli, q, cli->json ? add_json : add_row,
-                                cli->json ? (void *)list : (void *)t, &why);
+    struct listing l = {.table = cli->json ? NULL : t, .list = list};
+    if (!cli_number(cli, "limit", 1, 10000, 500, &l.left)) {
+        measure_table_free(t);
+        return COMMAND_USAGE;
+    }
+    enum fail f = each_artifact(cli, q, add_row, &l, &why);
     if (f != FAIL_NONE || cli->json) {
         measure_table_free(t);
         if (f != FAIL_NONE) {

@@ -36,6 +36,7 @@ static const struct cli_option list_options[] = {
     {"state", 's', "STATE",
      "in_review, approved, edited, rejected, escalated, draft, all (default: in_review)"},
     {"workflow", 'w', "NAME", "only this workflow's"},
+    {"limit", 'n', "N", "show at most so many (default: 500)"},
     {0}};
 static const struct cli_option edit_options[] = {
     {"draft", 'd', "FILE", "the reply as it should be"}, {"reason", 0, "TEXT", "why"}, {0}};

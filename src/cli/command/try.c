@@ -512,13 +512,7 @@ static void leave(struct cli *inner)
     struct fault why;
     if (inner->client != NULL) {
         (void)!cli_send(inner, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why);
-        for (int i = 0; i < 200; i++) {
-            struct client_ask ask = {.method = "GET", .path = "/health", .timeout_ms = 1000};
-            if (client_call(inner->client, &ask, NULL, &why) == FAIL_UPSTREAM_FAILED) {
-                break;
-            }
-            usleep(20000);
-        }
+        (void)client_wait_gone(inner->client, 10000);
         client_close(inner->client);
         inner->client = NULL;
     }
