@@ -77,6 +77,7 @@ static void put_roles(struct jn_writer *w, const struct api *a)
         jn_kv_int(w, "deaths", m.deaths);
         jn_kv_int(w, "running", m.running);
         jn_kv_int(w, "queued", m.queued);
+        jn_kv_str(w, "reason", m.reason[0] ? m.reason : NULL);
         jn_object_end(w);
     }
     jn_object_end(w);

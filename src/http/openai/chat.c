@@ -258,7 +258,7 @@ static const char *resolve(struct chat *c)
 {
     const char *asked = c->ask.model;
     if (strcmp(asked, "auto") == 0) {
-        asked = fleet_is_ready(c->h->fleet, FLEET_HEAVY) ? "heavy" : "light";
+        asked = fleet_is_serving(c->h->fleet, FLEET_HEAVY) ? "heavy" : "light";
     }
     enum fleet_role role = fleet_role_find(asked);
     struct fleet_model m;

@@ -17,6 +17,7 @@
 #define CHAT_ASK_BYTES (IPC_FRAME_MAX - 4096u)
 #define CHAT_SCHEMA_BYTES (64u * 1024u)
 #define CHAT_DEFAULT_TOKENS 512
+#define EMBED_TOTAL_BYTES (8u * 1024u * 1024u)
 
 static enum fail refuse(struct fault *why, enum fail code, const char *param, const char *what)
 {
@@ -456,11 +457,12 @@ static enum fail take_texts(const json_t *input, struct openai_embed_ask *out, s
         return refuse(why, FAIL_BAD_REQUEST, "input", "must be a text or a list of texts");
     }
     if (n > OPENAI_MAX_TEXTS) {
-        refuse(why, FAIL_TOO_LARGE, "input", "has more than 256 texts");
+        refuse(why, FAIL_TOO_LARGE, "input", "has more than 2048 texts");
         return fail_hint(why, "Send them in several requests.");
     }
     out->texts = mem_alloc_array(n, sizeof(*out->texts));
     out->texts_len = n;
+    size_t total = 0;
     for (size_t i = 0; i < n; i++) {
         const json_t *t = json_is_array(input) ? json_array_get(input, i) : input;
         if (json_is_integer(t) || json_is_array(t)) {
@@ -472,6 +474,10 @@ static enum fail take_texts(const json_t *input, struct openai_embed_ask *out, s
         }
         if (json_string_length(t) > TASK_MAX_TEXT) {
             return refuse(why, FAIL_TOO_LARGE, "input", "has a text over 256 KiB");
+        }
+        total += json_string_length(t) + 1;
+        if (total > EMBED_TOTAL_BYTES) {
+            return refuse(why, FAIL_TOO_LARGE, "input", "has more than 8 MiB of text");
         }
         out->texts[i] = json_string_value(t);
     }

@@ -6,7 +6,7 @@
  * Unknown keys are ignored, as that API does; a known parameter that would change the answer and
  * cannot be honoured is refused by name. Decoding happens on http threads; answers are written on
  * the core thread as the task reports them.
- * Limits: 512 messages, 64 tools, 256 texts to embed, a request that fits one frame to a worker.
+ * Limits: 512 messages, 64 tools, 2,048 texts (8 MiB) to embed, a request that fits one frame to a worker.
  */
 #pragma once
 
@@ -22,7 +22,7 @@
 #include "http/wire/wire.h"
 #include "run/fleet/fleet.h"
 
-#define OPENAI_MAX_TEXTS 256
+#define OPENAI_MAX_TEXTS 2048
 
 /* What the handlers work with; outlives every request. */
 struct openai_house {
