@@ -82,7 +82,7 @@ static void *watch_run(void *arg)
 
 bool watch_start(struct wire *w, struct fault *why)
 {
-    w->slots_len = (size_t)w->o.max_connections + 16;
+    w->slots_len = 2 * (size_t)w->o.max_connections + 16; /* each daemon has its own limit */
     w->slots = mem_alloc_array(w->slots_len, sizeof(*w->slots));
     for (size_t i = w->slots_len; i-- > 0;) {
         w->slots[i].fd = -1;
