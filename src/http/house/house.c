@@ -499,8 +499,8 @@ static void *free_pool(void *pool)
     return NULL;
 }
 
-/* Heavy work cannot be interrupted; a server that was told to end does not wait minutes for it. What
-   it wrote is durable already, and what it had not yet written never happened: the process ends. */
+/* Heavy work cannot be interrupted; a server that was told to end does not wait minutes for it.
+   What it wrote is durable already, and what it had not written never happened: the process ends. */
 static void end_crunch(struct house *s)
 {
     pthread_t helper;

@@ -6,7 +6,8 @@
  * Unknown keys are ignored, as that API does; a known parameter that would change the answer and
  * cannot be honoured is refused by name. Decoding happens on http threads; answers are written on
  * the core thread as the task reports them.
- * Limits: 512 messages, 64 tools, 2,048 texts (8 MiB) to embed, a request that fits one frame to a worker.
+ * Limits: 512 messages, 64 tools, 2,048 texts (8 MiB) to embed, a request that fits one frame to a
+ * worker.
  */
 #pragma once
 
