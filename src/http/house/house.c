@@ -500,7 +500,7 @@ static void *free_pool(void *pool)
 }
 
 /* Heavy work cannot be interrupted; a server that was told to end does not wait minutes for it.
-   What it wrote is durable already, and what it had not written never happened: the process ends. */
+   What it wrote is durable already; what it had not written never happened: the process ends. */
 static void end_crunch(struct house *s)
 {
     pthread_t helper;
