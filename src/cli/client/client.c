@@ -90,8 +90,7 @@ static enum fail home_make(const char *home, struct fault *why)
         char saved = *p;
         *p = '\0';
         if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-            FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the folder %s: %s", path,
-                        strerror(errno));
+            FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the folder %s", path);
             fail_hint(why, "Set INHOUSE_HOME to a folder you may write to.");
             return why->code;
         }

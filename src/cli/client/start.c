@@ -70,8 +70,8 @@ static enum fail wait_for_lock(struct client *c, const char *name, int64_t wait_
     int64_t start = clock_monotonic_us();
     *fd = openat(c->home_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot open %s/%s: %s", c->home,
-                           name, strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot open %s/%s", c->home,
+                           name);
     }
     while (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
         if (listens(c)) {
@@ -102,8 +102,7 @@ static int make_socket(struct client *c, struct fault *why)
               listen(fd, BACKLOG) == 0;
     (void)umask(old);
     if (!ok) {
-        FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make the socket %s/sock: %s", c->home,
-                    strerror(errno));
+        FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make the socket %s/sock", c->home);
         if (fd >= 0) {
             close(fd);
         }
@@ -253,7 +252,7 @@ static enum fail start_server(struct client *c, struct fault *why)
 {
     off_t from = 0;
     if (access(c->server, X_OK) < 0) {
-        FAULT_ERRNO(why, FAIL_INTERNAL, "cannot run %s: %s", c->server, strerror(errno));
+        FAULT_ERRNO(why, FAIL_INTERNAL, "cannot run %s", c->server);
         return fail_hint(why, "It belongs beside this program: build or install both.");
     }
     int listener = make_socket(c, why);
@@ -263,8 +262,8 @@ static enum fail start_server(struct client *c, struct fault *why)
     int log = open_log(c, &from);
     if (log < 0) {
         close(listener);
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s/" LOG_NAME ": %s",
-                           c->home, strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s/" LOG_NAME,
+                           c->home);
     }
     pid_t pid = fork();
     if (pid == 0) {
@@ -273,7 +272,7 @@ static enum fail start_server(struct client *c, struct fault *why)
     close(listener);
     close(log);
     if (pid < 0) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot start a process: %s", strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot start a process");
     }
     c->mode = CLIENT_EMBEDDED;
     return wait_until_ready(c, pid, from, why);

@@ -35,7 +35,7 @@ int command_serve(struct cli *cli)
     }
     (void)signal(SIGPIPE, SIG_DFL);
     execv(program, argv);
-    FAULT_ERRNO(&cli->why, FAIL_INTERNAL, "cannot run %s: %s", program, strerror(errno));
+    FAULT_ERRNO(&cli->why, FAIL_INTERNAL, "cannot run %s", program);
     fail_hint(&cli->why, "It belongs beside this program: build or install both.");
     return cli_fail(cli, &cli->why);
 }
@@ -236,8 +236,7 @@ static enum fail markdown_names(const char *folder, char ***out, size_t *n, stru
     *n = 0;
     *out = NULL;
     if (d == NULL) {
-        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open the folder %s: %s", folder,
-                    strerror(errno));
+        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open the folder %s", folder);
         return fail_hint(why, "Give a folder of Markdown files, one article each.");
     }
     size_t room = 0;

@@ -343,7 +343,7 @@ static enum fail copy_file(const char *from, const char *to, struct fault *why)
     enum fail f = cli_read_file(from, &b, why);
     int fd = f == FAIL_NONE ? open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
     if (f == FAIL_NONE && (fd < 0 || write(fd, b.data, b.len) != (ssize_t)b.len)) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s: %s", to, strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s", to);
     }
     if (fd >= 0) {
         close(fd);
@@ -369,7 +369,7 @@ static enum fail flip(const char *db, const struct buf *leaf, long long *at, str
         char other = *digit == '7' ? '8' : '7';
         int fd = open(db, O_WRONLY | O_CLOEXEC);
         if (fd < 0 || pwrite(fd, &other, 1, (off_t)*at) != 1) {
-            f = FAULT_ERRNO(why, FAIL_INTERNAL, "cannot write %s: %s", db, strerror(errno));
+            f = FAULT_ERRNO(why, FAIL_INTERNAL, "cannot write %s", db);
         }
         printf("Byte %lld of the copy of data.db, inside a record's time: '%c' became '%c'.\n", *at, *digit, other);
         if (fd >= 0) {

@@ -196,8 +196,7 @@ enum fail learn_send(struct cli *cli, const char *workflow, FILE *file, json_t *
     json_t *job AUTO_JSON = NULL;
     (void)snprintf(path, sizeof(path), "/api/v1/workflows/%.64s/learn", workflow);
     if (fflush(file) != 0) {
-        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write a temporary file: %s",
-                           strerror(errno));
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write a temporary file");
     }
     struct client_ask ask = {.method = "POST",
                              .path = path,
@@ -223,7 +222,7 @@ int command_learn(struct cli *cli)
     FILE *file = tmpfile();
     enum fail f =
         file == NULL
-            ? FAULT_ERRNO(&why, FAIL_INTERNAL, "cannot make a temporary file: %s", strerror(errno))
+            ? FAULT_ERRNO(&why, FAIL_INTERNAL, "cannot make a temporary file")
         : text_is_name(cli->words[0])
             ? learn_collect(cli, cli->words[1], file, &n, &why)
             : FAULT(&why, FAIL_BAD_REQUEST, "\"%.64s\" is no workflow's name", cli->words[0]);

@@ -29,8 +29,8 @@ static enum fail open_store(struct cli *cli, struct models **m, struct fault *wh
             char saved = *p;
             *p = '\0';
             if (mkdir(cli->home, 0700) < 0 && errno != EEXIST) {
-                FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the folder %s: %s",
-                            cli->home, strerror(errno));
+                FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make the folder %s",
+                            cli->home);
                 return fail_hint(why, "Set INHOUSE_HOME to a folder you may write to.");
             }
             *p = saved;

@@ -63,7 +63,7 @@ static bool more(struct rows *r, struct fault *why, bool *broken)
         return true;
     }
     if (n < 0) {
-        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s: %s", r->path, strerror(errno));
+        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s", r->path);
         *broken = true;
     }
     if (n <= 0) {
@@ -124,7 +124,7 @@ enum fail rows_open(const char *path, struct rows **out, struct fault *why)
     *out = NULL;
     int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open %s: %s", path, strerror(errno));
+        FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open %s", path);
         return fail_hint(why, "Give a file of JSON lines or CSV, or - for standard input.");
     }
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {

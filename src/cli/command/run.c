@@ -32,8 +32,10 @@ struct out {
 static enum fail out_fault(struct out *o, const char *path, struct fault *why)
 {
     o->broken = true;
-    FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s: %s", path, strerror(errno));
-    if (errno == ENOSPC || errno == EDQUOT) {
+    bool wrong_path = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+    FAULT_ERRNO(why, wrong_path ? FAIL_BAD_REQUEST : fail_from_write_errno(errno), "cannot write %s",
+                path);
+    if (why->sys_errno == ENOSPC || why->sys_errno == EDQUOT) {
         fail_hint(
             why,
             "The disk is full: make room, then run this again. Nothing half-written was left.");

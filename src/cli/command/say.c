@@ -346,7 +346,7 @@ enum fail cli_read_file(const char *path, struct buf *out, struct fault *why)
     struct stat st;
     int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open %s: %s", path, strerror(errno));
+        return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot open %s", path);
     }
     ssize_t n = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? -2 : 1;
     while (n > 0 && (n = read(fd, chunk, sizeof(chunk))) > 0) {
@@ -357,7 +357,7 @@ enum fail cli_read_file(const char *path, struct buf *out, struct fault *why)
     }
     enum fail f =
         n == -2 ? FAULT(why, FAIL_BAD_REQUEST, "%s is a folder", path)
-        : n < 0 ? FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s: %s", path, strerror(errno))
+        : n < 0 ? FAULT_ERRNO(why, FAIL_BAD_REQUEST, "cannot read %s", path)
                 : FAIL_NONE;
     close(fd);
     return f;

@@ -76,8 +76,7 @@ static enum fail new_house(struct cli *cli, struct cli *inner, struct try_outcom
     inner->key = NULL;
     int n = snprintf(inner->home, sizeof(inner->home), "%.4000s/try-XXXXXX", cli->home);
     if (f == FAIL_NONE && (n < 0 || mkdtemp(inner->home) == NULL)) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make a folder in %s: %s", cli->home,
-                        strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot make a folder in %s", cli->home);
     }
     if (f != FAIL_NONE) {
         inner->home[0] = '\0';
@@ -142,7 +141,7 @@ static enum fail learn_older(struct cli *inner, const struct try_set *s, json_t 
     FILE *file = tmpfile();
     char at[CLOCK_RFC3339_SIZE];
     if (file == NULL) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make a temporary file: %s", strerror(errno));
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot make a temporary file");
     }
     for (size_t i = 0; i < s->older; i++) {
         const struct try_ticket *t = &s->tickets[i];

@@ -181,7 +181,7 @@ enum fail try_page(const struct try_outcome *o, const char *path, struct fault *
         n = write(fd, b.data + at, b.len - at);
     }
     if (f == FAIL_NONE && (fd < 0 || at < b.len || fsync(fd) != 0 || rename(temp, path) != 0)) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s: %s", path, strerror(errno));
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "cannot write %s", path);
         (void)unlink(temp);
     }
     if (fd >= 0) {
