@@ -131,6 +131,14 @@ class EveryCommand(House):
             self.assertIn(part, report)
 
 
+class ManPages(unittest.TestCase):
+    def test_pages_say_what_the_tables_say(self):
+        for page in ("inhouse.1", "inhouse.yaml.5"):
+            said = subprocess.run([INHOUSE, "help", "man", page], capture_output=True, text=True, timeout=20).stdout
+            self.assertEqual((SOURCE / "man" / page).read_text(), said,
+                             f"man/{page} is old: build/bin/inhouse help man {page} > man/{page}")
+
+
 class Try(House):
     def test_reads_a_desk_export_and_leaves_one_page(self):
         export = self.dir / "export.csv"
@@ -190,7 +198,7 @@ class Killed(House):
     def check_all_answered(self, run):
         said = run.communicate(timeout=120)[0]
         self.assertEqual(run.returncode, 0, said)
-        self.assertEqual([json.loads(x)["id"] for x in self.out.open()], [f"K{i}" for i in range(self.N)])
+        self.assertEqual([json.loads(x)["id"] for x in self.out.read_text().splitlines()], [f"K{i}" for i in range(self.N)])
         self.assertIn("The record is whole", self.cli("audit", "verify"))
         return said
 
@@ -222,7 +230,7 @@ class Killed(House):
         self.assertFalse(self.out.exists())
         part = Path(str(self.out) + ".partial")
         self.assertIn(str(part), said)
-        ids = [json.loads(x)["id"] for x in part.open()]
+        ids = [json.loads(x)["id"] for x in part.read_text().splitlines()]
         self.assertEqual(ids, [f"K{i}" for i in range(len(ids))])
 
 

@@ -252,7 +252,8 @@ static struct curl_slist *header(struct curl_slist *list, const char *name, cons
     return longer != NULL ? longer : list;
 }
 
-void client_easy(struct client *c, CURL *e, const struct client_ask *ask, struct curl_slist **headers)
+void client_easy(struct client *c, CURL *e, const struct client_ask *ask,
+                 struct curl_slist **headers)
 {
     char url[2048];
     (void)snprintf(url, sizeof(url), "%s%s", c->url, ask->path);

@@ -59,7 +59,8 @@ MUST_CHECK enum fail client_revive(struct client *c, struct fault *why);
 /* HOME/sock's server process as the socket says (SO_PEERCRED), 0 when unknown or remote. */
 pid_t client_server_pid(const struct client *c);
 
-/* After it was asked to stop: waits until nobody listens any more; false when wait_ms have passed first. */
+/* After it was asked to stop: waits until nobody listens any more; false when wait_ms have
+   passed first. */
 bool client_wait_gone(struct client *c, int64_t wait_ms);
 
 /* $INHOUSE_HOME or ~/.local/share/inhouse, made absolute; false when neither is known or too

@@ -27,7 +27,8 @@ struct client {
     void (*note)(void *arg, const char *line);
     void *arg;
     const volatile sig_atomic_t *stop;
-    CURL *easy;   /* of the single requests: keeps its connection, so that the server sees that we are here */
+    /* of the single requests: keeps its connection, so that the server sees that we are here */
+    CURL *easy;
     CURLM *multi;
     struct flight flights[CLIENT_MAX_FLIGHT];
     size_t flying;
@@ -35,7 +36,8 @@ struct client {
 
 bool client_stopped(const struct client *c);
 /* Sets the options that every request of this client has. */
-void client_easy(struct client *c, CURL *e, const struct client_ask *ask, struct curl_slist **headers);
+void client_easy(struct client *c, CURL *e, const struct client_ask *ask,
+                 struct curl_slist **headers);
 /* The fault of a reply: status and body, or curl's own code. FAIL_NONE when status is 2xx. */
 enum fail client_fault(struct client *c, CURLcode code, long status, const char *body, size_t len,
                        struct fault *why);

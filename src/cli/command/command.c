@@ -14,7 +14,7 @@
 
 volatile sig_atomic_t cli_interrupted;
 
-static const struct cli_option common[] = {
+const struct cli_option cli_common[] = {
     {"home", 0, "DIR", "the data folder (default: $INHOUSE_HOME, else ~/.local/share/inhouse)"},
     {"json", 0, NULL, "print JSON instead of text for people"},
     {"quiet", 'q', NULL, "no progress, no remarks"},
@@ -50,7 +50,7 @@ static bool read_option(struct cli *cli, int argc, char **argv, int *i, const ch
     const struct cli_option *o = find_option(cli->command->options, word, n, &at);
     slot = o != NULL ? &cli->values[at] : NULL;
     if (o == NULL) {
-        o = find_option(common, word, n, &at);
+        o = find_option(cli_common, word, n, &at);
         slot = o != NULL ? &shared[at] : NULL;
     }
     if (o == NULL || (longer && n == 1)) {
@@ -124,7 +124,7 @@ static void show_command(const struct command *c)
     }
     printf("\n");
     show_options(c->options);
-    show_options(common);
+    show_options(cli_common);
 }
 
 static void show_all(void)

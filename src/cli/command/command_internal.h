@@ -62,6 +62,7 @@ const char *cli_option(const struct cli *cli, const char *name);
 /* Whole number in [min, max]; `otherwise` when not given; false after saying what is wrong. */
 bool cli_number(struct cli *cli, const char *name, int64_t min, int64_t max, int64_t otherwise,
                 int64_t *out);
+extern const struct cli_option cli_common[]; /* of every command */
 /* Runs another command line in this process, with its own client. */
 int cli_run(int argc, char **argv);
 
@@ -230,9 +231,10 @@ struct try_set {
     size_t replies;
 };
 enum { TRY_ID, TRY_AT, TRY_SUBJECT, TRY_TEXT, TRY_REPLY, TRY_COLUMNS };
-/* Reads and understands the file; maps is "field=column" words, NULL-terminated. Sorted by time, cut at 70 %. */
-MUST_CHECK enum fail try_read(struct cli *cli, const char *path, const char *const *maps, size_t limit,
-                              struct try_set **out, struct fault *why);
+/* Reads and understands the file; maps is "field=column" words, NULL-terminated. Sorted by time,
+   cut at 70 %. */
+MUST_CHECK enum fail try_read(struct cli *cli, const char *path, const char *const *maps,
+                              size_t limit, struct try_set **out, struct fault *why);
 void try_free(struct try_set *s);
 
 struct try_pair {
@@ -334,3 +336,4 @@ int command_doctor(struct cli *cli);
 int command_try(struct cli *cli);
 int command_demo(struct cli *cli);
 int command_help(struct cli *cli);
+int command_help_man(struct cli *cli);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of the readers: rows of JSON lines and CSV, tickets, HTML as text, the arithmetic of trust. */
+/* Tests of the readers: rows of JSON lines and CSV, tickets, HTML as text, the arithmetic of
+   trust. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +60,8 @@ static void rows_are_read_or_named(void **state)
         {".jsonl", "{\"id\":\"a\",\"text\":\n{\"id\":\"b\",\"text\":\"y\"}\n", "!1;b:y;"},
         {".jsonl", "{\"id\":\"a\",\"text\":\"\xff\"}\n{\"text\":\"y\"}\n[1]\n", "!1;line-2:y;!3;"},
         {".jsonl", "\xEF\xBB\xBF{\"id\":\"a\",\"text\":\"x\"}\r\n", "a:x;"},
-        {".jsonl", "{\"id\":\"a\",\"id\":\"b\",\"text\":\"x\"}\n{\"id\":\"c\",\"text\":7}\n", "!1;!2;"},
+        {".jsonl", "{\"id\":\"a\",\"id\":\"b\",\"text\":\"x\"}\n{\"id\":\"c\",\"text\":7}\n",
+         "!1;!2;"},
         {".csv", "id,text\na,x\nb,\"y, \"\"z\"\"\nw\"\nc,last", "a:x;b:y, \"z\"\nw;c:last;"},
         {".csv", "id;text\r\na;x\r\n\r\nb;y\r\n", "a:x;b:y;"},
         {".csv", "\xEF\xBB\xBFid\ttext\na\tx\n", "a:x;"},
@@ -102,7 +104,8 @@ static void expected_values_come_from_an_object_or_from_columns(void **state)
     struct rows *rows = NULL;
     struct fault why = {0};
     struct ticket t;
-    static const char text[] = "id,text,expected_queue,expected.priority,expected_empty\na,x,billing,low,\n";
+    static const char text[] =
+        "id,text,expected_queue,expected.priority,expected_empty\na,x,billing,low,\n";
     write_file(".csv", text, sizeof(text) - 1);
     assert_int_equal(rows_open(path, &rows, &why), FAIL_NONE);
     json_t *row AUTO_JSON = NULL;
@@ -122,7 +125,8 @@ static void html_becomes_the_text_a_person_sees(void **state)
     static const struct {
         const char *html, *want;
     } cases[] = {
-        {"<p>Hello,<br>it&rsquo;s <b>5 &lt; 6</b>&nbsp;&#8364; &#x41;</p><p>Bye</p>", "Hello,\nit’s 5 < 6 € A\n\nBye"},
+        {"<p>Hello,<br>it&rsquo;s <b>5 &lt; 6</b>&nbsp;&#8364; &#x41;</p><p>Bye</p>",
+         "Hello,\nit’s 5 < 6 € A\n\nBye"},
         {"<ul><li>one</li><li>two</li></ul>", "- one\n\n- two"},
         {"<style>p{}</style>a<script>alert('<p>')</script>b<!-- c -->", "ab"},
         {"1 < 2 & 3 &unknown; <", "1 < 2 & 3 &unknown; <"},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inhouse demo: the example company in the data folder it is given (a fresh one), on embedded defaults. Starts with the
- * small models; the heavy one joins when its download has arrived. Everything printed is measured here and now.
+ * inhouse demo: the example company in the data folder it is given (a fresh one), on embedded
+ * defaults. Starts with the small models; the heavy one joins when its download has arrived.
+ * Everything printed is measured here and now.
  * Threads: one.
  */
 #include <math.h>
@@ -83,7 +84,8 @@ static enum rows_state next_new(void *arg, struct ticket *t, json_t **keep)
     return state;
 }
 
-static void keep_result(void *arg, const struct ticket *t, const json_t *result, const struct fault *why)
+static void keep_result(void *arg, const struct ticket *t, const json_t *result,
+                        const struct fault *why)
 {
     struct demo *d = arg;
     if (result == NULL) {
@@ -108,18 +110,26 @@ static void keep_result(void *arg, const struct ticket *t, const json_t *result,
 
 static void show_tickets(struct demo *d)
 {
-    static const char *const columns[] = {"ticket", "*subject", "queue", ">sure", "decided by", "proposed by", ">ms"};
+    static const char *const columns[] = {"ticket",     "*subject",    "queue", ">sure",
+                                          "decided by", "proposed by", ">ms"};
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     for (size_t i = 0; i < d->n; i++) {
         const struct demo_result *r = &d->results[i];
         const json_t *queue = result_field(r->result, "queue");
         char sure[16], ms[24];
-        (void)snprintf(sure, sizeof(sure), "%.2f", json_number_value(json_object_get(queue, "confidence")));
+        (void)snprintf(sure, sizeof(sure), "%.2f",
+                       json_number_value(json_object_get(queue, "confidence")));
         (void)snprintf(ms, sizeof(ms), "%.0f", json_number_value(json_object_get(r->result, "ms")));
         const char *subject = r->ticket.subject[0] != '\0' ? r->ticket.subject : r->ticket.text;
-        AUTO_FREE char *cut = mem_dup_strn(subject, text_utf8_cut(subject, strlen(subject) < 34 ? strlen(subject) : 34));
-        const char *cells[] = {r->ticket.id, cut, cli_str(queue, "value"), sure, cli_str(queue, "rung"),
-                               cli_str(queue, "proposed_by"), ms};
+        AUTO_FREE char *cut = mem_dup_strn(
+            subject, text_utf8_cut(subject, strlen(subject) < 34 ? strlen(subject) : 34));
+        const char *cells[] = {r->ticket.id,
+                               cut,
+                               cli_str(queue, "value"),
+                               sure,
+                               cli_str(queue, "rung"),
+                               cli_str(queue, "proposed_by"),
+                               ms};
         measure_table_row(t, cells);
     }
     cli_print_table(d->cli, t);
@@ -147,11 +157,13 @@ static void show_drafts(struct demo *d)
         const struct demo_result *r = &d->results[i];
         const json_t *expected = json_object_get(r->ticket.expected, "article");
         bool can = strcmp(cli_str(r->ticket.expected, "answerable"), "true") == 0;
-        const json_t *source = json_array_get(json_object_get(json_object_get(r->result, "draft"), "sources"), 0);
+        const json_t *source =
+            json_array_get(json_object_get(json_object_get(r->result, "draft"), "sources"), 0);
         bool has = result_draft(r->result) != NULL;
         drafts += has ? 1 : 0;
         answerable += can ? 1 : 0;
-        bool same = expected != NULL && strcmp(cli_str(source, "article"), json_string_value(expected)) == 0;
+        bool same = expected != NULL &&
+                    strcmp(cli_str(source, "article"), json_string_value(expected)) == 0;
         right += has && same ? 1 : 0;
         wrong += has && !same ? 1 : 0;
         if (has && same && shown < SHOWN_DRAFTS) {
@@ -159,7 +171,8 @@ static void show_drafts(struct demo *d)
             shown++;
         }
     }
-    printf("\n%zu drafts for %zu tickets; %zu of the tickets have an article that answers them. The first source is the "
+    printf("\n%zu drafts for %zu tickets; %zu of the tickets have an article that answers them. "
+           "The first source is the "
            "article a careful\nperson would have used in %zu drafts, another one in %zu.\n",
            drafts, d->n, answerable, right, wrong);
 }
@@ -172,8 +185,13 @@ static enum fail first_table(struct demo *d, struct fault *why)
     if (f != FAIL_NONE) {
         return f;
     }
-    struct run_options o = {.workflow = WORKFLOW, .class = "workflow", .flight = FLIGHT, .on_result = keep_result,
-                            .arg = d, .next = next_new, .rungs = "reuse,rule,learned,light"};
+    struct run_options o = {.workflow = WORKFLOW,
+                            .class = "workflow",
+                            .flight = FLIGHT,
+                            .on_result = keep_result,
+                            .arg = d,
+                            .next = next_new,
+                            .rungs = "reuse,rule,learned,light"};
     demo_say(d, "Sixty new tickets, sorted and drafted by the learned rung and the light model");
     printf("$ inhouse run " WORKFLOW " %s --rungs %s\n", file, o.rungs);
     fflush(stdout);
@@ -206,10 +224,12 @@ static bool heavy_arrives(struct demo *d)
     path_of(d->fetched, HEAVY_FILE, file);
     while (access(file, R_OK) != 0 && cli_interrupted == 0 && waited < WAIT_DOWNLOAD_S) {
         if (!said) {
-            demo_say(d, "Waiting for the heavy model's download (1.1 GB; DEMO_SMALL=1 goes without)");
+            demo_say(d,
+                     "Waiting for the heavy model's download (1.1 GB; DEMO_SMALL=1 goes without)");
             said = true;
         }
-        /* The time a download takes is not the demo's; the server would leave if nobody spoke to it. */
+        /* The time a download takes is not the demo's; the server would leave if nobody spoke to
+           it. */
         json_t *status AUTO_JSON = NULL;
         struct fault why;
         (void)!client_get(cli_client(d->cli), &status, &why, "/api/v1/status");
@@ -232,8 +252,8 @@ static void rewrite(struct demo *d, double until_s)
     if (until_s - demo_seconds(d) < 20) {
         until_s = demo_seconds(d) + 20;
     }
-    demo_say(d, "The heavy model rewrites drafts in the background until %.0f:%02.0f", floor(until_s / 60),
-             fmod(until_s, 60));
+    demo_say(d, "The heavy model rewrites drafts in the background until %.0f:%02.0f",
+             floor(until_s / 60), fmod(until_s, 60));
     while (demo_seconds(d) < until_s && left > 0 && cli_interrupted == 0) {
         json_t *status AUTO_JSON = NULL;
         if (client_get(cli_client(d->cli), &status, &why, "/api/v1/status") != FAIL_NONE) {
@@ -242,11 +262,13 @@ static void rewrite(struct demo *d, double until_s)
         const json_t *r = json_object_get(status, "rewrite");
         replaced = json_integer_value(json_object_get(r, "replaced"));
         refused = json_integer_value(json_object_get(r, "refused"));
-        left = json_integer_value(json_object_get(r, "waiting")) + json_integer_value(json_object_get(r, "running"));
+        left = json_integer_value(json_object_get(r, "waiting")) +
+               json_integer_value(json_object_get(r, "running"));
         usleep(500000);
     }
     (void)!cli_send(d->cli, "POST", "/api/v1/rewrite", NULL, "{\"paused\":true}", 15, NULL, &why);
-    printf("In %.0f s: %lld rewritten (every claim in them is in the articles), %lld refused (a claim was not, so the "
+    printf("In %.0f s: %lld rewritten (every claim in them is in the articles), %lld refused (a "
+           "claim was not, so the "
            "composed draft\nstays), %lld still waiting.\n",
            clock_ms_since(start) / 1000, (long long)replaced, (long long)refused, (long long)left);
 }
@@ -255,7 +277,8 @@ void demo_stop(struct demo *d)
 {
     struct fault why;
     struct client *c = cli_client_running(d->cli);
-    if (c != NULL && cli_send(d->cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) == FAIL_NONE) {
+    if (c != NULL &&
+        cli_send(d->cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) == FAIL_NONE) {
         client_wait_gone(c, 60000);
     }
     client_close(d->cli->client);
@@ -266,13 +289,15 @@ void demo_stop(struct demo *d)
 
 static bool prepare(struct demo *d)
 {
-    char embed[CLIENT_PATH_SIZE], light[CLIENT_PATH_SIZE], articles[CLIENT_PATH_SIZE], past[CLIENT_PATH_SIZE];
+    char embed[CLIENT_PATH_SIZE], light[CLIENT_PATH_SIZE], articles[CLIENT_PATH_SIZE],
+        past[CLIENT_PATH_SIZE];
     path_of(d->fetched, EMBED_FOLDER, embed);
     path_of(d->fetched, LIGHT_FILE, light);
     path_of(d->examples, "articles", articles);
     path_of(d->examples, "past.jsonl", past);
     demo_say(d, "Two small models, in a fresh data folder: %s", d->cli->home);
-    if (!TYPE(d, "models", "import", embed) || !TYPE(d, "models", "add", light, "--role", "light")) {
+    if (!TYPE(d, "models", "import", embed) ||
+        !TYPE(d, "models", "add", light, "--role", "light")) {
         return false;
     }
     demo_say(d, "The company's articles, and 400 past tickets with what people decided");
@@ -305,9 +330,11 @@ static int play(struct demo *d, int64_t minutes)
     demo_say(d, "What to type next");
     printf("  export INHOUSE_HOME=%s\n"
            "  build/bin/inhouse review next                     work through what waits\n"
-           "  build/bin/inhouse try YOUR-TICKETS.csv            the same with your own past tickets; sends nothing\n"
+           "  build/bin/inhouse try YOUR-TICKETS.csv            the same with your own past "
+           "tickets; sends nothing\n"
            "  build/bin/inhouse ask \"Write a haiku about tea\"   the light model, streamed\n"
-           "  build/bin/inhouse serve                           the server, OpenAI API on 127.0.0.1:8460\n"
+           "  build/bin/inhouse serve                           the server, OpenAI API on "
+           "127.0.0.1:8460\n"
            "  man man/inhouse.1                                 everything else\n",
            d->cli->home);
     return COMMAND_OK;
@@ -327,8 +354,10 @@ int command_demo(struct cli *cli)
     d->cli = cli;
     d->small = cli_option(cli, "small") != NULL;
     d->started_us = clock_monotonic_us();
-    (void)text_copy(d->examples, sizeof(d->examples), examples != NULL ? examples : "examples/helpdesk");
-    (void)text_copy(d->fetched, sizeof(d->fetched), fetched != NULL ? fetched : "third_party/.fetched/models");
+    (void)text_copy(d->examples, sizeof(d->examples),
+                    examples != NULL ? examples : "examples/helpdesk");
+    (void)text_copy(d->fetched, sizeof(d->fetched),
+                    fetched != NULL ? fetched : "third_party/.fetched/models");
     measure_run_init(&d->measure);
     int status = play(d, minutes);
     for (size_t i = 0; i < d->n; i++) {

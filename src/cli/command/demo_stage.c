@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The demo's three acts: the same tickets answered by the model alone, with what no article says struck through; the
- * last tickets with the network cut; one byte of a record flipped, and the verification that names it. Threads: one.
+ * The demo's three acts: the same tickets answered by the model alone, with what no article says
+ * struck through; the last tickets with the network cut; one byte of a record flipped, and the
+ * verification that names it. Threads: one.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -71,7 +72,8 @@ static void add_article(struct demo *d, json_t *sources, const char *article)
     buf_done(&text);
 }
 
-/* What the articles that belong to this ticket say: the expected one, and those the draft came from. */
+/* What the articles that belong to this ticket say: the expected one, and those the draft came
+   from. */
 static json_t *sources_of(struct demo *d, const struct demo_result *r)
 {
     size_t i;
@@ -86,35 +88,42 @@ static json_t *sources_of(struct demo *d, const struct demo_result *r)
     return sources;
 }
 
-static enum fail ask_alone(struct demo *d, const struct demo_result *r, const char *role, char **out, struct fault *why)
+static enum fail ask_alone(struct demo *d, const struct demo_result *r, const char *role,
+                           char **out, struct fault *why)
 {
     json_t *answer AUTO_JSON = NULL;
     struct buf b;
     buf_init(&b, (size_t)1 << 20);
     (void)buf_printf(&b, "Subject: %s\n\n%s", r->ticket.subject, r->ticket.text);
-    json_t *ask AUTO_JSON = json_pack(
-        "{s:s,s:[{s:s,s:s},{s:s,s:s}],s:i,s:i}", "model", role, "messages", "role", "system", "content",
-        "You answer customers of Velmora Coffee, which sells coffee and coffee machines. Write a short, friendly first "
-        "reply.",
-        "role", "user", "content", b.data, "max_tokens", ALONE_TOKENS, "temperature", 0);
+    json_t *ask AUTO_JSON =
+        json_pack("{s:s,s:[{s:s,s:s},{s:s,s:s}],s:i,s:i}", "model", role, "messages", "role",
+                  "system", "content",
+                  "You answer customers of Velmora Coffee, which sells coffee and coffee machines. "
+                  "Write a short, friendly first "
+                  "reply.",
+                  "role", "user", "content", b.data, "max_tokens", ALONE_TOKENS, "temperature", 0);
     buf_done(&b);
     char *body = json_dumps(ask, JSON_COMPACT);
-    enum fail f = cli_send(d->cli, "POST", "/v1/chat/completions", NULL, body, strlen(body), &answer, why);
+    enum fail f =
+        cli_send(d->cli, "POST", "/v1/chat/completions", NULL, body, strlen(body), &answer, why);
     free(body); /* tidy: memory: jansson's own */
-    const json_t *message = json_object_get(json_array_get(json_object_get(answer, "choices"), 0), "message");
+    const json_t *message =
+        json_object_get(json_array_get(json_object_get(answer, "choices"), 0), "message");
     *out = f == FAIL_NONE ? mem_dup_str(cli_str(message, "content")) : NULL;
     return f;
 }
 
 /* Prints the reply with its unsupported sentences struck through; counts them. */
-static enum fail print_checked(struct demo *d, const char *reply, const struct demo_result *r, const json_t *sources,
-                               size_t *claims, size_t *bad, struct fault *why)
+static enum fail print_checked(struct demo *d, const char *reply, const struct demo_result *r,
+                               const json_t *sources, size_t *claims, size_t *bad,
+                               struct fault *why)
 {
     json_t *answer AUTO_JSON = NULL, *claim;
     size_t i;
     const char *language = cli_str(r->ticket.expected, "language");
-    json_t *ask AUTO_JSON = json_pack("{s:s,s:O,s:s,s:s}", "reply", reply, "sources", sources, "ticket", r->ticket.text,
-                                      "language", language[0] != '\0' ? language : "en");
+    json_t *ask AUTO_JSON =
+        json_pack("{s:s,s:O,s:s,s:s}", "reply", reply, "sources", sources, "ticket", r->ticket.text,
+                  "language", language[0] != '\0' ? language : "en");
     if (ask == NULL) {
         return FAULT(why, FAIL_INTERNAL, "the model's text is not UTF-8");
     }
@@ -167,11 +176,13 @@ void demo_act_alone(struct demo *d)
     if (!d->heavy) {
         printf("(the heavy model is not here: this is the light one)\n");
     }
-    printf("What no article of the company says is %s.\n", d->cli->tty ? "\x1b[9;31mstruck through\x1b[0m" : "in [- -]");
+    printf("What no article of the company says is %s.\n",
+           d->cli->tty ? "\x1b[9;31mstruck through\x1b[0m" : "in [- -]");
     for (size_t i = 0; i < d->n && shown < TICKETS && cli_interrupted == 0; i++) {
         const struct demo_result *r = &d->results[i];
         bool answerable = strcmp(cli_str(r->ticket.expected, "answerable"), "true") == 0;
-        if (!answerable || r->ticket.text[0] == '\0' || clock_ms_since(start) > 1000.0 * ACT_ONE_SECONDS) {
+        if (!answerable || r->ticket.text[0] == '\0' ||
+            clock_ms_since(start) > 1000.0 * ACT_ONE_SECONDS) {
             continue;
         }
         AUTO_FREE char *alone = NULL;
@@ -186,13 +197,15 @@ void demo_act_alone(struct demo *d)
         }
         shown++;
     }
-    printf("\nThe %s model alone: %zu of %zu sentences, in %zu replies, say what no article says. %.0f s.\n", role, bad,
-           claims, shown, clock_ms_since(start) / 1000);
+    printf("\nThe %s model alone: %zu of %zu sentences, in %zu replies, say what no article says. "
+           "%.0f s.\n",
+           role, bad, claims, shown, clock_ms_since(start) / 1000);
 }
 
 /* ---- act two: the network cut ---- */
 
-/* Bytes sent over any interface of this process's network, from /proc/PID/net/dev; names how many there are. */
+/* Bytes sent over any interface of this process's network, from /proc/PID/net/dev; names how
+   many there are. */
 static long long bytes_sent(pid_t pid, int *interfaces)
 {
     char path[64];
@@ -236,7 +249,8 @@ static bool write_file(const char *path, const char *text)
     return ok;
 }
 
-/* A network of our own with nothing in it. Without root, through a user namespace, where the machine allows it. */
+/* A network of our own with nothing in it. Without root, through a user namespace, where the
+   machine allows it. */
 static bool cut_network(void)
 {
     char map[64];
@@ -271,18 +285,20 @@ static enum rows_state next_last(void *arg, struct ticket *t, json_t **keep)
     return ROWS_ROW;
 }
 
-static void on_last(void *arg, const struct ticket *t, const json_t *result, const struct fault *why)
+static void on_last(void *arg, const struct ticket *t, const json_t *result,
+                    const struct fault *why)
 {
     struct last *l = arg;
     const struct demo_result *before = &l->d->results[l->end - TICKETS + l->done++];
     const char *queue = cli_str(result_field(result, "queue"), "value");
     bool same = strcmp(queue, cli_str(result_field(before->result, "queue"), "value")) == 0;
     l->same += same ? 1 : 0;
-    printf("  %s  %-14s %s%s\n", t->id, result != NULL ? queue : why->message, same ? "as before" : "differs",
-           result_draft(result) != NULL ? ", with a draft" : "");
+    printf("  %s  %-14s %s%s\n", t->id, result != NULL ? queue : why->message,
+           same ? "as before" : "differs", result_draft(result) != NULL ? ", with a draft" : "");
 }
 
-/* In a child process whose network is cut: its own server, the last ten tickets, the bytes counted. */
+/* In a child process whose network is cut: its own server, the last ten tickets, the bytes
+   counted. */
 static int play_cut(struct demo *d)
 {
     struct fault why = {0};
@@ -295,18 +311,26 @@ static int play_cut(struct demo *d)
     }
     cli->client = NULL;
     struct last l = {.d = d, .next = d->n - TICKETS, .end = d->n};
-    struct run_options o = {.workflow = "ticket-triage", .rungs = "rule,learned,light", .class = "workflow", .flight = 4,
-                            .no_artifact = true, .on_result = on_last, .arg = &l, .next = next_last};
+    struct run_options o = {.workflow = "ticket-triage",
+                            .rungs = "rule,learned,light",
+                            .class = "workflow",
+                            .flight = 4,
+                            .no_artifact = true,
+                            .on_result = on_last,
+                            .arg = &l,
+                            .next = next_last};
     progress_begin(&bar, cli, "without a network");
     if (run_tickets(cli, &o, &bar, &counts, &why) != FAIL_NONE) {
         return cli_fail(cli, &why);
     }
     pid_t server = client_server_pid(cli->client);
     long long sent = bytes_sent(server, &interfaces);
-    printf("%lld of %d answered, %zu as before. The server (process %d) has %d network interface%s, %s,\nand over %s it "
+    printf("%lld of %d answered, %zu as before. The server (process %d) has %d network "
+           "interface%s, %s,\nand over %s it "
            "sent %lld bytes (/proc/%d/net/dev).\n",
-           (long long)counts.answered, TICKETS, l.same, (int)server, interfaces, interfaces == 1 ? "" : "s",
-           interfaces == 1 ? "its own loopback" : "all its own", interfaces == 1 ? "it" : "them", sent, (int)server);
+           (long long)counts.answered, TICKETS, l.same, (int)server, interfaces,
+           interfaces == 1 ? "" : "s", interfaces == 1 ? "its own loopback" : "all its own",
+           interfaces == 1 ? "it" : "them", sent, (int)server);
     (void)!cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why);
     return COMMAND_OK;
 }
@@ -329,8 +353,10 @@ void demo_act_cut(struct demo *d)
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (pid < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == COMMAND_REFUSED)) {
-        printf("This machine does not let us make a network of our own (root or user namespaces are needed). What holds\n"
-               "anyway: a model's worker has no network by its seal: `inhouse doctor`, docs/ARCHITECTURE.md.\n");
+        printf("This machine does not let us make a network of our own (root or user namespaces "
+               "are needed). What holds\n"
+               "anyway: a model's worker has no network by its seal: `inhouse doctor`, "
+               "docs/ARCHITECTURE.md.\n");
     }
 }
 
@@ -371,7 +397,8 @@ static enum fail flip(const char *db, const struct buf *leaf, long long *at, str
         if (fd < 0 || pwrite(fd, &other, 1, (off_t)*at) != 1) {
             f = FAULT_ERRNO(why, FAIL_INTERNAL, "cannot write %s", db);
         }
-        printf("Byte %lld of the copy of data.db, inside a record's time: '%c' became '%c'.\n", *at, *digit, other);
+        printf("Byte %lld of the copy of data.db, inside a record's time: '%c' became '%c'.\n", *at,
+               *digit, other);
         if (fd >= 0) {
             close(fd);
         }
@@ -387,8 +414,8 @@ static enum fail verify(const char *home, bool *ok, struct fault *why)
     enum fail f = audit_verify(&o, r, why);
     *ok = f == FAIL_NONE && r->ok;
     if (f == FAIL_NONE) {
-        printf("  %s: %lld records, %lld checkpoints, %.0f ms\n", r->ok ? "whole" : "CHANGED", (long long)r->leaves,
-               (long long)r->checkpoints, r->ms);
+        printf("  %s: %lld records, %lld checkpoints, %.0f ms\n", r->ok ? "whole" : "CHANGED",
+               (long long)r->leaves, (long long)r->checkpoints, r->ms);
         for (int64_t i = 0; i < r->findings_len && i < 3; i++) {
             printf("  %s\n", r->findings[i].text);
         }
@@ -425,7 +452,8 @@ static enum fail flip_in_copy(struct demo *d, const char *copy, struct fault *wh
     if (f == FAIL_NONE) {
         printf("$ inhouse audit verify --home %s\n", copy);
         f = verify(copy, &ok, why);
-        printf(ok ? "  THE CHANGE WAS NOT FOUND.\n" : "  It was record %lld that we changed.\n", (long long)seq);
+        printf(ok ? "  THE CHANGE WAS NOT FOUND.\n" : "  It was record %lld that we changed.\n",
+               (long long)seq);
     }
     buf_done(&leaf);
     return f;
@@ -435,7 +463,8 @@ void demo_act_flip(struct demo *d)
 {
     struct fault why = {0};
     char copy[CLIENT_PATH_SIZE + 32], path[CLIENT_PATH_SIZE + 64];
-    demo_say(d, "Act three: one byte of a record is changed behind the server's back, in a copy of the data folder");
+    demo_say(d, "Act three: one byte of a record is changed behind the server's back, in a copy of "
+                "the data folder");
     demo_stop(d);
     (void)snprintf(copy, sizeof(copy), "%s-flipped", d->cli->home);
     if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
@@ -445,7 +474,8 @@ void demo_act_flip(struct demo *d)
     if (flip_in_copy(d, copy, &why) != FAIL_NONE) {
         printf("Not shown: %s\n", why.message);
     }
-    static const char *const files[] = {"data.db", "data.db-wal", "data.db-shm", "keys.db", "keys.db-wal", "keys.db-shm"};
+    static const char *const files[] = {"data.db", "data.db-wal", "data.db-shm",
+                                        "keys.db", "keys.db-wal", "keys.db-shm"};
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", copy, files[i]);
         (void)unlink(path);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text of HTML as tickets have it: tags out, entities decoded, block ends as line breaks, scripts and styles dropped.
- * Not a parser for hostile pages: what it does not know stays as text. Threads: none. Limits: the output buffer's cap.
+ * Text of HTML as tickets have it: tags out, entities decoded, block ends as line breaks, scripts
+ * and styles dropped. Not a parser for hostile pages: what it does not know stays as text. Threads:
+ * none. Limits: the output buffer's cap.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,11 @@ static const struct {
 bool html_looks_like(const char *text)
 {
     const char *lt = strchr(text, '<');
-    static const char *const tags[] = {"<p>", "<p ", "<br", "<div", "<html", "<span", "<a ", "<ul", "<li>", "<table", "<b>", "<em>"};
+    static const char *const tags[] = {"<p>", "<p ", "<br",  "<div",   "<html", "<span",
+                                       "<a ", "<ul", "<li>", "<table", "<b>",   "<em>"};
     for (size_t i = 0; lt != NULL && i < COUNT_OF(tags); i++) {
-        if (strcasestr(lt, tags[i]) != NULL && (strstr(lt, "</") != NULL || strcasestr(lt, "<br") != NULL)) {
+        if (strcasestr(lt, tags[i]) != NULL &&
+            (strstr(lt, "</") != NULL || strcasestr(lt, "<br") != NULL)) {
             return true;
         }
     }
@@ -69,7 +72,8 @@ static void line_break(struct buf *out)
     while (out->len > 0 && out->data[out->len - 1] == ' ') {
         out->data[--out->len] = '\0';
     }
-    if (out->len > 0 && (out->len < 2 || out->data[out->len - 1] != '\n' || out->data[out->len - 2] != '\n')) {
+    if (out->len > 0 &&
+        (out->len < 2 || out->data[out->len - 1] != '\n' || out->data[out->len - 2] != '\n')) {
         (void)buf_add_char(out, '\n');
     }
 }
@@ -77,8 +81,9 @@ static void line_break(struct buf *out)
 /* A tag at s ("<..."): bytes taken, 0 when it is none. */
 static size_t tag(const char *s, struct buf *out)
 {
-    static const char *const blocks[] = {"p", "br", "div", "li", "ul", "ol", "tr", "table", "blockquote",
-                                         "h1", "h2", "h3", "h4", "pre", "hr"};
+    static const char *const blocks[] = {"p",  "br", "div",   "li",         "ul",
+                                         "ol", "tr", "table", "blockquote", "h1",
+                                         "h2", "h3", "h4",    "pre",        "hr"};
     if (strncmp(s, "<!--", 4) == 0) {
         const char *end = strstr(s, "-->");
         return end != NULL ? (size_t)(end - s) + 3 : strlen(s);
@@ -121,7 +126,8 @@ void html_text(const char *html, struct buf *out)
         if (n > 0) {
             html += n;
         } else if (strchr(" \t\r\n", *html) != NULL) {
-            bool after = out->len > 0 && out->data[out->len - 1] != ' ' && out->data[out->len - 1] != '\n';
+            bool after =
+                out->len > 0 && out->data[out->len - 1] != ' ' && out->data[out->len - 1] != '\n';
             if (after) {
                 (void)buf_add_char(out, ' ');
             }

@@ -33,8 +33,8 @@ static enum fail out_fault(struct out *o, const char *path, struct fault *why)
 {
     o->broken = true;
     bool wrong_path = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
-    FAULT_ERRNO(why, wrong_path ? FAIL_BAD_REQUEST : fail_from_write_errno(errno), "cannot write %s",
-                path);
+    FAULT_ERRNO(why, wrong_path ? FAIL_BAD_REQUEST : fail_from_write_errno(errno),
+                "cannot write %s", path);
     if (why->sys_errno == ENOSPC || why->sys_errno == EDQUOT) {
         fail_hint(
             why,

@@ -71,7 +71,8 @@ static const struct cli_option try_options[] = {
 
 static const struct cli_option demo_options[] = {
     {"examples", 0, "DIR", "the example company (default: examples/helpdesk)"},
-    {"fetched", 0, "DIR", "where the models were fetched to (default: third_party/.fetched/models)"},
+    {"fetched", 0, "DIR",
+     "where the models were fetched to (default: third_party/.fetched/models)"},
     {"small", 0, NULL, "without the heavy model"},
     {"minutes", 0, "N", "how long it may take beside the downloads (default: 12)"},
     {0}};
@@ -106,8 +107,10 @@ const struct command command_table[] = {
      "coverage, error.",
      run_options_list, command_run, false},
     {"try", "FILE [NAME=COLUMN…]", 1, MANY, "what would it have done with our own past tickets?",
-     "FILE is a desk's export, JSON lines or CSV: a text, what people decided (queue, group, topic, priority, …)\n"
-     "and, where known, a time and the sent reply. Columns are guessed and said; NAME=COLUMN overrules.\n"
+     "FILE is a desk's export, JSON lines or CSV: a text, what people decided (queue, group, "
+     "topic, priority, …)\n"
+     "and, where known, a time and the sent reply. Columns are guessed and said; NAME=COLUMN "
+     "overrules.\n"
      "Learns on the older 70 %, answers the newer 30 %, and holds them against what people did.",
      try_options, command_try, false},
     {"review list", "", 0, 0, "what waits for a person", NULL, list_options, command_review_list,
@@ -147,8 +150,10 @@ const struct command command_table[] = {
      false},
     {"audit checkpoint", "", 0, 0, "the newest signed checkpoint: keep it outside", NULL, NULL,
      command_audit_checkpoint, false},
-    {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL, demo_options,
-     command_demo, false},
+    {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL,
+     demo_options, command_demo, false},
+    {"help man", "PAGE", 1, 1, "print man/inhouse.1 or man/inhouse.yaml.5 from these tables", NULL,
+     NULL, command_help_man, true},
     {"help", "", 0, 0, "this list", NULL, NULL, command_help, false},
 };
 const size_t command_count = COUNT_OF(command_table);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inhouse try: would this have worked on our own tickets? Learns on the older 70 %, answers the newer 30 %, and holds
- * the answers against what people did. Works in a throw-away data folder inside HOME, which is gone afterwards; sends
- * nothing anywhere. Threads: one.
+ * inhouse try: would this have worked on our own tickets? Learns on the older 70 %, answers the
+ * newer 30 %, and holds the answers against what people did. Works in a throw-away data folder
+ * inside HOME, which is gone afterwards; sends nothing anywhere. Threads: one.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -39,11 +39,13 @@ static void drop_folder(const char *path)
 }
 
 /* Links the models that may take part into the new house. */
-static enum fail borrow_models(struct cli *cli, const char *home, struct try_outcome *o, struct fault *why)
+static enum fail borrow_models(struct cli *cli, const char *home, struct try_outcome *o,
+                               struct fault *why)
 {
     static const char *const roles[] = {"embed", "light", "heavy"};
     bool *const has[] = {&o->embed, &o->light, &o->heavy};
-    const bool wanted[] = {true, cli_option(cli, "no-light") == NULL, cli_option(cli, "heavy") != NULL};
+    const bool wanted[] = {true, cli_option(cli, "no-light") == NULL,
+                           cli_option(cli, "heavy") != NULL};
     struct models *from = NULL, *to = NULL;
     enum fail f = models_open(cli->home, &from, why);
     f = f == FAIL_NONE ? models_open(home, &to, why) : f;
@@ -54,8 +56,13 @@ static enum fail borrow_models(struct cli *cli, const char *home, struct try_out
             continue;
         }
         (void)snprintf(path, sizeof(path), "%s/models/%s", cli->home, e->sha256);
-        struct models_add add = {.path = path, .name = e->name, .role = e->role, .source = e->source,
-                                 .licence = e->licence, .sha256 = e->sha256, .link = true};
+        struct models_add add = {.path = path,
+                                 .name = e->name,
+                                 .role = e->role,
+                                 .source = e->source,
+                                 .licence = e->licence,
+                                 .sha256 = e->sha256,
+                                 .link = true};
         f = models_add(to, &add, NULL, NULL, NULL, why);
         *has[i] = f == FAIL_NONE;
     }
@@ -64,7 +71,8 @@ static enum fail borrow_models(struct cli *cli, const char *home, struct try_out
     return f;
 }
 
-static enum fail new_house(struct cli *cli, struct cli *inner, struct try_outcome *o, struct fault *why)
+static enum fail new_house(struct cli *cli, struct cli *inner, struct try_outcome *o,
+                           struct fault *why)
 {
     struct models *m = NULL;
     char from[CLIENT_PATH_SIZE + 16], to[CLIENT_PATH_SIZE + 16];
@@ -91,7 +99,8 @@ static enum fail new_house(struct cli *cli, struct cli *inner, struct try_outcom
 
 /* ---- definition and examples ---- */
 
-static enum fail make_workflow(struct cli *inner, const struct try_set *s, bool articles, struct fault *why)
+static enum fail make_workflow(struct cli *inner, const struct try_set *s, bool articles,
+                               struct fault *why)
 {
     const char *names[TRY_MAX_FIELDS];
     size_t map[TRY_MAX_FIELDS], fields = 0;
@@ -108,7 +117,8 @@ static enum fail make_workflow(struct cli *inner, const struct try_set *s, bool 
         for (size_t k = 0; k < fields; k++) {
             values[i * fields + k] = s->tickets[i].values[map[k]];
         }
-        list[i] = (struct workflow_example){.n = fields, .names = names, .values = values + i * fields};
+        list[i] =
+            (struct workflow_example){.n = fields, .names = names, .values = values + i * fields};
     }
     buf_init(&yaml, WORKFLOW_MAX_BYTES);
     buf_init(&whole, WORKFLOW_MAX_BYTES);
@@ -117,17 +127,19 @@ static enum fail make_workflow(struct cli *inner, const struct try_set *s, bool 
         char *prompt = strstr(yaml.data, "\nprompt:");
         ASSERT(prompt != NULL);
         (void)buf_add(&whole, yaml.data, (size_t)(prompt - yaml.data) + 1);
-        (void)buf_add_str(&whole, "  - name: language\n    type: language\n    target_error: 0.05\n");
+        (void)buf_add_str(&whole,
+                          "  - name: language\n    type: language\n    target_error: 0.05\n");
         if (articles) {
             (void)buf_add_str(&whole, "  - name: reply\n    type: draft\n    target_error: 0.05\n");
         }
         (void)buf_add_str(&whole, prompt + 1);
         if (articles) {
-            (void)buf_add_str(&whole, "dataset: " WORKFLOW "\nframes:\n  en:\n    greeting: \"Hello {name},\"\n"
-                                      "    greeting_plain: \"Hello,\"\n    sign_off: \"Kind regards\"\n");
+            (void)buf_add_str(
+                &whole, "dataset: " WORKFLOW "\nframes:\n  en:\n    greeting: \"Hello {name},\"\n"
+                        "    greeting_plain: \"Hello,\"\n    sign_off: \"Kind regards\"\n");
         }
-        f = cli_send(inner, "PUT", "/api/v1/workflows/" WORKFLOW, "application/yaml", whole.data, whole.len, NULL,
-                     why);
+        f = cli_send(inner, "PUT", "/api/v1/workflows/" WORKFLOW, "application/yaml", whole.data,
+                     whole.len, NULL, why);
     }
     buf_done(&yaml);
     buf_done(&whole);
@@ -136,7 +148,8 @@ static enum fail make_workflow(struct cli *inner, const struct try_set *s, bool 
     return f;
 }
 
-static enum fail learn_older(struct cli *inner, const struct try_set *s, json_t **report, struct fault *why)
+static enum fail learn_older(struct cli *inner, const struct try_set *s, json_t **report,
+                             struct fault *why)
 {
     FILE *file = tmpfile();
     char at[CLOCK_RFC3339_SIZE];
@@ -155,8 +168,8 @@ static enum fail learn_older(struct cli *inner, const struct try_set *s, json_t 
             json_decref(expected);
             continue;
         }
-        json_t *line = json_pack("{s:s,s:s,s:o}", "id", t->id, "text", t->text != NULL ? t->text : "", "expected",
-                                 expected);
+        json_t *line = json_pack("{s:s,s:s,s:o}", "id", t->id, "text",
+                                 t->text != NULL ? t->text : "", "expected", expected);
         if (t->subject != NULL) {
             (void)json_object_set_new(line, "subject", json_string(t->subject));
         }
@@ -195,7 +208,8 @@ static enum rows_state next_newer(void *arg, struct ticket *t, json_t **keep)
     (void)text_copy(t->id, sizeof(t->id), from->id);
     for (size_t k = 0; k < a->set->fields_len; k++) {
         if (a->set->fields[k].why_not[0] == '\0' && from->values[k] != NULL) {
-            (void)json_object_set_new(t->expected, a->set->fields[k].name, json_string(from->values[k]));
+            (void)json_object_set_new(t->expected, a->set->fields[k].name,
+                                      json_string(from->values[k]));
         }
     }
     *keep = NULL;
@@ -212,7 +226,8 @@ static void count_language(struct try_outcome *o, const char *code)
         if (i == COUNT_OF(o->languages)) {
             return;
         }
-        (void)text_copy(o->languages[i].code, sizeof(o->languages[i].code), code[0] != '\0' ? code : "und");
+        (void)text_copy(o->languages[i].code, sizeof(o->languages[i].code),
+                        code[0] != '\0' ? code : "und");
         o->languages_len++;
     }
     o->languages[i].n++;
@@ -230,10 +245,12 @@ static void keep_pair(struct try_outcome *o, const struct try_ticket *t, const j
     json_array_foreach(json_object_get(json_object_get(result, "draft"), "sources"), i, s) {
         (void)buf_printf(&b, "%s%.120s", i > 0 ? ", " : "", cli_str(s, "title"));
     }
-    o->pairs[o->pairs_len++] = (struct try_pair){t, mem_dup_str(result_draft(result)), buf_take(&b)};
+    o->pairs[o->pairs_len++] =
+        (struct try_pair){t, mem_dup_str(result_draft(result)), buf_take(&b)};
 }
 
-static void on_newer(void *arg, const struct ticket *t, const json_t *result, const struct fault *why)
+static void on_newer(void *arg, const struct ticket *t, const json_t *result,
+                     const struct fault *why)
 {
     struct answering *a = arg;
     struct try_outcome *o = a->o;
@@ -290,7 +307,8 @@ struct try_trust try_trust_of(const struct try_field *f, double target)
             best.best_error = error;
         }
         bool edge = i + 1 == f->n || s[i + 1].confidence < s[i].confidence;
-        int64_t decided = edge && i + 1 >= MIN_DECIDED ? measure_items_needed(target, error, ALPHA, 100000) : 0;
+        int64_t decided =
+            edge && i + 1 >= MIN_DECIDED ? measure_items_needed(target, error, ALPHA, 100000) : 0;
         int64_t items = decided > 0 ? (int64_t)ceil((double)decided / share) : 0;
         /* Fewer reviewed tickets first; among similar ones, the larger share. */
         if (items > 0 && (best.items == 0 || (double)items < 1.1 * (double)best.items)) {
@@ -322,9 +340,11 @@ static void say_reading(const struct try_set *s)
     char a[CLOCK_RFC3339_SIZE], b[CLOCK_RFC3339_SIZE];
     printf("Read %zu tickets", s->n);
     if (s->dated) {
-        printf(" from %.10s to %.10s", clock_show(s->tickets[0].at_us, a), clock_show(s->tickets[s->n - 1].at_us, b));
+        printf(" from %.10s to %.10s", clock_show(s->tickets[0].at_us, a),
+               clock_show(s->tickets[s->n - 1].at_us, b));
     }
-    printf("%s.\n  columns:", s->dated ? "" : " (no times in them: the file's order is taken as time)");
+    printf("%s.\n  columns:",
+           s->dated ? "" : " (no times in them: the file's order is taken as time)");
     for (int c = 0; c < TRY_COLUMNS; c++) {
         if (s->columns[c][0] != '\0') {
             printf(" %s=%s", ours[c], s->columns[c]);
@@ -346,14 +366,15 @@ static void say_reading(const struct try_set *s)
     if (s->beyond > 0) {
         printf("  %zu rows beyond the limit were not read (--limit)\n", s->beyond);
     }
-    printf("  learned on the older %zu, answered the newer %zu; %zu tickets have a sent reply\n", s->older,
-           s->n - s->older, s->replies);
+    printf("  learned on the older %zu, answered the newer %zu; %zu tickets have a sent reply\n",
+           s->older, s->n - s->older, s->replies);
 }
 
 static void say_fields(struct cli *cli, const struct try_outcome *o)
 {
-    static const char *const columns[] = {"field", ">newer tickets", ">right", ">among three", ">always \"most frequent\"",
-                                          ">decided alone", ">wrong of those"};
+    static const char *const columns[] = {
+        "field",          ">newer tickets", ">right", ">among three", ">always \"most frequent\"",
+        ">decided alone", ">wrong of those"};
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     for (size_t i = 0; i < o->set->fields_len; i++) {
         const struct try_field *f = &o->set->fields[i];
@@ -366,8 +387,13 @@ static void say_fields(struct cli *cli, const struct try_outcome *o)
         struct measure_tally w = {m->known_decided.n, m->known_decided.n - m->known_decided.right};
         (void)snprintf(n, sizeof(n), "%lld", (long long)m->known.n);
         (void)snprintf(majority, sizeof(majority), "%.1f %%", 100 * f->majority);
-        const char *cells[] = {f->name, n, measure_percent(m->known, right), measure_percent(m->top3, top3), majority,
-                               measure_percent(d, decided), measure_percent(w, wrong)};
+        const char *cells[] = {f->name,
+                               n,
+                               measure_percent(m->known, right),
+                               measure_percent(m->top3, top3),
+                               majority,
+                               measure_percent(d, decided),
+                               measure_percent(w, wrong)};
         measure_table_row(t, cells);
     }
     printf("\nAgainst what people decided on the newer tickets:\n");
@@ -376,7 +402,8 @@ static void say_fields(struct cli *cli, const struct try_outcome *o)
 
 static void say_trust(const struct try_outcome *o)
 {
-    printf("\nUntil it may decide alone with at most %.0f %% errors (an exact test at 95 %% confidence):\n",
+    printf("\nUntil it may decide alone with at most %.0f %% errors (an exact test at 95 %% "
+           "confidence):\n",
            100 * TARGET_ERROR);
     for (size_t i = 0; i < o->set->fields_len; i++) {
         const struct try_field *f = &o->set->fields[i];
@@ -387,11 +414,14 @@ static void say_trust(const struct try_outcome *o)
         if (t.reachable) {
             printf("  %s: about %lld reviewed tickets", f->name, (long long)t.items);
             if (o->per_day > 0) {
-                printf(" (%.0f days at your %.1f a day)", ceil((double)t.items / o->per_day), o->per_day);
+                printf(" (%.0f days at your %.1f a day)", ceil((double)t.items / o->per_day),
+                       o->per_day);
             }
-            printf(", then for about %.0f %% of them (error seen there: %.1f %%)\n", 100 * t.share, 100 * t.error);
+            printf(", then for about %.0f %% of them (error seen there: %.1f %%)\n", 100 * t.share,
+                   100 * t.error);
         } else {
-            printf("  %s: not with what was seen: of its most certain fifth %.0f %% were wrong. It proposes; people "
+            printf("  %s: not with what was seen: of its most certain fifth %.0f %% were wrong. It "
+                   "proposes; people "
                    "decide.\n",
                    f->name, 100 * t.best_error);
         }
@@ -405,9 +435,12 @@ static void say_minutes(const struct try_outcome *o)
     if (n == 0) {
         return;
     }
-    printf("\nMinutes, assuming %.1f for sorting a ticket by hand and %.1f saved by a draft that is used:\n"
-           "  today %zu of %.0f tickets would be sorted without a person: %.0f minutes; %zu got a draft: up to %.0f "
-           "minutes.\n  The assumption is yours: --minutes-sort, --minutes-reply. A pilot measures it.\n",
+    printf("\nMinutes, assuming %.1f for sorting a ticket by hand and %.1f saved by a draft that "
+           "is used:\n"
+           "  today %zu of %.0f tickets would be sorted without a person: %.0f minutes; %zu got a "
+           "draft: up to %.0f "
+           "minutes.\n  The assumption is yours: --minutes-sort, --minutes-reply. A pilot measures "
+           "it.\n",
            o->minutes_sort, o->minutes_reply, o->whole, n, sorted, o->drafts, drafted);
 }
 
@@ -423,37 +456,43 @@ static void say_languages(const struct try_outcome *o)
 static void say_pairs(const struct try_outcome *o)
 {
     if (!o->articles) {
-        printf("\nDrafts: none, for there are no articles to write from. Add yours: --articles FOLDER\n");
+        printf("\nDrafts: none, for there are no articles to write from. Add yours: --articles "
+               "FOLDER\n");
         return;
     }
     printf("\nDrafts: %zu of %lld tickets got one.\n", o->drafts, (long long)o->measure.tasks);
     for (size_t i = 0; i < o->pairs_len && i < SHOWN_PAIRS; i++) {
         const struct try_pair *p = &o->pairs[i];
         printf("\n%s %s\n  draft (from %s):\n", p->ticket->id,
-               p->ticket->subject != NULL ? p->ticket->subject : "", p->sources[0] != '\0' ? p->sources : "-");
+               p->ticket->subject != NULL ? p->ticket->subject : "",
+               p->sources[0] != '\0' ? p->sources : "-");
         cli_print_wrapped(p->draft, 4, 80);
         printf("  what was sent:\n");
-        AUTO_FREE char *sent = mem_dup_strn(p->ticket->reply, text_utf8_cut(p->ticket->reply,
-                                            strlen(p->ticket->reply) < 600 ? strlen(p->ticket->reply) : 600));
+        AUTO_FREE char *sent = mem_dup_strn(
+            p->ticket->reply,
+            text_utf8_cut(p->ticket->reply,
+                          strlen(p->ticket->reply) < 600 ? strlen(p->ticket->reply) : 600));
         cli_print_wrapped(sent, 4, 80);
     }
 }
 
 static json_t *outcome_json(struct try_outcome *o, const char *page)
 {
-    json_t *j = run_summary_json(&o->measure, &o->counts), *trust = json_object(), *languages = json_object();
+    json_t *j = run_summary_json(&o->measure, &o->counts), *trust = json_object(),
+           *languages = json_object();
     for (size_t i = 0; i < o->set->fields_len; i++) {
         const struct try_field *f = &o->set->fields[i];
         struct try_trust t = try_trust_of(f, TARGET_ERROR);
         if (f->why_not[0] == '\0') {
             (void)json_object_set_new(trust, f->name,
-                                      json_pack("{s:b,s:I,s:f,s:f,s:f}", "reachable", t.reachable, "items",
-                                                (json_int_t)t.items, "share", t.share, "error", t.error, "majority",
-                                                f->majority));
+                                      json_pack("{s:b,s:I,s:f,s:f,s:f}", "reachable", t.reachable,
+                                                "items", (json_int_t)t.items, "share", t.share,
+                                                "error", t.error, "majority", f->majority));
         }
     }
     for (size_t i = 0; i < o->languages_len; i++) {
-        (void)json_object_set_new(languages, o->languages[i].code, json_integer((json_int_t)o->languages[i].n));
+        (void)json_object_set_new(languages, o->languages[i].code,
+                                  json_integer((json_int_t)o->languages[i].n));
     }
     (void)json_object_set_new(j, "trust", trust);
     (void)json_object_set_new(j, "languages", languages);
@@ -469,12 +508,19 @@ static json_t *outcome_json(struct try_outcome *o, const char *page)
 
 /* ---- the command ---- */
 
-static enum fail answer_newer(struct cli *inner, struct try_set *s, struct try_outcome *o, struct fault *why)
+static enum fail answer_newer(struct cli *inner, struct try_set *s, struct try_outcome *o,
+                              struct fault *why)
 {
     struct progress bar;
     struct answering a = {.set = s, .o = o, .next = s->older};
-    struct run_options r = {.workflow = WORKFLOW, .class = "workflow", .no_artifact = true, .flight = 8,
-                            .no_draft = !o->articles, .on_result = on_newer, .arg = &a, .next = next_newer,
+    struct run_options r = {.workflow = WORKFLOW,
+                            .class = "workflow",
+                            .no_artifact = true,
+                            .flight = 8,
+                            .no_draft = !o->articles,
+                            .on_result = on_newer,
+                            .arg = &a,
+                            .next = next_newer,
                             .total = (int64_t)(s->n - s->older)};
     int64_t start = clock_monotonic_us();
     progress_begin(&bar, inner, "answering the newer ones");
@@ -490,15 +536,19 @@ static enum fail work(struct cli *cli, struct cli *inner, struct try_set *s, str
     enum fail f = new_house(cli, inner, o, why);
     int64_t start = clock_monotonic_us();
     if (f == FAIL_NONE && !o->embed) {
-        cli_note(cli, "no embedding model in %s: learning from words alone (inhouse models import FOLDER)", cli->home);
+        cli_note(
+            cli,
+            "no embedding model in %s: learning from words alone (inhouse models import FOLDER)",
+            cli->home);
     }
     f = f == FAIL_NONE ? make_workflow(inner, s, o->articles, why) : f;
     if (f == FAIL_NONE && o->articles) {
         inner->words[0] = WORKFLOW;
         inner->words[1] = cli_option(cli, "articles");
         inner->words_len = 2;
-        f = command_datasets_add(inner) >= COMMAND_USAGE ? FAULT(why, FAIL_BAD_REQUEST, "the articles were not taken")
-                                                         : FAIL_NONE;
+        f = command_datasets_add(inner) >= COMMAND_USAGE
+                ? FAULT(why, FAIL_BAD_REQUEST, "the articles were not taken")
+                : FAIL_NONE;
     }
     f = f == FAIL_NONE ? learn_older(inner, s, report, why) : f;
     o->learned = *report;
@@ -536,7 +586,8 @@ static int report_all(struct cli *cli, struct try_outcome *o)
     struct fault why;
     char page[CLIENT_PATH_SIZE + 64], at[CLOCK_RFC3339_SIZE];
     const char *given = cli_option(cli, "page");
-    (void)snprintf(page, sizeof(page), "%s/try-%.10s.html", cli->home, clock_show(clock_now_us(), at));
+    (void)snprintf(page, sizeof(page), "%s/try-%.10s.html", cli->home,
+                   clock_show(clock_now_us(), at));
     if (given != NULL) {
         (void)text_copy(page, sizeof(page), given);
     }
@@ -554,10 +605,11 @@ static int report_all(struct cli *cli, struct try_outcome *o)
     say_trust(o);
     say_minutes(o);
     say_pairs(o);
-    printf("\nTook %.0f s to learn and %.0f s to answer (%s%s%s). Nothing was sent anywhere; the working folder is gone.\n"
+    printf("\nTook %.0f s to learn and %.0f s to answer (%s%s%s). Nothing was sent anywhere; the "
+           "working folder is gone.\n"
            "A page to forward: %s\n",
-           o->learn_s, o->answer_s, o->embed ? "embeddings" : "words alone", o->light ? ", light model" : "",
-           o->heavy ? ", heavy model" : "", page);
+           o->learn_s, o->answer_s, o->embed ? "embeddings" : "words alone",
+           o->light ? ", light model" : "", o->heavy ? ", heavy model" : "", page);
     return COMMAND_OK;
 }
 
@@ -586,7 +638,8 @@ int command_try(struct cli *cli)
     int status;
     if (f == FAIL_NONE) {
         o->set = s;
-        double days = s->dated ? (double)(s->tickets[s->n - 1].at_us - s->tickets[0].at_us) / 86400e6 : 0;
+        double days =
+            s->dated ? (double)(s->tickets[s->n - 1].at_us - s->tickets[0].at_us) / 86400e6 : 0;
         o->per_day = days > 1 ? (double)s->n / days : 0;
         f = work(cli, &inner, s, o, &report, &why);
         leave(&inner);

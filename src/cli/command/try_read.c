@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A company's own past tickets, as its desk exported them: which column is what, times in the shapes desks write, HTML
- * as text, the sent reply, and what people decided. Everything is guessed from names and said; NAME=COLUMN overrules.
+ * A company's own past tickets, as its desk exported them: which column is what, times in the
+ * shapes desks write, HTML as text, the sent reply, and what people decided. Everything is guessed
+ * from names and said; NAME=COLUMN overrules.
  * Limits: `limit` tickets, 256 MiB of text. Threads: the caller's.
  */
 #include <ctype.h>
@@ -20,19 +21,21 @@
 #define ARENA_BYTES ((size_t)256 << 20)
 #define FEWEST 40
 
-/* What a column may be called, best first. Compared without case, spaces, dashes and underscores. */
+/* What a column may be called, best first. Compared without case, spaces, dashes and
+   underscores. */
 static const char *const names_of[TRY_COLUMNS][14] = {
     [TRY_ID] = {"id", "ticketid", "number", "ticketnumber", "key", "issuekey", "caseid", "ref"},
     [TRY_AT] = {"createdat", "created", "at", "opened", "openedat", "date", "timestamp", "time"},
     [TRY_SUBJECT] = {"subject", "title", "summary", "betreff", "titel"},
-    [TRY_TEXT] = {"text", "body", "description", "message", "content", "contenthtml", "html", "bodyhtml",
-                  "question", "beschreibung", "nachricht"},
-    [TRY_REPLY] = {"reply", "response", "firstreply", "firstresponse", "answer", "solution", "resolution", "answers",
-                   "antwort"},
+    [TRY_TEXT] = {"text", "body", "description", "message", "content", "contenthtml", "html",
+                  "bodyhtml", "question", "beschreibung", "nachricht"},
+    [TRY_REPLY] = {"reply", "response", "firstreply", "firstresponse", "answer", "solution",
+                   "resolution", "answers", "antwort"},
 };
-static const char *const field_names[] = {"queue",    "group",    "category", "topic", "department", "team",
-                                          "assignedgroup", "component", "priority", "severity", "urgency", "type",
-                                          "issuetype", "kategorie", "gruppe", "priorität"};
+static const char *const field_names[] = {"queue",      "group",     "category",      "topic",
+                                          "department", "team",      "assignedgroup", "component",
+                                          "priority",   "severity",  "urgency",       "type",
+                                          "issuetype",  "kategorie", "gruppe",        "priorität"};
 
 static void plain_name(const char *s, char out[64])
 {
@@ -85,7 +88,8 @@ static void guess_columns(struct try_set *s, const json_t *seen)
 {
     char column[64];
     for (int c = 0; c < TRY_COLUMNS; c++) {
-        for (size_t i = 0; s->columns[c][0] == '\0' && i < COUNT_OF(names_of[c]) && names_of[c][i] != NULL; i++) {
+        for (size_t i = 0;
+             s->columns[c][0] == '\0' && i < COUNT_OF(names_of[c]) && names_of[c][i] != NULL; i++) {
             if (has_column(seen, names_of[c][i], column)) {
                 (void)text_copy(s->columns[c], sizeof(s->columns[c]), column);
             }
@@ -94,7 +98,8 @@ static void guess_columns(struct try_set *s, const json_t *seen)
     const char *key;
     json_t *v;
     json_object_foreach(json_object_get(seen, "expected"), key, v) {
-        if (strcmp(key, "language") != 0 && strcmp(key, "article") != 0 && strcmp(key, "answerable") != 0) {
+        if (strcmp(key, "language") != 0 && strcmp(key, "article") != 0 &&
+            strcmp(key, "answerable") != 0) {
             char whole[64];
             (void)snprintf(whole, sizeof(whole), "expected.%.50s", key);
             add_field(s, key, whole);
@@ -106,7 +111,8 @@ static void guess_columns(struct try_set *s, const json_t *seen)
         }
     }
     for (size_t i = 0; i < COUNT_OF(field_names); i++) {
-        if (has_column(seen, field_names[i], column) && strcmp(column, s->columns[TRY_SUBJECT]) != 0) {
+        if (has_column(seen, field_names[i], column) &&
+            strcmp(column, s->columns[TRY_SUBJECT]) != 0) {
             add_field(s, column, column);
         }
     }
@@ -124,7 +130,8 @@ static enum fail use_map(struct try_set *s, const char *map, struct fault *why)
     size_t n = eq != NULL ? (size_t)(eq - map) : 0;
     if (n == 0 || n >= sizeof(name) || eq[1] == '\0') {
         FAULT(why, FAIL_BAD_REQUEST, "\"%.80s\" is no NAME=COLUMN", map);
-        return fail_hint(why, "NAME is id, at, subject, text, reply, or the field that people decided.");
+        return fail_hint(why,
+                         "NAME is id, at, subject, text, reply, or the field that people decided.");
     }
     memcpy(name, map, n);
     name[n] = '\0';
@@ -156,7 +163,9 @@ static int64_t read_time(const json_t *v)
     const char *s = json_string_value(v);
     if (json_is_integer(v)) {
         int64_t n = json_integer_value(v);
-        return n > 100000000 && n < 100000000000 ? n * 1000000 : n > 100000000000 && n < 100000000000000 ? n * 1000 : 0;
+        return n > 100000000 && n < 100000000000         ? n * 1000000
+               : n > 100000000000 && n < 100000000000000 ? n * 1000
+                                                         : 0;
     }
     if (s == NULL || clock_read(s, &at)) {
         return s == NULL ? 0 : at;
@@ -174,7 +183,8 @@ static int64_t read_time(const json_t *v)
     char offset[8] = "Z";
     const char *digits = zone + strspn(zone, " ");
     if ((*digits == '+' || *digits == '-') && strlen(digits) >= 5) {
-        (void)snprintf(offset, sizeof(offset), "%.3s:%.2s", digits, digits[3] == ':' ? digits + 4 : digits + 3);
+        (void)snprintf(offset, sizeof(offset), "%.3s:%.2s", digits,
+                       digits[3] == ':' ? digits + 4 : digits + 3);
     }
     *zone = '\0';
     (void)snprintf(zone, 16, "%s%s", strlen(t) == 16 ? ":00" : "", offset);
@@ -199,7 +209,8 @@ static char *as_text(struct try_set *s, const json_t *v)
     return out;
 }
 
-/* The reply that was sent: text, or the best of a list of answers (the accepted one, else the first by another). */
+/* The reply that was sent: text, or the best of a list of answers (the accepted one, else the
+   first by another). */
 static char *reply_of(struct try_set *s, const json_t *v)
 {
     size_t i;
@@ -208,7 +219,8 @@ static char *reply_of(struct try_set *s, const json_t *v)
         return as_text(s, v);
     }
     json_array_foreach((json_t *)v, i, a) {
-        bool asker = strcmp(cli_str(a, "role"), "requester") == 0 || strcmp(cli_str(a, "role"), "customer") == 0;
+        bool asker = strcmp(cli_str(a, "role"), "requester") == 0 ||
+                     strcmp(cli_str(a, "role"), "customer") == 0;
         if (json_is_true(json_object_get(a, "is_solution"))) {
             best = a;
             break;
@@ -256,7 +268,8 @@ static bool keep_ticket(struct try_set *s, const struct rows *rows, const json_t
         t.subject[text_utf8_cut(t.subject, 4000)] = '\0';
     }
     t.text = as_text(s, cell(row, s->columns[TRY_TEXT]));
-    t.reply = s->columns[TRY_REPLY][0] != '\0' ? reply_of(s, cell(row, s->columns[TRY_REPLY])) : NULL;
+    t.reply =
+        s->columns[TRY_REPLY][0] != '\0' ? reply_of(s, cell(row, s->columns[TRY_REPLY])) : NULL;
     for (size_t i = 0; i < s->fields_len; i++) {
         t.values[i] = value_of(s, cell(row, s->fields[i].column));
         any = any || t.values[i] != NULL;
@@ -292,7 +305,8 @@ static int by_count(const void *a, const void *b)
     return (x->n < y->n) - (x->n > y->n);
 }
 
-/* Which values the older part holds often enough to learn; a field without two of them is left out. */
+/* Which values the older part holds often enough to learn; a field without two of them is left
+   out. */
 static void weigh_field(struct try_set *s, size_t f)
 {
     struct try_field *field = &s->fields[f];
@@ -322,20 +336,23 @@ static void weigh_field(struct try_set *s, size_t f)
         (void)snprintf(field->why_not, sizeof(field->why_not), n < 2 ? "it has one value only"
                                                                      : "its values hardly repeat");
     } else if (2 * kept < had) {
-        (void)snprintf(field->why_not, sizeof(field->why_not), "its values hardly repeat: %zu different ones", n);
+        (void)snprintf(field->why_not, sizeof(field->why_not),
+                       "its values hardly repeat: %zu different ones", n);
     }
     field->first_value = n > 0 ? labels[0].value : NULL;
     for (size_t i = 0; i < s->n; i++) {
         const char *v = s->tickets[i].values[f];
         if (i >= s->older && v != NULL) {
             newer++;
-            field->majority += field->first_value != NULL && strcmp(v, field->first_value) == 0 ? 1 : 0;
+            field->majority +=
+                field->first_value != NULL && strcmp(v, field->first_value) == 0 ? 1 : 0;
         } else if (v != NULL) {
             bool common = false;
             for (size_t k = 0; !common && k < usable; k++) {
                 common = strcmp(labels[k].value, v) == 0;
             }
-            s->tickets[i].values[f] = common ? v : NULL; /* too rare to learn; in the newer part it stays, and counts */
+            /* too rare to learn; in the newer part it stays, and counts */
+            s->tickets[i].values[f] = common ? v : NULL;
         }
     }
     field->majority = newer > 0 ? field->majority / (double)newer : 0;
@@ -361,7 +378,8 @@ static void split(struct try_set *s)
 
 /* ---- reading ---- */
 
-static enum fail look(struct try_set *s, const char *path, const char *const *maps, struct fault *why)
+static enum fail look(struct try_set *s, const char *path, const char *const *maps,
+                      struct fault *why)
 {
     struct rows *rows = NULL;
     json_t *seen AUTO_JSON = json_object();
@@ -395,7 +413,8 @@ static enum fail look(struct try_set *s, const char *path, const char *const *ma
             (void)buf_printf(&b, "%s%.30s", b.len > 0 ? ", " : "", key);
         }
         FAULT(why, FAIL_BAD_REQUEST, "%s: no column found for %s among: %s", path,
-              s->columns[TRY_TEXT][0] == '\0' ? "the ticket's text" : "what people decided (queue, group, priority, …)",
+              s->columns[TRY_TEXT][0] == '\0' ? "the ticket's text"
+                                              : "what people decided (queue, group, priority, …)",
               b.len > 0 ? b.data : "none");
         buf_done(&b);
         f = fail_hint(why, "Say it after the file: text=COLUMN queue=COLUMN.");
@@ -410,7 +429,8 @@ enum fail try_read(struct cli *cli, const char *path, const char *const *maps, s
     struct try_set *s = mem_alloc(sizeof(*s));
     s->arena = arena_new(ARENA_BYTES);
     enum fail f = strcmp(path, "-") == 0
-                      ? FAULT(why, FAIL_BAD_REQUEST, "try reads its file twice: give a file, not standard input")
+                      ? FAULT(why, FAIL_BAD_REQUEST,
+                              "try reads its file twice: give a file, not standard input")
                       : look(s, path, maps, why);
     f = f == FAIL_NONE ? rows_open(path, &rows, why) : f;
     for (enum rows_state state = ROWS_ROW; f == FAIL_NONE && state != ROWS_END;) {
@@ -431,7 +451,8 @@ enum fail try_read(struct cli *cli, const char *path, const char *const *maps, s
     }
     rows_close(rows);
     if (f == FAIL_NONE && s->n < FEWEST) {
-        f = FAULT(why, FAIL_BAD_REQUEST, "%s holds %zu usable tickets; try needs at least %d", path, s->n, FEWEST);
+        f = FAULT(why, FAIL_BAD_REQUEST, "%s holds %zu usable tickets; try needs at least %d", path,
+                  s->n, FEWEST);
         fail_hint(why, "A usable ticket has a text and at least one value that a person decided.");
     }
     if (f == FAIL_NONE) {
@@ -441,7 +462,8 @@ enum fail try_read(struct cli *cli, const char *path, const char *const *maps, s
             usable += s->fields[i].why_not[0] == '\0' ? 1 : 0;
         }
         if (usable == 0) {
-            f = FAULT(why, FAIL_BAD_REQUEST, "%s: no field has values that repeat often enough to learn", path);
+            f = FAULT(why, FAIL_BAD_REQUEST,
+                      "%s: no field has values that repeat often enough to learn", path);
             fail_hint(why, "%.60s: %.120s. Name another: FIELD=COLUMN.", s->fields[0].name,
                       s->fields[0].why_not);
         }

@@ -264,7 +264,9 @@ static enum fail check_value(void *arg, const char *workflow, const char *name, 
     int i = ladder_field_find(form, name);
     const struct ladder_field *field = i >= 0 ? &form->fields[i] : NULL;
     enum fail f = FAIL_NONE;
-    if (field != NULL && field->type == LADDER_CHOICE && ladder_label_find(field, value) < 0) {
+    /* Learned labels are the learner's to know; there a person's word stands. */
+    if (field != NULL && field->type == LADDER_CHOICE && !field->labels_learned &&
+        ladder_label_find(field, value) < 0) {
         FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no label of field \"%s\"", value, name);
         fail_hint(why, "GET /api/v1/workflows/%.60s lists the labels.", workflow);
         f = fail_param(why, name);
