@@ -285,7 +285,7 @@ static void on_embedded(void *arg, const struct fleet_answer *a)
 static void step_embed(struct task *t)
 {
     bool wanted = t->heads != NULL || t->shelf != NULL;
-    if (!wanted || !fleet_is_ready(t->desk->house.fleet, FLEET_EMBED)) {
+    if (!wanted || !fleet_is_serving(t->desk->house.fleet, FLEET_EMBED)) {
         next_step(t);
         return;
     }
@@ -425,7 +425,7 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
     const char *why_not = NULL;
     if (!may(t, rung)) {
         why_not = "not asked for";
-    } else if (!fleet_is_ready(t->desk->house.fleet, role)) {
+    } else if (!fleet_is_serving(t->desk->house.fleet, role)) {
         why_not = "no model is loaded";
     } else if (t->late || t->cancelled) {
         why_not = "the deadline has passed";

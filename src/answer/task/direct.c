@@ -13,7 +13,8 @@ static enum fail find_role(struct task *t, struct fault *why)
     bool embed = t->kind == TASK_EMBED;
     enum fleet_role role = fleet_role_find(t->model);
     if (strcmp(t->model, "auto") == 0) {
-        role = embed ? FLEET_EMBED : fleet_is_ready(fleet, FLEET_HEAVY) ? FLEET_HEAVY : FLEET_LIGHT;
+        enum fleet_role best = fleet_is_serving(fleet, FLEET_HEAVY) ? FLEET_HEAVY : FLEET_LIGHT;
+        role = embed ? FLEET_EMBED : best;
     }
     struct fleet_model m;
     for (int i = 0; role == FLEET_ROLE_COUNT && i < FLEET_ROLE_COUNT; i++) {
@@ -135,6 +136,12 @@ static void chat_accepted(void *arg, enum fail code, const struct fault *why)
         return;
     }
     t->accepted = true;
+    if (t->cancelled) {
+        struct fault told;
+        FAULT(&told, FAIL_STOPPED, "the client left");
+        task_fail(t, &told);
+        return;
+    }
     chat_ask(t);
 }
 

@@ -24,7 +24,9 @@ static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault
         "idem_key, "
         "idem_input, created_at, done_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)");
     bool form = t->kind == TASK_FORM;
-    bool idem = form && t->idem_key != NULL && t->form != NULL;
+    bool answered = t->state != TASK_FAILED && t->state != TASK_CANCELLED;
+    /* A key stands for an answer: after a failure the same key may try again. */
+    bool idem = form && t->idem_key != NULL && t->form != NULL && answered;
     store_bind_id(s, 1, &t->id);
     store_bind_text(s, 2, kind_name(t->kind));
     store_bind_text(s, 3, form && t->form != NULL ? t->form->name : "");

@@ -253,7 +253,7 @@ void task_fail(struct task *t, const struct fault *why)
     if (t->kind == TASK_FORM) {
         record_form(t);
     } else {
-        record_direct(t, t->kind == TASK_CHAT ? "chat" : "embed", t->accepted ? "cut" : "failed");
+        record_direct(t, t->kind == TASK_CHAT ? "chat" : "embed", fail_name(why->code));
     }
 }
 
@@ -429,7 +429,8 @@ enum fail task_read(struct store_conn *reader, const struct id *task, const stru
                     struct buf *json, struct fault *why)
 {
     AUTO_STMT struct store_stmt *s = store_query(
-        reader, "SELECT result FROM task WHERE id = ?1 AND team = ?2 AND kind = 'form'");
+        reader, "SELECT result FROM task WHERE id = ?1 AND team = ?2 AND kind = 'form' "
+                "AND state <> 'failed' AND state <> 'cancelled'");
     bool row = false;
     store_bind_id(s, 1, task);
     store_bind_text(s, 2, who->team);

@@ -213,7 +213,7 @@ void task_rewrite_pause(struct task_desk *desk, bool paused); /* any thread */
 void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_counts *out);
 
 /* Reads a task back (any thread's own reader): the JSON of its result, FAIL_NOT_FOUND for
-   another team's. */
+   another team's and for one that failed (it has none; its leaf says why). */
 MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
                                const struct principal *who, struct buf *json, struct fault *why);
 

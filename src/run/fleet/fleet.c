@@ -193,11 +193,20 @@ void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_m
     out->n_params = m->n_params;
     out->pid = (int)m->pid;
     out->running = (int)m->open_len;
+    if (m->state == FLEET_BROKEN) {
+        (void)text_copy(out->reason, sizeof(out->reason), m->broken.message);
+    }
 }
 
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role)
 {
     return f->current[role] != NULL && f->current[role]->state == FLEET_READY;
+}
+
+bool fleet_is_serving(const struct fleet *f, enum fleet_role role)
+{
+    const struct member *m = f->current[role];
+    return m != NULL && (m->state == FLEET_READY || (m->state == FLEET_STARTING && m->was_ready));
 }
 
 struct refusal {

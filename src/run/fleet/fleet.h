@@ -4,8 +4,9 @@
  *
  * A worker that dies is replaced and its open asks are replayed to the new one, except a stream
  * that has emitted bytes (worker_died). An ask that was open in two deaths is refused with
- * poison_request. Workers on the same cores take turns under one lease (docs/protocol/worker.md
- * "Turns"), interactive first.
+ * poison_request; a kill -9 from outside says little about the asks, so of those it takes six.
+ * Workers on the same cores take turns under one lease (docs/protocol/worker.md "Turns"),
+ * interactive first.
  *
  * Threads: everything on the core loop's thread. Nothing blocks.
  * Worker replies are hostile input: framed, capped, parsed strictly; a bad one ends that worker.
@@ -39,6 +40,7 @@ struct fleet_model {
     char arch[32];
     int deaths; /* since the server started */
     int running, queued;
+    char reason[256]; /* why it is broken, else "" */
 };
 
 struct fleet_options {
@@ -65,6 +67,9 @@ void fleet_free(struct fleet *f);
 
 void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_model *out);
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role);
+/* Ready, or a moment from it: its worker died and is being replaced. An ask may be sent; it
+   waits. */
+bool fleet_is_serving(const struct fleet *f, enum fleet_role role);
 /* Called (core thread) whenever a role's state changes. */
 void fleet_on_change(struct fleet *f, loop_call_fn fn, void *arg);
 

@@ -11,7 +11,9 @@
 #define FLEET_HANG_MS 120000     /* no frame for so long while asks are open: the worker hangs */
 #define FLEET_LEASE_US 200000u   /* design section 4: at most 200 ms of forecast work a turn */
 #define FLEET_STARVED_US 2000000 /* a turn that waited this long goes first whatever its class */
-#define FLEET_DEATHS_MAX 2       /* deaths an ask may be present at */
+#define FLEET_DEATHS_MAX 2       /* deaths of its worker an ask may be present at */
+#define FLEET_KILLS_MAX 6        /* the same for kill -9 from outside, which names nobody */
+#define FLEET_LOAD_DEATHS_MAX 3  /* in a row, before it was ready: the model is broken */
 
 struct ask {
     struct ask *next;
@@ -25,7 +27,8 @@ struct ask {
     fleet_text_fn on_text;
     fleet_done_fn done;
     void *arg;
-    int deaths;     /* workers that died while it was open */
+    int deaths;     /* workers that died of themselves while it was open */
+    int kills;      /* workers that were killed from outside while it was open */
     bool emitted;   /* a stream's bytes have gone out */
     bool cancelled;
 };
@@ -51,7 +54,10 @@ struct member {
     int64_t started_us;
     uint64_t restart_timer;
     uint64_t hang_timer;
-    int deaths;
+    int short_lives;        /* in a row: the next start waits longer */
+    int load_deaths;        /* in a row, before it was ready */
+    bool was_ready;         /* so a start is a restart: asks wait for it */
+    bool killed;            /* by us, for what it did */
     bool retiring;          /* replaced: finishes what is open, then stops */
     bool turn_waiting;
     bool turn_granted;

@@ -16,6 +16,8 @@
 #include "base/json/json.h"
 #include "base/log/log.h"
 
+#define SHORT_LIFE_MS 10000
+
 struct member *member_new(struct fleet *f, enum fleet_role role)
 {
     struct member *m = mem_alloc(sizeof(*m));
@@ -64,7 +66,8 @@ void member_free(struct member *m)
     mem_free(m);
 }
 
-void member_kill(struct member *m, const char *reason)
+/* `ours`: for what it did. A socket that broke says no more than that it ended, or is about to. */
+static void end_worker(struct member *m, const char *reason, bool ours)
 {
     if (m->pid > 0 && m->socket >= 0) {
         log_write(LOG_LEVEL_WARN, "worker.killed",
@@ -72,9 +75,15 @@ void member_kill(struct member *m, const char *reason)
                              LOG_TEXT("reason", reason)));
     }
     if (m->pid > 0) {
+        m->killed = ours;
         kill(m->pid, SIGKILL);
     }
     drop_socket(m); /* the rest happens when the process is reaped */
+}
+
+void member_kill(struct member *m, const char *reason)
+{
+    end_worker(m, reason, true);
 }
 
 static void watch_again(struct member *m)
@@ -93,9 +102,12 @@ void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t 
     if (m->socket < 0) {
         return;
     }
-    if (ipc_writer_put(m->writer, type, flags, id, body, len, fd, &why) != FAIL_NONE ||
-        ipc_writer_push(m->writer, m->socket, &why) != FAIL_NONE) {
+    if (ipc_writer_put(m->writer, type, flags, id, body, len, fd, &why) != FAIL_NONE) {
         member_kill(m, why.message);
+        return;
+    }
+    if (ipc_writer_push(m->writer, m->socket, &why) != FAIL_NONE) {
+        end_worker(m, why.message, false);
         return;
     }
     watch_again(m);
@@ -103,10 +115,14 @@ void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t 
 
 /* While an ask that was open at a death is waiting or open, it runs alone: so a second death
    names it. */
+static bool is_suspect(const struct ask *a)
+{
+    return a != NULL && (a->deaths > 0 || a->kills > 1);
+}
+
 static bool suspect_ahead(const struct member *m)
 {
-    const struct ask *head = m->fleet->waiting[m->role];
-    return (m->open != NULL && m->open->deaths > 0) || (head != NULL && head->deaths > 0);
+    return is_suspect(m->open) || is_suspect(m->fleet->waiting[m->role]);
 }
 
 void member_pump(struct member *m)
@@ -230,6 +246,8 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     m->bytes = bytes;
     snprintf(m->arch, sizeof(m->arch), "%.31s", arch);
     m->state = FLEET_READY;
+    m->was_ready = true;
+    m->load_deaths = 0;
     log_write(LOG_LEVEL_INFO, "worker.ready",
               LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_TEXT("model", m->name),
                          LOG_NUM("pid", m->pid),
@@ -314,7 +332,7 @@ static void on_socket(void *arg, uint32_t events)
     struct fault why;
     bool end = false;
     if ((events & EPOLLOUT) != 0 && ipc_writer_push(m->writer, m->socket, &why) != FAIL_NONE) {
-        member_kill(m, why.message);
+        end_worker(m, why.message, false);
         return;
     }
     enum fail f = ipc_reader_pull(m->reader, m->socket, &end, &why);
@@ -347,7 +365,7 @@ static void restart(void *arg)
 }
 
 /* Sorts the asks of a dead worker: back to the front of the queue, or refused. */
-static void return_asks(struct member *m)
+static void return_asks(struct member *m, bool from_outside)
 {
     struct fleet *f = m->fleet;
     struct fault why;
@@ -355,7 +373,8 @@ static void return_asks(struct member *m)
         struct ask *a = m->open;
         m->open = a->next;
         m->open_len--;
-        a->deaths++;
+        a->deaths += from_outside ? 0 : 1;
+        a->kills += from_outside ? 1 : 0;
         if (a->emitted || f->stopping) {
             FAULT(&why, f->stopping ? FAIL_STOPPED : FAIL_WORKER_DIED,
                   "the worker for %s ended in the middle of this answer", fleet_role_name(m->role));
@@ -363,9 +382,9 @@ static void return_asks(struct member *m)
         } else if (a->cancelled) {
             FAULT(&why, FAIL_STOPPED, "cancelled");
             answer_fail(f, a, FAIL_STOPPED, &why);
-        } else if (a->deaths >= FLEET_DEATHS_MAX) {
-            FAULT(&why, FAIL_POISON_REQUEST, "this request ended the worker for %s twice",
-                  fleet_role_name(m->role));
+        } else if (a->deaths >= FLEET_DEATHS_MAX || a->kills >= FLEET_KILLS_MAX) {
+            FAULT(&why, FAIL_POISON_REQUEST, "the worker for %s ended %d times with this request",
+                  fleet_role_name(m->role), a->deaths + a->kills);
             fail_hint(&why,
                       "It is not tried again. Change its text, or look at the worker's log line.");
             answer_fail(f, a, FAIL_POISON_REQUEST, &why);
@@ -392,8 +411,11 @@ static void on_exit_of(void *arg, uint32_t events)
     lease_forget(m);
     bool expected = m->state == FLEET_STOPPING || f->stopping;
     bool was_loading = m->state == FLEET_STARTING;
+    int64_t lived_ms = (clock_monotonic_us() - m->started_us) / 1000;
+    bool from_outside = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !m->killed;
     if (!expected) {
-        m->deaths++;
+        m->short_lives = lived_ms < SHORT_LIFE_MS ? m->short_lives + 1 : 0;
+        m->load_deaths += was_loading && !from_outside ? 1 : 0;
         f->role_deaths[m->role]++;
         log_write(LOG_LEVEL_ERROR, "worker.died",
                   LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_NUM("pid", m->pid),
@@ -402,15 +424,15 @@ static void on_exit_of(void *arg, uint32_t events)
                              LOG_NUM("open", (int64_t)m->open_len)));
     }
     m->pid = 0;
-    return_asks(m);
+    return_asks(m, from_outside);
     if (expected || m->retiring || f->current[m->role] != m) {
         fleet_member_gone(m);
         return;
     }
-    if (was_loading && m->deaths >= 3) {
+    if (was_loading && m->load_deaths >= FLEET_LOAD_DEATHS_MAX) {
         struct fault why;
         FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the worker for %s (%s) died while loading, %d times",
-              fleet_role_name(m->role), m->name, m->deaths);
+              fleet_role_name(m->role), m->name, m->load_deaths);
         fail_hint(&why,
                   "Check the model file with `inhouse models show %s`; the log says how it died.",
                   m->name);
@@ -419,8 +441,7 @@ static void on_exit_of(void *arg, uint32_t events)
     }
     if (m->state != FLEET_BROKEN) {
         m->state = FLEET_STARTING;
-        int64_t lived_ms = (clock_monotonic_us() - m->started_us) / 1000;
-        int64_t delay = lived_ms > 10000 ? 0 : m->deaths > 5 ? 5000 : 50 * m->deaths;
+        int64_t delay = m->short_lives < 10 ? 50 * m->short_lives : 500;
         m->restart_timer = loop_timer_add(f->loop, delay, restart, m);
         fleet_changed(f);
     }
@@ -443,6 +464,7 @@ void member_start(struct member *m)
     struct fleet *f = m->fleet;
     struct fault why;
     m->state = FLEET_STARTING;
+    m->killed = false;
     m->started_us = m->heard_us = clock_monotonic_us();
     ipc_reader_free(m->reader);
     ipc_writer_free(m->writer);
