@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """make bench-triage: 64 Banking77 messages into a form (queue of 12, priority of 4, summary of at most 80 characters)
-on one small model, learned rung off: inhouse against llama-server with 8 slots and a JSON schema, same model file.
+on one small model, learned rung off (code may copy a line where the written one is refused): inhouse against llama-server with 8 slots and a JSON schema, same model file.
 
 Both are started by this script on loopback or a socket file, run in turn, ROUNDS times each; the row has the medians of
 tasks per hour. Both answers are checked: a task counts only if its fields are legal. INHOUSE_BENCH_PEER=self puts ours
@@ -104,14 +104,13 @@ class Ours:
         env = dict(os.environ, INHOUSE_HOME=str(home))
         subprocess.run([inhouse, "models", "add", str(model), "--role", "light"], env=env, check=True,
                        stdout=self.log, stderr=self.log)
-        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(home)], env=env,
+        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(home), "--listen", "127.0.0.1:0"], env=env,
                                         stdout=self.log, stderr=self.log)
         wait_for(lambda: self.call("GET", "/health/ready") is not None and self.light(), self.process)
         self.call("PUT", "/api/v1/workflows/bench", self.workflow(queues), "application/yaml")
 
     def light(self):
-        models = self.call("GET", "/api/v1/status")["models"]
-        return any(m.get("role") == "light" and m.get("state") == "ready" for m in models)
+        return self.call("GET", "/api/v1/status")["roles"]["light"]["state"] == "ready"
 
     def call(self, *args):
         connection = Unix(self.socket)
@@ -133,7 +132,7 @@ class Ours:
         return "\n".join(lines) + "\n"
 
     def ask(self, row):
-        body = json.dumps({"workflow": "bench", "input": {"text": row["text"]}, "rungs": ["light"],
+        body = json.dumps({"workflow": "bench", "input": {"text": row["text"]}, "rungs": ["rule", "light"],
                            "draft": False, "artifact": False, "class": "workflow"})
         answer = self.call("POST", "/api/v1/tasks", body)
         return {f["name"]: f["value"] for f in answer["fields"]}

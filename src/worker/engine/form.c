@@ -499,6 +499,38 @@ static size_t cut_at(const struct writing *w, unsigned max_chars)
     return at;
 }
 
+#define FIRST_TRIES 8
+
+static bool says_nothing(struct llama_engine *e, llama_token token)
+{
+    char piece[PIECE_MAX];
+    int n = engine_piece(e, token, piece, sizeof piece);
+    bool blank = true;
+    for (int i = 0; i < n; i++) {
+        blank = blank && (piece[i] == ' ' || piece[i] == '\n' || piece[i] == '\r' || piece[i] == '\t');
+    }
+    return blank || llama_vocab_is_eog(e->vocab, token);
+}
+
+/* The first token of a text: the likeliest one that says something, for an empty answer fills no form. After
+   FIRST_TRIES blanks the model has nothing to say and the text stays empty. */
+static enum fail first_token(struct llama_engine *e, struct task *t, const float *logits,
+                             double temperature, llama_token *token, double *logprob,
+                             struct fault *why)
+{
+    float *copy = mem_dup(logits, (size_t)e->n_vocab * sizeof *copy);
+    enum fail failed = FAIL_NONE;
+    for (int i = 0; i < FIRST_TRIES; i++) {
+        failed = sample_token(e, t, copy, temperature, 1.0, NULL, token, logprob, why);
+        if (failed != FAIL_NONE || !says_nothing(e, *token)) {
+            break;
+        }
+        copy[*token] = -INFINITY;
+    }
+    mem_free(copy);
+    return failed;
+}
+
 static void text_advance(struct llama_engine *e, struct task *t, const struct form_piece *piece,
                          const float *logits)
 {
@@ -518,8 +550,11 @@ static void text_advance(struct llama_engine *e, struct task *t, const struct fo
     llama_token token = 0;
     double logprob = 0;
     struct fault why = {0};
-    if (sample_token(e, t, logits, piece->temperature, 1.0, NULL, &token, &logprob, &why) !=
-        FAIL_NONE) {
+    enum fail failed =
+        w->n_ends == 0
+            ? first_token(e, t, logits, piece->temperature, &token, &logprob, &why)
+            : sample_token(e, t, logits, piece->temperature, 1.0, NULL, &token, &logprob, &why);
+    if (failed != FAIL_NONE) {
         task_fail(e, t, &why);
         return;
     }
