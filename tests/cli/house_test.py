@@ -5,6 +5,7 @@ happens when processes are killed in the middle. Each class has a data folder of
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -129,6 +130,38 @@ class EveryCommand(House):
                                            timeout=60).stdout)
         for part in ("inhoused", "inhouse-worker", "engine", "processor", "memory", "sandbox", "disk", "store", "server"):
             self.assertIn(part, report)
+
+
+class Unable(House):
+    def test_wrong_configuration_names_file_line_and_key(self):
+        self.cli("stop")
+        (self.home / "inhouse.yaml").write_text("engine:\n  kind: fake\n  thread: 1\n")
+        self.cli("workflow", "list", code=3)
+        self.assertIn("inhouse.yaml line 3", self.said)
+        self.assertIn("engine.thread", self.said)
+        (self.home / "inhouse.yaml").write_text("engine:\n  kind: fake\n")
+
+    def test_busy_port_says_what_to_do(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            done = subprocess.run([INHOUSE, "serve", "--listen", f"127.0.0.1:{s.getsockname()[1]}"], env=self.env,
+                                  capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("in use", done.stderr)
+        self.assertIn("--listen", done.stderr)
+
+    def test_full_disk_is_one_error_and_leaves_nothing(self):
+        small = self.dir / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], capture_output=True).returncode:
+            self.skipTest("mounting a small file system needs root")
+        try:
+            self.cli("run", "ticket-triage", DESK / "new.jsonl", "--out", small / "out.jsonl", "--no-draft", code=3)
+            self.assertIn("full", self.said)
+            self.assertEqual(list(small.iterdir()), [])
+        finally:
+            subprocess.run(["umount", small], check=True)
 
 
 class ManPages(unittest.TestCase):

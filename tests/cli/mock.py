@@ -33,6 +33,8 @@ class Mock:
             def do_GET(self):
                 if self.path == "/health":
                     return self.reply(200, {"status": "ok"})
+                if self.path == "/api/v1/workflows/w":
+                    return self.reply(200, {"name": "w"})
                 self.reply(404, {"error": {"message": "there is no such path", "code": "not_found", "hint": "Look."}})
 
             def do_POST(self):

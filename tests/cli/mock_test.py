@@ -121,6 +121,12 @@ class RunAgainstMock(unittest.TestCase):
             self.assertIn("cannot write", done.stderr)
             self.assertEqual([p.name for p in self.dir.iterdir() if "out" in p.name], [])
 
+    def test_workflow_that_is_not_there_is_one_error(self):
+        with Mock() as mock:
+            _, err = self.run_cli(mock, "run", "nosuch", self.tickets(9), "--out", str(self.dir / "out.jsonl"), code=5)
+            self.assertEqual(err.count("\n"), 2, err)
+            self.assertEqual(mock.asked, [])
+
     def test_wrong_use_says_what_is_right(self):
         for words in (["nothing"], ["run"], ["run", "w"], ["run", "w", "f", "--jobs", "many"], ["run", "w", "f", "--wrong"],
                       ["review", "reject", "x"]):

@@ -65,8 +65,26 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     buf_done(&b);
 }
 
+/* Somebody sits in front of it: the sentence and the advice, nothing else. */
+static void say_fault(const struct fault *why)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_printf(&b, "%s: %s\n", program, why->message);
+    if (why->hint[0] != '\0') {
+        buf_printf(&b, "  %s\n", why->hint);
+    }
+    ssize_t written = write(STDERR_FILENO, b.data, b.len);
+    (void)written;
+    buf_done(&b);
+}
+
 void log_fault(enum log_level level, const char *event, const struct fault *why)
 {
+    if (level >= LOG_LEVEL_WARN && isatty(STDERR_FILENO) == 1) {
+        say_fault(why);
+        return;
+    }
     log_write(level, event,
               LOG_FIELDS(LOG_TEXT("code", fail_name(why->code)), LOG_TEXT("message", why->message),
                          LOG_TEXT("hint", why->hint), LOG_TEXT("file", why->file ? why->file : ""),

@@ -27,7 +27,8 @@ void log_set_program(const char *name);
 
 /* event is a fixed dotted name ("worker.died"); fields end with {0}. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
-/* The failure, once: code, message, hint and position. */
+/* The failure, once: code, message, hint and position; on a terminal the message and the hint
+   alone. */
 void log_fault(enum log_level level, const char *event, const struct fault *why);
 
 #define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__, {0}})

@@ -125,7 +125,7 @@ static int open_log(struct client *c, off_t *from)
     return fd;
 }
 
-/* The last error line that the server wrote since `from`: its message and hint. */
+/* The first error line that the server wrote since `from`: its message and hint. */
 static void last_words(struct client *c, off_t from, struct fault *why)
 {
     char text[16384];
@@ -148,8 +148,9 @@ static void last_words(struct client *c, off_t from, struct fault *why)
             const char *level = json_string_value(json_object_get(j, "level"));
             const char *message = json_string_value(json_object_get(j, "message"));
             const char *hint = json_string_value(json_object_get(j, "hint"));
-            if (level != NULL && strcmp(level, "error") == 0 && message != NULL) {
-                FAULT(why, FAIL_INTERNAL, "the server could not start: %s", message);
+            bool error = level != NULL && strcmp(level, "error") == 0 && message != NULL;
+            if (error && why->message[0] == '\0') { /* the first one is the cause */
+                FAULT(why, FAIL_BAD_REQUEST, "the server could not start: %s", message);
                 fail_hint(why, "%s", hint != NULL ? hint : "");
             }
         } else if (len > 1 && why->message[0] == '\0') {

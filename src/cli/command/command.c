@@ -136,8 +136,9 @@ static void show_all(void)
         char left[80];
         (void)snprintf(left, sizeof(left), "%s %s", c->name, c->words);
         if (!c->hidden) {
-            bool wide = strlen(left) > 33;
-            printf("  %s%s%*s%s\n", left, wide ? "\n" : "", wide ? 37 : 35 - (int)strlen(left), "",
+            size_t columns = text_utf8_count(left, strlen(left));
+            bool wide = columns > 33;
+            printf("  %s%s%*s%s\n", left, wide ? "\n" : "", wide ? 37 : 35 - (int)columns, "",
                    c->summary);
         }
     }

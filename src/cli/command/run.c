@@ -182,6 +182,7 @@ struct run {
     struct measure_table *table; /* without --out: shown at the end */
     struct progress bar;
     int64_t bad, lines;
+    enum fail failed_before;
 };
 
 static void say_bad(struct run *r, const struct fault *why)
@@ -257,6 +258,21 @@ static void table_row(struct run *r, const struct ticket *t, const json_t *resul
     measure_table_row(r->table, cells);
 }
 
+/* The advice is said once for each kind of failure, and the twenty-first ticket is only counted. */
+static void say_failed(struct run *r, const struct ticket *t, const struct fault *why)
+{
+    progress_end(&r->bar);
+    if (r->measure.failed <= SAID_BAD_MAX) {
+        fprintf(stderr, "%s: %s\n", t->id, why->message);
+        if (why->hint[0] != '\0' && why->code != r->failed_before) {
+            fprintf(stderr, "  %s\n", why->hint);
+        }
+    } else if (r->measure.failed == SAID_BAD_MAX + 1) {
+        fprintf(stderr, "more failures are in the output and not shown\n");
+    }
+    r->failed_before = why->code;
+}
+
 static void on_result(void *arg, const struct ticket *t, const json_t *result,
                       const struct fault *why)
 {
@@ -266,11 +282,7 @@ static void on_result(void *arg, const struct ticket *t, const json_t *result,
         run_measure(&r->measure, t, result);
     } else {
         r->measure.failed++;
-        progress_end(&r->bar);
-        fprintf(stderr, "%s: %s\n", t->id, why->message);
-        if (why->hint[0] != '\0') {
-            fprintf(stderr, "  %s\n", why->hint);
-        }
+        say_failed(r, t, why);
     }
     r->lines++;
     if (r->out.file != NULL || r->cli->json) {
@@ -327,6 +339,16 @@ static int finish(struct run *r, const struct run_counts *counts, enum fail f, s
     return counts->failed > 0 || r->bad > 0 ? COMMAND_SOME_FAILED : COMMAND_OK;
 }
 
+/* One error for a workflow that is not there, rather than one a ticket. */
+static enum fail workflow_check(struct cli *cli, struct fault *why)
+{
+    if (!text_is_name(cli->words[0])) {
+        FAULT(why, FAIL_BAD_REQUEST, "\"%.64s\" is no workflow's name", cli->words[0]);
+        return fail_hint(why, "`inhouse workflow list` names them.");
+    }
+    return client_get(cli->client, NULL, why, "/api/v1/workflows/%s", cli->words[0]);
+}
+
 int command_run(struct cli *cli)
 {
     int64_t flight;
@@ -357,6 +379,8 @@ int command_run(struct cli *cli)
         status = cli_fail(cli, &why);
     } else if (cli_client(cli) == NULL) {
         status = cli_fail(cli, &cli->why);
+    } else if (workflow_check(cli, &why) != FAIL_NONE) {
+        status = cli_fail(cli, &why);
     } else {
         progress_begin(&r->bar, cli, cli->words[0]);
         enum fail f = run_tickets(cli, &o, &r->bar, &counts, &why);
