@@ -252,7 +252,7 @@ class Killed(House):
                 os.kill(role["pid"], signal.SIGKILL)
                 killed += 1
         self.assertGreater(killed, 0)
-        self.check_all_answered(run)
+        self.assertIn("worker died", self.check_all_answered(run))
 
     def test_interrupted_run_keeps_the_finished_part(self):
         run = self.start_run()

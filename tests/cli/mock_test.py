@@ -42,7 +42,7 @@ class RunAgainstMock(unittest.TestCase):
             out, _ = self.run_cli(mock, "run", "w", self.tickets(40), "--out", str(self.dir / "out.jsonl"), "-j", "8")
             self.assertEqual([x["id"] for x in self.lines()], [f"T{i}" for i in range(40)])
             self.assertIn("100.0 %", out)
-            self.assertIn("worker had died 1 times", out)
+            self.assertIn("worker died 1 times", out)
 
     def test_retries_carry_the_same_idempotency_key(self):
         with Mock({"T1": [(503, "stopped", ()), (503, "worker_died", ())]}) as mock:

@@ -76,10 +76,12 @@ void run_summary(struct cli *cli, struct measure_run *m, const struct run_counts
         printf("\n");
         show_rungs(cli, m);
     }
-    if (counts->retried > 0 || counts->revived > 0) {
+    if (counts->retried > 0 || counts->revived > 0 || counts->worker_deaths > 0) {
         printf("\nOn the way: %lld asked again", (long long)counts->retried);
         if (counts->worker_deaths > 0) {
-            printf(" (a model's worker had died %lld times)", (long long)counts->worker_deaths);
+            printf("; a model's worker died %lld times and was replaced, what it had open was "
+                   "asked again",
+                   (long long)counts->worker_deaths);
         }
         if (counts->revived > 0) {
             printf("; the server went away %lld times and was found or started again",
@@ -126,13 +128,13 @@ json_t *run_summary_json(struct measure_run *m, const struct run_counts *counts)
                       tally_json(f->known), "among_three", tally_json(f->top3), "error",
                       wrong_json(f->known_decided), "rungs", rungs));
     }
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o}", "tickets",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o}", "tickets",
                      (json_int_t)counts->given, "answered", (json_int_t)counts->answered, "failed",
                      (json_int_t)counts->failed, "to_person", (json_int_t)m->to_person, "retried",
                      (json_int_t)counts->retried, "server_restarts", (json_int_t)counts->revived,
-                     "seconds", m->seconds, "tasks_per_hour", measure_tasks_per_hour(m), "ms_p50",
-                     measure_ms(m, 0.5), "ms_p95", measure_ms(m, 0.95), "tokens_in_per_task",
-                     (double)m->tokens_in / n, "tokens_cached_per_task",
-                     (double)m->tokens_cached / n, "tokens_out_per_task", (double)m->tokens_out / n,
-                     "fields", fields);
+                     "worker_deaths", (json_int_t)counts->worker_deaths, "seconds", m->seconds,
+                     "tasks_per_hour", measure_tasks_per_hour(m), "ms_p50", measure_ms(m, 0.5),
+                     "ms_p95", measure_ms(m, 0.95), "tokens_in_per_task", (double)m->tokens_in / n,
+                     "tokens_cached_per_task", (double)m->tokens_cached / n, "tokens_out_per_task",
+                     (double)m->tokens_out / n, "fields", fields);
 }

@@ -249,6 +249,23 @@ static enum fail revive(struct runner *r, struct fault *why)
     return client_revive(r->client, why);
 }
 
+/* How often a model's process died since the server started; -1 when this caller may not know. */
+static int64_t deaths_of(struct client *c)
+{
+    struct fault bad;
+    json_t *j AUTO_JSON = NULL, *role;
+    const char *name;
+    int64_t sum = 0;
+    struct client_ask ask = {.method = "GET", .path = "/api/v1/status", .timeout_ms = 5000};
+    if (client_call(c, &ask, &j, &bad) != FAIL_NONE) {
+        return -1;
+    }
+    json_object_foreach(json_object_get(j, "roles"), name, role) {
+        sum += json_integer_value(json_object_get(role, "deaths"));
+    }
+    return sum;
+}
+
 enum fail run_tickets(struct cli *cli, const struct run_options *o, struct progress *bar,
                       struct run_counts *counts, struct fault *why)
 {
@@ -262,6 +279,7 @@ enum fail run_tickets(struct cli *cli, const struct run_options *o, struct progr
         *why = cli->why;
         f = why->code;
     }
+    int64_t deaths = f == FAIL_NONE ? deaths_of(r->client) : -1;
     while (f == FAIL_NONE && cli_interrupted == 0 && (!r->ended || r->written < r->next)) {
         int wait_ms = fill(r);
         client_wait(r->client, wait_ms, on_answer, r);
@@ -273,6 +291,11 @@ enum fail run_tickets(struct cli *cli, const struct run_options *o, struct progr
     }
     progress_end(bar);
     counts->interrupted = cli_interrupted != 0;
+    if (f == FAIL_NONE && deaths >= 0 && counts->revived == 0 && !counts->interrupted) {
+        /* Most deaths never show in an answer: the server asks again by itself. */
+        int64_t now = deaths_of(r->client) - deaths;
+        counts->worker_deaths = now > counts->worker_deaths ? now : counts->worker_deaths;
+    }
     if (r->client != NULL) {
         client_drop(r->client);
     }
