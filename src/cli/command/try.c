@@ -93,7 +93,7 @@ static enum fail new_house(struct cli *cli, struct cli *inner, struct try_outcom
     /* The same engine and thread settings, if there are any. */
     (void)snprintf(from, sizeof(from), "%s/inhouse.yaml", cli->home);
     (void)snprintf(to, sizeof(to), "%s/inhouse.yaml", inner->home);
-    (void)link(from, to);
+    (void)!link(from, to);
     return borrow_models(cli, inner->home, o, why);
 }
 
