@@ -41,9 +41,12 @@ class Local(http.client.HTTPConnection):
 
 
 class Server:
-    def __init__(self, options=(), config=None):
+    def __init__(self, options=(), config=None, ready=True, prepare=None):
+        """ready: wait for a model, else only for an answer. prepare(server): before the first start."""
         self.options = list(options)
         self.text = config
+        self.ready = ready
+        self.prepare = prepare
         self.process = None
         self.key = None
 
@@ -51,6 +54,8 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="ih-"))
         self.home = self.folder / "h"
         try:
+            if self.prepare:
+                self.prepare(self)
             self.start()
             status, made = self.call("POST", "/api/v1/keys", {"name": "test", "role": "admin"})
             assert status == 201, made
@@ -73,7 +78,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.said()}")
             try:
-                if self.call("GET", "/health/ready")[0] == 200:
+                if self.call("GET", "/health/ready" if self.ready else "/health")[0] == 200:
                     break
             except OSError:
                 pass

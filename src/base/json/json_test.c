@@ -32,6 +32,21 @@ static void hostile_texts_are_refused(void **state)
     }
 }
 
+/* An error goes to logs and other people: where, and never what. */
+static void an_error_does_not_quote_the_text(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"{\"a\":\"secret", "{\"a\":secret}", "{\"secret\":1,\"secret\":2}",
+                                       "{\"a\":\"\\q secret\"}", "[1] secret", "secret"};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct fault why;
+        json_t *j = NULL;
+        assert_int_equal(jn_parse(rows[i], strlen(rows[i]), "text", &j, &why), FAIL_BAD_REQUEST);
+        assert_non_null(strstr(why.message, "line 1 column "));
+        assert_null(strstr(why.message, "secret"));
+    }
+}
+
 static void members_are_typed_and_bounded(void **state)
 {
     (void)state;
@@ -81,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_texts_are_refused),
+        cmocka_unit_test(an_error_does_not_quote_the_text),
         cmocka_unit_test(members_are_typed_and_bounded),
         cmocka_unit_test(writer_escapes_and_orders),
     };

@@ -47,6 +47,11 @@ enum fail jn_parse(const char *text, size_t n, const char *what, json_t **out, s
     json_error_t e;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
     if (*out == NULL) {
+        /* What it stands near is the caller's own text: no message carries that. */
+        char *near = strstr(e.text, " near '");
+        if (near != NULL) {
+            *near = '\0';
+        }
         return FAULT(why, FAIL_BAD_REQUEST, "%s is not valid JSON: line %d column %d: %s", what,
                      e.line, e.column, e.text);
     }
