@@ -20,6 +20,19 @@
 
 /* Set from the abort of a step until it has returned: what llama.cpp says meanwhile is no error. */
 static bool aborting;
+/* What llama.cpp complained of first while it loads: the cause; what follows says that it failed. */
+static char complaint[160];
+
+static void keep_complaint(const char *line)
+{
+    if (complaint[0] != '\0') {
+        return;
+    }
+    (void)text_copy(complaint, sizeof complaint, line);
+    for (char *c = complaint; *c != '\0'; c++) {
+        *c = *c < ' ' || *c > '~' ? '?' : *c; /* it may quote the file */
+    }
+}
 
 static void on_log(enum ggml_log_level level, const char *text, void *data)
 {
@@ -29,6 +42,9 @@ static void on_log(enum ggml_log_level level, const char *text, void *data)
         return;
     }
     (void)text_copy(line, sizeof line, text);
+    if (level == GGML_LOG_LEVEL_ERROR) {
+        keep_complaint(text_trim(line));
+    }
     log_write(level == GGML_LOG_LEVEL_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "engine.log",
               LOG_FIELDS(LOG_TEXT("text", text_trim(line))));
 }
@@ -278,11 +294,13 @@ static enum fail load_file(struct llama_engine *e, int fd, struct fault *why)
     rewind(file);
     struct llama_model_params params = llama_model_default_params();
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
+    complaint[0] = '\0';
     e->model = llama_model_load_from_file_ptr(file, params);
     fclose(file);
     if (e->model == NULL) {
-        (void)FAULT(why, FAIL_MODEL_UNAVAILABLE, "llama.cpp cannot load this file");
-        return fail_hint(why, "`inhouse models check` says what is wrong with it.");
+        (void)FAULT(why, FAIL_MODEL_UNAVAILABLE, "llama.cpp cannot load this file: %s",
+                    complaint[0] != '\0' ? complaint : "it gave no reason");
+        return fail_hint(why, "Fetch the file again, or add another with `inhouse models add`.");
     }
     e->vocab = llama_model_get_vocab(e->model);
     e->n_vocab = llama_vocab_n_tokens(e->vocab);
