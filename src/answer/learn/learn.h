@@ -214,7 +214,7 @@ void learn_head_hash(const struct learn_head *h, uint8_t out[32]);
 /*
  * The fixed-sequence test on n scores; ok[i] says whether item i was right. start is how many items
  * the first threshold accepts, 0 for the rule of ours: as many as may hold 5 errors (n >= 1,000),
- * 2 (n >= 500) or none.
+ * 2 (n >= 500) or none; in smaller sets as many as fit into the surest sixth.
  */
 void learn_certify(const float *score, const bool *ok, size_t n, double target, double delta,
                    size_t start, struct learn_certificate *out);
