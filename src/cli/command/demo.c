@@ -135,14 +135,15 @@ static void show_tickets(struct demo *d)
     cli_print_table(d->cli, t);
 }
 
-static void show_draft(const struct demo_result *r)
+static void show_draft(const struct cli *cli, const struct demo_result *r)
 {
+    size_t width = cli->width < 96 ? cli->width : 96;
     size_t i;
     json_t *s;
     printf("\n%s  %s\n", r->ticket.id, r->ticket.subject);
-    cli_print_wrapped(r->ticket.text, 4, 96);
+    cli_print_wrapped(r->ticket.text, 4, width);
     printf("  Draft:\n");
-    cli_print_wrapped(result_draft(r->result), 4, 96);
+    cli_print_wrapped(result_draft(r->result), 4, width);
     printf("  Sources:");
     json_array_foreach(json_object_get(json_object_get(r->result, "draft"), "sources"), i, s) {
         printf("%s %s (%s)", i > 0 ? "," : "", cli_str(s, "title"), cli_str(s, "article"));
@@ -167,7 +168,7 @@ static void show_drafts(struct demo *d)
         right += has && same ? 1 : 0;
         wrong += has && !same ? 1 : 0;
         if (has && same && shown < SHOWN_DRAFTS) {
-            show_draft(r);
+            show_draft(d->cli, r);
             shown++;
         }
     }
@@ -221,8 +222,11 @@ static bool heavy_arrives(struct demo *d)
     char file[CLIENT_PATH_SIZE];
     double waited = 0;
     bool said = false;
+    char failed[CLIENT_PATH_SIZE]; /* tools/demo leaves it when the download gave up */
     path_of(d->fetched, HEAVY_FILE, file);
-    while (access(file, R_OK) != 0 && cli_interrupted == 0 && waited < WAIT_DOWNLOAD_S) {
+    path_of(d->cli->home, "download.failed", failed);
+    while (access(file, R_OK) != 0 && access(failed, F_OK) != 0 && cli_interrupted == 0 &&
+           waited < WAIT_DOWNLOAD_S) {
         if (!said) {
             demo_say(d,
                      "Waiting for the heavy model's download (1.1 GB; DEMO_SMALL=1 goes without)");
@@ -238,7 +242,8 @@ static bool heavy_arrives(struct demo *d)
         d->started_us += 2000000;
     }
     if (access(file, R_OK) != 0) {
-        cli_note(d->cli, "The heavy model did not arrive; going on without it.");
+        cli_note(d->cli, "The heavy model did not arrive (%s/download.log); going on without it.",
+                 d->cli->home);
         return false;
     }
     demo_say(d, "The heavy model joins");

@@ -133,7 +133,7 @@ static enum fail print_checked(struct demo *d, const char *reply, const struct d
     if (f != FAIL_NONE) {
         return f;
     }
-    printf("  alone: ");
+    printf("  alone:\n    ");
     json_array_foreach(json_object_get(answer, "claims"), i, claim) {
         bool not_said = strcmp(cli_str(claim, "verdict"), "unsupported") == 0;
         (*claims)++;
@@ -148,22 +148,24 @@ static enum fail print_checked(struct demo *d, const char *reply, const struct d
     return FAIL_NONE;
 }
 
-static void print_ours(const struct demo_result *r)
+static void print_ours(const struct cli *cli, const struct demo_result *r)
 {
     const char *draft = result_draft(r->result);
-    printf("  ours:  ");
-    if (draft == NULL) {
-        printf("no draft, a person writes it\n");
-        return;
-    }
+    struct buf b;
     size_t i;
     json_t *s;
+    printf("  ours:%s\n", draft == NULL ? " no draft, a person writes it" : "");
+    if (draft == NULL) {
+        return;
+    }
+    buf_init(&b, MAX_ARTICLE);
     json_array_foreach(json_object_get(json_object_get(r->result, "draft"), "sentences"), i, s) {
         if (json_is_true(json_object_get(s, "chosen"))) {
-            printf("%s ", cli_str(s, "text"));
+            (void)buf_printf(&b, "%s ", cli_str(s, "text"));
         }
     }
-    printf("\n");
+    cli_print_wrapped(b.len > 0 ? b.data : "", 4, cli->width < 100 ? cli->width : 100);
+    buf_done(&b);
 }
 
 void demo_act_alone(struct demo *d)
@@ -188,7 +190,7 @@ void demo_act_alone(struct demo *d)
         AUTO_FREE char *alone = NULL;
         json_t *sources AUTO_JSON = sources_of(d, r);
         printf("\n%s  %s\n", r->ticket.id, r->ticket.subject);
-        print_ours(r);
+        print_ours(d->cli, r);
         fflush(stdout);
         if (ask_alone(d, r, role, &alone, &why) != FAIL_NONE ||
             print_checked(d, alone, r, sources, &claims, &bad, &why) != FAIL_NONE) {

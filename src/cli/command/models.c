@@ -63,7 +63,8 @@ static int added(struct cli *cli, enum fail f, const struct models_entry *e,
 {
     char size[24];
     if (f != FAIL_NONE) {
-        return cli_fail(cli, why);
+        int status = cli_fail(cli, why);
+        return f == FAIL_NOT_FOUND ? COMMAND_INPUT : status; /* a file of this machine */
     }
     tell_server(cli);
     if (cli->json) {
