@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line against the real server, which it starts itself, on the fake engine: every command once, and what
 happens when processes are killed in the middle. Each class has a data folder of its own, gone afterwards."""
+import http.client
 import json
 import os
 import signal
@@ -196,6 +197,24 @@ class Try(House):
         j = json.loads(self.cli("try", export, "Group=Group", "--page", page, "--json"))
         self.assertEqual(j["newer"], 60)
 
+    def test_interrupted_try_leaves_nothing(self):
+        export = self.dir / "long.csv"
+        with export.open("w") as f:
+            f.write("id,text,queue\n")
+            for i in range(4000):
+                f.write(f"{i},question {i} about {i % 7},q{i % 3}\n")
+        before = sorted(p.name for p in self.home.iterdir())
+        run = subprocess.Popen([INHOUSE, "try", export], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not list(self.home.glob("try-*/data.db")):
+            time.sleep(0.01)
+        time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        self.assertEqual(run.wait(60), 130, run.stdout.read())
+        run.stdout.close()
+        self.assertEqual(sorted(p.name for p in self.home.iterdir() if p.name != "models"),
+                         [x for x in before if x != "models"])
+
     def test_unusable_files_say_what_is_missing(self):
         bad = self.dir / "bad.csv"
         bad.write_text("one,two\n" + "a,b\n" * 100)
@@ -228,9 +247,24 @@ class Killed(House):
             time.sleep(0.02)
         self.fail("no records")
 
+    def get(self, path):
+        self.cli("workflow", "list")  # a server is there
+        connection = http.client.HTTPConnection("inhouse")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.home / "sock"))
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        value = json.loads(answer.read())
+        connection.close()
+        self.assertEqual(answer.status, 200, value)
+        return value
+
     def check_all_answered(self, run):
         said = run.communicate(timeout=120)[0]
         self.assertEqual(run.returncode, 0, said)
+        for line in [json.loads(x) for x in self.out.read_text().splitlines()][::150]:
+            kept = self.get("/api/v1/tasks/" + line["_meta"]["task"])
+            self.assertEqual(kept["input_id"], line["id"])  # what was acknowledged is there
         self.assertEqual([json.loads(x)["id"] for x in self.out.read_text().splitlines()], [f"K{i}" for i in range(self.N)])
         self.assertIn("The record is whole", self.cli("audit", "verify"))
         return said

@@ -281,6 +281,8 @@ static void rewrite(struct demo *d, double until_s)
 void demo_stop(struct demo *d)
 {
     struct fault why;
+    sig_atomic_t interrupted = cli_interrupted; /* a second Ctrl-C ends it at once */
+    cli_interrupted = 0;
     struct client *c = cli_client_running(d->cli);
     if (c != NULL &&
         cli_send(d->cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) == FAIL_NONE) {
@@ -288,6 +290,7 @@ void demo_stop(struct demo *d)
     }
     client_close(d->cli->client);
     d->cli->client = NULL;
+    cli_interrupted = interrupted != 0 ? interrupted : cli_interrupted;
 }
 
 /* ---- the command ---- */

@@ -556,9 +556,12 @@ static enum fail work(struct cli *cli, struct cli *inner, struct try_set *s, str
     return f == FAIL_NONE ? answer_newer(inner, s, o, why) : f;
 }
 
+/* Also after an interruption: cleaning up is not interrupted by the same key, but by a second one. */
 static void leave(struct cli *inner)
 {
     struct fault why;
+    sig_atomic_t interrupted = cli_interrupted;
+    cli_interrupted = 0;
     if (inner->client != NULL) {
         (void)!cli_send(inner, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why);
         (void)client_wait_gone(inner->client, 10000);
@@ -568,6 +571,7 @@ static void leave(struct cli *inner)
     if (inner->home[0] != '\0') {
         drop_folder(inner->home);
     }
+    cli_interrupted = interrupted != 0 ? interrupted : cli_interrupted;
 }
 
 static bool read_minutes(struct cli *cli, const char *name, double otherwise, double *out)
