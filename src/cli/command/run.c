@@ -299,6 +299,11 @@ static int finish(struct run *r, const struct run_counts *counts, enum fail f, s
     if (r->out.broken) {
         return cli_fail(cli, &r->out.why);
     }
+    if (whole && r->lines == 0 && r->bad == 0) {
+        FAULT(why, FAIL_BAD_REQUEST, "%.300s holds no tickets", rows_path(r->rows));
+        fail_hint(why, "Give a file with one ticket a line: {\"id\":\"1\",\"text\":\"...\"}, or CSV.");
+        return cli_fail(cli, why);
+    }
     if (r->out.file != NULL && (whole || r->lines > 0)) {
         char name[CLIENT_PATH_SIZE + 16];
         struct fault bad = {0};
