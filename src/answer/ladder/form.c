@@ -2,9 +2,9 @@
 /* The form's lifetime: references, deep copies, labels, and the phrases that go to a person. */
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "answer/ladder/ladder.h"
+#include "base/text/text.h"
 
 struct ladder_form *ladder_form_ref(struct ladder_form *f)
 {
@@ -97,22 +97,83 @@ void ladder_labels_set(struct ladder_field *field, const char *const *names, siz
     field->labels_len = n;
 }
 
-static bool is_word_byte(char c)
+/* ---- phrases that go to a person ---- */
+
+/* Mail wraps lines and word processors turn quotes; neither may hide a phrase. What a character is
+   for comparing: spaces of all kinds are one space, what cannot be seen is nothing, the letters of
+   ASCII and Latin-1 are small. */
+#define NOTHING 0u
+
+static uint32_t folded(uint32_t cp)
 {
-    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+    bool upper = (cp >= 'A' && cp <= 'Z') || (cp >= 0xc0 && cp <= 0xde && cp != 0xd7);
+    bool space = cp <= 0x20 || cp == 0xa0 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 ||
+                 cp == 0x2029 || cp == 0x202f || cp == 0x3000;
+    bool hidden = cp == 0xad || (cp >= 0x200b && cp <= 0x200f) || cp == 0x2060 || cp == 0xfeff;
+    return hidden ? NOTHING : space ? ' ' : upper ? cp + 0x20 : cp;
+}
+
+static bool is_word(uint32_t cp)
+{
+    if (cp < 0x80) {
+        return isalnum((int)cp);
+    }
+    bool mark = (cp >= 0xa1 && cp <= 0xbf && cp != 0xaa && cp != 0xb5 && cp != 0xba) ||
+                (cp >= 0x2010 && cp <= 0x206f) || (cp >= 0x3001 && cp <= 0x303f);
+    return !mark;
+}
+
+/* The next character that counts, folded; a run of spaces is one. 0 at the end. */
+static uint32_t next_folded(const char **at)
+{
+    uint32_t got = NOTHING;
+    while (**at != '\0') {
+        uint32_t cp = (unsigned char)**at;
+        size_t n = text_utf8_decode(*at, strnlen(*at, 4), &cp);
+        uint32_t c = folded(cp);
+        if (got == ' ' && c != ' ' && c != NOTHING) {
+            return got;
+        }
+        *at += n > 0 ? n : 1;
+        if (c != NOTHING && c != ' ') {
+            return c;
+        }
+        got = c == ' ' ? c : got;
+    }
+    return got;
+}
+
+static bool stands_at(const char *text, const char *phrase)
+{
+    uint32_t want = next_folded(&phrase);
+    while (want != NOTHING) {
+        if (next_folded(&text) != want) {
+            return false;
+        }
+        want = next_folded(&phrase);
+    }
+    return !is_word(next_folded(&text));
 }
 
 const char *ladder_stake_find(const struct ladder_form *f, const char *text)
 {
+    uint32_t first[LADDER_MAX_STAKES]; /* of each phrase: most characters begin none */
+    bool inside = false;               /* of a word */
     for (size_t i = 0; i < f->always_person_len; i++) {
         const char *phrase = f->always_person[i];
-        size_t n = strlen(phrase);
-        for (const char *at = strcasestr(text, phrase); at != NULL;
-             at = strcasestr(at + 1, phrase)) {
-            if ((at == text || !is_word_byte(at[-1])) && !is_word_byte(at[n])) {
-                return phrase;
+        first[i] = next_folded(&phrase);
+    }
+    while (f->always_person_len > 0 && *text != '\0') {
+        uint32_t cp = (unsigned char)*text;
+        size_t n = text_utf8_decode(text, strnlen(text, 4), &cp);
+        uint32_t c = folded(cp);
+        for (size_t i = 0; i < f->always_person_len && !inside; i++) {
+            if (first[i] == c && c != NOTHING && stands_at(text, f->always_person[i])) {
+                return f->always_person[i];
             }
         }
+        inside = c == NOTHING ? inside : is_word(c);
+        text += n > 0 ? n : 1;
     }
     return NULL;
 }

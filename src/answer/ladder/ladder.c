@@ -2,6 +2,7 @@
 /* Names, the form's lifetime, and the rule that decides which proposal stands. */
 #include "answer/ladder/ladder.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule", "learned",
@@ -93,6 +94,9 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
     next.set = true;
     if (!own_word) {
         next.confidence = ladder_calibrate(e, p->raw);
+    }
+    if (!isfinite(p->raw) || !isfinite(next.confidence)) {
+        next.raw = next.confidence = 0; /* compared with nothing, it would push out what is held */
     }
     if (!checks_pass(p) && next.confidence > FAILED_CHECK_CONFIDENCE) {
         next.confidence = FAILED_CHECK_CONFIDENCE;

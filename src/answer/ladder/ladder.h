@@ -112,8 +112,9 @@ struct ladder_form *ladder_form_ref(struct ladder_form *f);
 void ladder_form_unref(struct ladder_form *f); /* accepts NULL */
 /* A deep copy with one reference, to be changed before it is shared. */
 struct ladder_form *ladder_form_dup(const struct ladder_form *f);
-/* The first always_person phrase that stands in text (ASCII case ignored, at word borders), or
-   NULL. */
+/* The first always_person phrase that stands in text at word borders, or NULL. Case is ignored in
+   ASCII and Latin-1; any white space, a wrapped line too, is one space; what cannot be seen (soft
+   hyphens, zero-width characters) does not hide a phrase. */
 const char *ladder_stake_find(const struct ladder_form *f, const char *text);
 /* Replaces a field's labels by copies of these. */
 void ladder_labels_set(struct ladder_field *field, const char *const *names, size_t n);
