@@ -129,6 +129,7 @@ class RunAgainstMock(unittest.TestCase):
 
     def test_wrong_use_says_what_is_right(self):
         for words in (["nothing"], ["run"], ["run", "w"], ["run", "w", "f", "--jobs", "many"], ["run", "w", "f", "--wrong"],
+                      ["run", "w", "f", "--rungs", "learned,lite"], ["run", "w", "f", "--class", "fast"],
                       ["review", "reject", "x"]):
             done = subprocess.run([INHOUSE, *words], capture_output=True, text=True, timeout=20)
             self.assertEqual(done.returncode, 2, words)

@@ -301,7 +301,8 @@ static int finish(struct run *r, const struct run_counts *counts, enum fail f, s
     }
     if (whole && r->lines == 0 && r->bad == 0) {
         FAULT(why, FAIL_BAD_REQUEST, "%.300s holds no tickets", rows_path(r->rows));
-        fail_hint(why, "Give a file with one ticket a line: {\"id\":\"1\",\"text\":\"...\"}, or CSV.");
+        fail_hint(why,
+                  "Give a file with one ticket a line: {\"id\":\"1\",\"text\":\"...\"}, or CSV.");
         return cli_fail(cli, why);
     }
     if (r->out.file != NULL && (whole || r->lines > 0)) {
@@ -354,13 +355,47 @@ static enum fail workflow_check(struct cli *cli, struct fault *why)
     return client_get(cli->client, NULL, why, "/api/v1/workflows/%s", cli->words[0]);
 }
 
+/* Is each word of a comma-separated list one of these? NULL is fine. */
+static bool words_known(const char *list, const char *const *words, size_t n)
+{
+    while (list != NULL && *list != '\0') {
+        size_t len = strcspn(list, ",");
+        bool known = false;
+        for (size_t i = 0; i < n; i++) {
+            known = known || (strlen(words[i]) == len && strncmp(words[i], list, len) == 0);
+        }
+        if (!known) {
+            return false;
+        }
+        list += len + (list[len] == ',' ? 1 : 0);
+    }
+    return true;
+}
+
+static bool options_good(struct cli *cli)
+{
+    static const char *const rungs[] = {"reuse", "rule", "learned", "light", "heavy", "person"};
+    static const char *const classes[] = {"interactive", "workflow", "batch"};
+    if (!words_known(cli_option(cli, "rungs"), rungs, COUNT_OF(rungs))) {
+        cli_usage(cli,
+                  "--rungs takes reuse, rule, learned, light, heavy, person with commas between");
+        return false;
+    }
+    if (!words_known(cli_option(cli, "class"), classes, COUNT_OF(classes))) {
+        cli_usage(cli, "--class is interactive, workflow or batch");
+        return false;
+    }
+    return true;
+}
+
 int command_run(struct cli *cli)
 {
     int64_t flight;
     struct fault why = {0};
     struct run_counts counts = {0};
     const char *class = cli_option(cli, "class");
-    if (!cli_number(cli, "jobs", 1, CLIENT_MAX_FLIGHT, DEFAULT_FLIGHT, &flight)) {
+    if (!options_good(cli) ||
+        !cli_number(cli, "jobs", 1, CLIENT_MAX_FLIGHT, DEFAULT_FLIGHT, &flight)) {
         return COMMAND_USAGE;
     }
     struct run *r = mem_alloc(sizeof(*r));

@@ -556,7 +556,8 @@ static enum fail work(struct cli *cli, struct cli *inner, struct try_set *s, str
     return f == FAIL_NONE ? answer_newer(inner, s, o, why) : f;
 }
 
-/* Also after an interruption: cleaning up is not interrupted by the same key, but by a second one. */
+/* Also after an interruption: cleaning up is not interrupted by the same key, but by a second
+   one. */
 static void leave(struct cli *inner)
 {
     struct fault why;
