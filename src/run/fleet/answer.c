@@ -116,7 +116,22 @@ static enum fail read_vectors(const struct ipc_frame *frame, struct arena *arena
     return FAIL_NONE;
 }
 
-static void deliver_error(struct ask *a, const json_t *j)
+/* As many rows as texts were sent, and as wide as this worker's rows were before: the callers copy
+   them into room of that size. */
+static enum fail check_shape(struct member *m, const struct ask *a, const struct fleet_vectors *v,
+                             struct fault *why)
+{
+    if ((a->flags & IPC_FLAG_BULK) != 0 && v->n != get_u32((const uint8_t *)a->body)) {
+        return FAULT(why, FAIL_BAD_REQUEST, "%zu vectors for another number of texts", v->n);
+    }
+    if (m->dim != 0 && v->dim != m->dim) {
+        return FAULT(why, FAIL_BAD_REQUEST, "vectors of another width than before");
+    }
+    m->dim = v->dim;
+    return FAIL_NONE;
+}
+
+static void deliver_error(const struct member *m, struct ask *a, const json_t *j)
 {
     const char *code = "internal", *message = "the worker gave no reason", *hint = "", *param = "";
     struct fault why;
@@ -127,11 +142,12 @@ static void deliver_error(struct ask *a, const json_t *j)
     FAULT(&why, fail_from_name(code), "%.300s", message);
     fail_hint(&why, "%.230s", hint);
     fail_param(&why, param);
-    struct fleet_answer answer = {.code = why.code, .why = &why};
+    struct fleet_answer answer = {.code = why.code, .why = &why, .sha256 = m->sha256};
     a->done(a->arg, &answer);
 }
 
-static enum fail deliver_json(struct ask *a, const struct ipc_frame *frame, struct fault *why)
+static enum fail deliver_json(const struct member *m, struct ask *a, const struct ipc_frame *frame,
+                              struct fault *why)
 {
     AUTO_JSON json_t *j = NULL;
     enum fail f =
@@ -140,10 +156,10 @@ static enum fail deliver_json(struct ask *a, const struct ipc_frame *frame, stru
         return f;
     }
     if (frame->head.type == IPC_ERROR) {
-        deliver_error(a, j);
+        deliver_error(m, a, j);
         return FAIL_NONE;
     }
-    struct fleet_answer answer = {0};
+    struct fleet_answer answer = {.sha256 = m->sha256};
     if (frame->head.type == IPC_DONE) {
         struct fleet_generated g = {0};
         struct buf calls, logprobs;
@@ -191,17 +207,19 @@ void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame
         struct arena *arena = arena_new(8 * FLEET_BODY_MAX);
         struct fleet_vectors v = {0};
         f = read_vectors(frame, arena, &v, &why);
+        f = f != FAIL_NONE ? f : check_shape(m, a, &v, &why);
         if (f == FAIL_NONE) {
-            struct fleet_answer answer = {.vectors = &v};
+            struct fleet_answer answer = {.vectors = &v, .sha256 = m->sha256};
             a->done(a->arg, &answer);
         }
         arena_free(arena);
     } else if (frame->head.type == IPC_RENDERED) {
         struct fleet_answer answer = {.body = (const char *)frame->body,
-                                      .body_len = frame->head.len};
+                                      .body_len = frame->head.len,
+                                      .sha256 = m->sha256};
         a->done(a->arg, &answer);
     } else {
-        f = deliver_json(a, frame, &why);
+        f = deliver_json(m, a, frame, &why);
     }
     if (f != FAIL_NONE) {
         struct fault told;

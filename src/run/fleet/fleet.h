@@ -99,6 +99,8 @@ struct fleet_answer {
     const struct fleet_vectors *vectors;
     const char *body; /* RENDERED, COUNTED: raw */
     size_t body_len;
+    const char *sha256; /* of the model that answered: another one than at asking when it was
+                           replaced meanwhile. NULL when no worker answered */
 };
 typedef void (*fleet_done_fn)(void *arg, const struct fleet_answer *answer);
 typedef void (*fleet_text_fn)(void *arg, const char *text, size_t len);

@@ -65,6 +65,7 @@ struct member {
     struct ipc_turn turn;
     int n_ctx, n_embd;
     int64_t n_params;
+    size_t dim;             /* of the vectors it has sent, 0: none yet */
     char arch[32];
     struct fault broken;    /* why, when state is FLEET_BROKEN */
 };

@@ -163,6 +163,85 @@ static void a_killed_worker_is_replaced_and_its_asks_replayed(void **state)
     assert_int_not_equal(m.pid, pid_before);
 }
 
+static int load_light(char letter)
+{
+    struct fault why;
+    char sha[65];
+    memset(sha, letter, 64);
+    sha[64] = '\0';
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return (int)fleet_load(fleet, FLEET_LIGHT, "fake", sha, fd, &why);
+}
+
+static void load_another(void *arg)
+{
+    (void)arg;
+    kill_it(NULL); /* remembers the pid; it dies only after the role has a successor */
+    load_light('b');
+}
+
+static void only_remember(void *arg)
+{
+    (void)arg;
+    struct fleet_model m;
+    fleet_model_get(fleet, FLEET_LIGHT, &m);
+    pid_before = m.pid;
+    load_light('b');
+}
+
+static void kill_the_old_one(void *arg)
+{
+    (void)arg;
+    kill(pid_before, SIGKILL);
+}
+
+static void asks_of_a_replaced_worker_that_dies_go_to_its_successor(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        generate("%%slow:3000%%", false, NULL);
+    }
+    loop_timer_add(loop, 300, only_remember, NULL); /* the successor is ready and idle ... */
+    loop_timer_add(loop, 1500, kill_the_old_one, NULL); /* ... when the old one dies */
+    run();
+    assert_int_equal(codes_len, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(codes[i], FAIL_NONE);
+    }
+}
+
+static void a_role_may_be_loaded_again_at_once(void **state)
+{
+    (void)state;
+    generate("one", false, NULL);
+    assert_int_equal(load_light('b'), FAIL_NONE); /* the first never said hello */
+    generate("two", false, NULL);
+    assert_int_equal(load_light('c'), FAIL_NONE);
+    loop_timer_add(loop, 200, load_another, NULL);
+    generate("three", false, NULL);
+    run();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(codes[i], FAIL_NONE);
+    }
+}
+
+static void a_cancelled_ask_is_answered_once(void **state)
+{
+    (void)state;
+    static char bodies[] = "{\"domain\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":"
+                           "\"%%slow:300%%\"}],\"max_tokens\":16,\"stream\":false}";
+    struct fleet_ask ask = {.role = FLEET_LIGHT, .type = IPC_GENERATE, .body = bodies,
+                            .len = strlen(bodies), .done = on_answer};
+    left = 12; /* more than one worker holds: some wait here */
+    for (int i = 0; i < 12; i++) {
+        uint64_t id = fleet_ask(fleet, &ask);
+        fleet_cancel(fleet, id);
+        fleet_cancel(fleet, id);
+    }
+    run();
+    assert_int_equal(codes_len, 12);
+}
+
 static void a_request_that_kills_twice_is_refused_and_the_others_live(void **state)
 {
     (void)state;
@@ -243,6 +322,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_role_nobody_serves_is_said_so, start, stop),
         cmocka_unit_test_setup_teardown(a_killed_worker_is_replaced_and_its_asks_replayed, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(asks_of_a_replaced_worker_that_dies_go_to_its_successor,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(a_role_may_be_loaded_again_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(a_cancelled_ask_is_answered_once, start, stop),
         cmocka_unit_test_setup_teardown(a_request_that_kills_twice_is_refused_and_the_others_live,
                                         start, stop),
         cmocka_unit_test_setup_teardown(a_bad_frame_ends_the_worker_not_the_server, start, stop),

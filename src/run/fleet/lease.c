@@ -51,6 +51,10 @@ static void grant_next(struct fleet *f)
 
 void lease_wanted(struct member *m, const struct ipc_turn *turn)
 {
+    if (m->turn_granted) { /* it would hold the cores and, as one that waits, never seem to hang */
+        member_kill(m, "a turn asked for within a turn");
+        return;
+    }
     m->turn = *turn;
     m->turn_waiting = true;
     m->turn_since_us = clock_monotonic_us();

@@ -169,11 +169,8 @@ static struct ask *find_open(struct member *m, uint64_t id)
     return a;
 }
 
-static void break_member(struct member *m, const struct fault *why)
+static void fail_waiting(struct member *m)
 {
-    m->state = FLEET_BROKEN;
-    m->broken = *why;
-    log_fault(LOG_LEVEL_ERROR, "worker.broken", why);
     struct fleet *f = m->fleet;
     while (f->current[m->role] == m && f->waiting[m->role] != NULL) {
         struct ask *a = f->waiting[m->role];
@@ -181,7 +178,25 @@ static void break_member(struct member *m, const struct fault *why)
         f->waiting_len[m->role]--;
         answer_fail(f, a, FAIL_MODEL_UNAVAILABLE, &m->broken);
     }
-    fleet_changed(f);
+}
+
+static void break_member(struct member *m, const struct fault *why)
+{
+    m->state = FLEET_BROKEN;
+    m->broken = *why;
+    log_fault(LOG_LEVEL_ERROR, "worker.broken", why);
+    fail_waiting(m);
+    fleet_changed(m->fleet);
+}
+
+/* What a replaced member left unanswered is its successor's: nothing else would wake that one. */
+static void adopt(struct member *m)
+{
+    if (m->state == FLEET_BROKEN) {
+        fail_waiting(m);
+    } else {
+        member_pump(m);
+    }
 }
 
 static void send_load(struct member *m)
@@ -426,7 +441,12 @@ static void on_exit_of(void *arg, uint32_t events)
     m->pid = 0;
     return_asks(m, from_outside);
     if (expected || m->retiring || f->current[m->role] != m) {
+        struct member *next = f->current[m->role];
+        bool replaced = next != NULL && next != m;
         fleet_member_gone(m);
+        if (replaced) {
+            adopt(next);
+        }
         return;
     }
     if (was_loading && m->load_deaths >= FLEET_LOAD_DEATHS_MAX) {
@@ -451,7 +471,8 @@ static void check_hang(void *arg)
 {
     struct member *m = arg;
     m->hang_timer = loop_timer_add(m->fleet->loop, FLEET_HANG_MS / 4, check_hang, m);
-    bool working = m->open != NULL || m->state == FLEET_STARTING;
+    bool working = m->open != NULL || m->state == FLEET_STARTING || m->state == FLEET_STOPPING ||
+                   m->turn_granted;
     /* A worker that waits for its turn is not hanging. */
     if (working && !m->turn_waiting &&
         clock_monotonic_us() - m->heard_us > (int64_t)FLEET_HANG_MS * 1000) {

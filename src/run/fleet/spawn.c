@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static _Noreturn void child(int socket, const char *path, char *const argv[], pid_t parent)
@@ -66,8 +67,16 @@ enum fail spawn_worker(const struct fleet *f, int *out_socket, pid_t *out_pid, i
         close(ends[0]);
         return FAULT_ERRNO(why, FAIL_INTERNAL, "could not start a worker");
     }
-    *out_pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    fcntl(*out_pid_fd, F_SETFD, FD_CLOEXEC);
+    int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pid_fd < 0) { /* out of descriptors: nobody would ever learn of its end */
+        FAULT_ERRNO(why, FAIL_INTERNAL, "could not watch a worker's process");
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(ends[0]);
+        return FAIL_INTERNAL;
+    }
+    fcntl(pid_fd, F_SETFD, FD_CLOEXEC);
+    *out_pid_fd = pid_fd;
     *out_socket = ends[0];
     *out_pid = pid;
     return FAIL_NONE;
