@@ -27,6 +27,7 @@ struct level {
     const char **keys;
     size_t room;
     const char *key; /* read, its value not yet */
+    int key_line;
 };
 
 struct build {
@@ -115,6 +116,9 @@ static void place(struct build *b, struct config_node *n)
     }
     struct level *l = &b->stack[b->depth - 1];
     level_grow(b, l);
+    if (l->key != NULL) {
+        n->line = l->key_line; /* a map below its key begins a line later; people look for the key */
+    }
     l->items[l->node->count] = n;
     l->keys[l->node->count] = l->key;
     l->node->count++;
@@ -150,6 +154,7 @@ static void take_key(struct build *b, const yaml_event_t *e)
         }
     }
     l->key = arena_dup_strn(b->tree->arena, s, len);
+    l->key_line = (int)e->start_mark.line + 1;
 }
 
 static void take_scalar(struct build *b, const yaml_event_t *e)
@@ -249,6 +254,20 @@ static bool take_event(struct build *b, const yaml_event_t *e, int *documents)
     return true;
 }
 
+/* An open quote is noticed at the end of the file: where it was opened is what helps. */
+static void say_problem(struct build *b, const yaml_parser_t *parser)
+{
+    char began[48] = "";
+    if (parser->context != NULL && parser->context_mark.line != parser->problem_mark.line) {
+        (void)snprintf(began, sizeof(began), " begun on line %zu", parser->context_mark.line + 1);
+    }
+    config_faults_add(b->faults, (int)parser->problem_mark.line + 1, NULL,
+                      "Check indentation, quotes and colons there.", "not valid YAML: %s%s%s%s",
+                      parser->problem ? parser->problem : "unreadable",
+                      parser->context ? ", " : "", parser->context ? parser->context : "", began);
+    b->failed = true;
+}
+
 static void run_parser(struct build *b, const char *text, size_t len)
 {
     yaml_parser_t parser;
@@ -264,12 +283,7 @@ static void run_parser(struct build *b, const char *text, size_t len)
     while (more && !b->broken) {
         yaml_event_t e;
         if (!yaml_parser_parse(&parser, &e)) {
-            config_faults_add(b->faults, (int)parser.problem_mark.line + 1, NULL,
-                              "Check indentation, quotes and colons there.",
-                              "not valid YAML: %s%s%s",
-                              parser.problem ? parser.problem : "unreadable",
-                              parser.context ? ", " : "", parser.context ? parser.context : "");
-            b->failed = true;
+            say_problem(b, &parser);
             break;
         }
         more = take_event(b, &e, &documents);
