@@ -127,6 +127,33 @@ class ServerKill(unittest.TestCase):
         self.assertEqual(rows, (len(sent), len(sent)))
 
 
+class Tampered(unittest.TestCase):
+    def test_a_record_that_was_changed_is_named(self):
+        """So that `ok` above means something: one character of one leaf, and the verification says which."""
+        with e2e.House() as s:
+            for i in range(20):
+                self.assertEqual(s.task(f"the red one {i}")[0], 200)
+            s.kill()
+            self.assertTrue(s.verify()["ok"])
+            db = sqlite3.connect(s.home / "data.db")
+            try:
+                seq, body = db.execute("SELECT seq, body FROM leaf ORDER BY seq DESC LIMIT 1 OFFSET 5").fetchone()
+                text = bytes(body) if isinstance(body, bytes) else body.encode()
+                changed = text.replace(b"answered", b"answereb")
+                self.assertNotEqual(text, changed)
+                db.execute("UPDATE leaf SET body = ? WHERE seq = ?",
+                           (changed if isinstance(body, bytes) else changed.decode(), seq))
+                db.commit()
+            finally:
+                db.close()
+            done = e2e.inhouse("audit", "verify", "--json", home=s.home)
+            self.assertNotEqual(done.returncode, 0)
+            report = e2e.json.loads(done.stdout)
+            self.assertFalse(report["ok"])
+            self.assertTrue(any(f["first"] <= seq <= f["last"] for f in report["findings"]), report)
+            s.start()
+
+
 class Leftovers(unittest.TestCase):
     def test_a_home_full_of_leftovers_starts(self):
         with e2e.House() as s:

@@ -111,6 +111,22 @@ class WorkerKill(unittest.TestCase):
         kinds = [(r["kind"], r["verdict"]) for r in self.s.records()]
         self.assertIn(("failed", "poison_request"), kinds)
 
+    def test_a_poison_ticket_goes_to_a_person_and_others_are_answered(self):
+        """It ends the light worker twice and then the heavy one twice: each says so in its climb, and a person decides."""
+        texts = tickets(40, 30)
+        texts[7] = "%%crash%% the red one"
+        got = e2e.at_once(lambda t: self.s.task(t, rungs=["light", "heavy"], deadline_ms=60000), texts, threads=40)
+        for text, result in zip(texts, got):
+            self.assertEqual(result[0], 200, result)
+            light = [c for c in result[1]["climb"] if c["rung"] == "light"]
+            self.assertEqual(len(light), 1)
+            if "crash" in text:
+                self.assertEqual(result[1]["state"], "waiting_person")
+                self.assertEqual(light[0]["verdict"], "failed")
+                self.assertIn("ended 2 times with this request", light[0]["note"])
+            else:
+                self.assertIn(light[0]["verdict"], ("answered", "abstained"), light)
+
     def test_a_stream_that_has_begun_ends_with_worker_died(self):
         one = self.s.stream("word " * 80 + "%%slow:0%%")
         self.assertTrue(one.read_until(b"data: "))

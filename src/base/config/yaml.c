@@ -117,7 +117,7 @@ static void place(struct build *b, struct config_node *n)
     struct level *l = &b->stack[b->depth - 1];
     level_grow(b, l);
     if (l->key != NULL) {
-        n->line = l->key_line; /* a map below its key begins a line later; people look for the key */
+        n->line = l->key_line; /* a map begins a line below its key; people look for the key */
     }
     l->items[l->node->count] = n;
     l->keys[l->node->count] = l->key;

@@ -36,8 +36,9 @@ static void hostile_texts_are_refused(void **state)
 static void an_error_does_not_quote_the_text(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"{\"a\":\"secret", "{\"a\":secret}", "{\"secret\":1,\"secret\":2}",
-                                       "{\"a\":\"\\q secret\"}", "[1] secret", "secret"};
+    static const char *const rows[] = {
+        "{\"a\":\"secret", "{\"a\":secret}", "{\"secret\":1,\"secret\":2}",
+        "{\"a\":\"\\q secret\"}", "[1] secret", "secret"};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct fault why;
         json_t *j = NULL;

@@ -20,7 +20,7 @@
 
 /* Set from the abort of a step until it has returned: what llama.cpp says meanwhile is no error. */
 static bool aborting;
-/* What llama.cpp complained of first while it loads: the cause; what follows says that it failed. */
+/* What llama.cpp complained of first while it loads: the cause; the rest says that it failed. */
 static char complaint[160];
 
 static void keep_complaint(const char *line)
