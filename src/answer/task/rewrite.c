@@ -194,19 +194,31 @@ static void next_rewrite(struct rewriter *r)
     ask_rewrite(w);
 }
 
+/* Line by line, for the check takes a reply apart at its line breaks. */
+static void add_frame(struct rewrite *w, const char *text)
+{
+    while (text != NULL && *text != '\0' && w->frame_len < COUNT_OF(w->frame)) {
+        size_t n = strcspn(text, "\n");
+        if (n > 0) {
+            w->frame[w->frame_len++] = arena_dup_strn(w->arena, text, n);
+        }
+        text += n + (text[n] == '\n');
+    }
+}
+
 static void copy_frame(struct rewrite *w, const struct ladder_form *form, const char *lang)
 {
+    const char *end = strchrnul(w->draft, '\n');
+    add_frame(w, arena_dup_strn(w->arena, w->draft, (size_t)(end - w->draft))); /* the greeting, filled in */
     for (size_t i = 0; i < form->frames_len; i++) {
         const struct ladder_frame *f = &form->frames[i];
-        const char *texts[] = {f->opening, f->closing, f->sign_off, f->sources};
-        for (size_t k = 0; strcmp(f->lang, lang) == 0 && k < COUNT_OF(texts); k++) {
-            if (texts[k] != NULL) {
-                w->frame[w->frame_len++] = arena_dup_str(w->arena, texts[k]);
-            }
+        if (strcmp(f->lang, lang) == 0) {
+            add_frame(w, f->opening);
+            add_frame(w, f->closing);
+            add_frame(w, f->sign_off);
+            add_frame(w, f->sources);
         }
     }
-    /* the greeting as it was filled in */
-    w->frame[w->frame_len++] = arena_dup_strn(w->arena, w->draft, strcspn(w->draft, "\n"));
 }
 
 void rewriter_add(struct rewriter *r, const struct task *t)
