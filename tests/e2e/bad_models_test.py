@@ -158,6 +158,23 @@ class BadServed(unittest.TestCase):
             self.assertEqual(s.chat("Say hello.", max_tokens=4)[0], 200)
 
     @need_model
+    def test_manifests_that_are_broken_do_not_stop_the_good_one(self):
+        bad = {"0" * 64: b"{", "1" * 64: b"[]", "2" * 64: b"", "3" * 64: b"\xff\xfe", "nonsense": b"{}",
+               "4" * 64: b'{"name":"../../x","role":"light"}'}
+
+        def prepare(s):
+            done = e2e.inhouse("models", "add", e2e.LIGHT, "--role", "light", "--link", home=s.home)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for name, data in bad.items():
+                (s.home / "models" / f"{name}.json").write_bytes(data)
+            (s.home / "models" / ("5" * 64)).write_bytes(b"a file without a manifest")
+        with e2e.House(options=["--engine", "llama"], prepare=prepare) as s:
+            self.assertEqual(s.status()["roles"]["light"]["state"], "ready")
+            self.assertIn("models.manifest_broken", (s.folder / "log").read_text())
+            listed = e2e.inhouse("models", "list", home=s.home)
+            self.assertIn("smollm2", listed.stdout + listed.stderr)
+
+    @need_model
     def test_a_stored_model_that_changed_is_not_served(self):
         def prepare(s):
             done = e2e.inhouse("models", "add", e2e.LIGHT, "--role", "light", home=s.home)

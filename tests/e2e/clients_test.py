@@ -70,6 +70,28 @@ class Clients(unittest.TestCase):
         again = self.s.call("POST", "/api/v1/tasks", body, headers={"Idempotency-Key": "left"}, local=False)
         self.assertEqual(again, (200, answer))
 
+    def test_one_key_twenty_times_at_once_is_one_task(self):
+        at = len(self.s.records())
+        got = e2e.at_once(lambda i: self.s.task("%%slow:300%% red", key="same", rungs=["light"]), list(range(20)), threads=20)
+        self.assertEqual({g[0] for g in got}, {200}, got[:2])
+        self.assertEqual(len({g[1]["id"] for g in got}), 1, "two answers under one key")
+        self.assertEqual([k for k, _ in self.kinds_since(at)].count("answered"), 1)
+
+    def test_the_first_of_two_under_one_key_leaves(self):
+        """The other is answered all the same."""
+        body = json.dumps({"workflow": "colours", "input": {"text": "%%slow:800%% red"}, "artifact": False,
+                           "rungs": ["light"]}).encode()
+        first = e2e.socket.create_connection(("127.0.0.1", self.s.port))
+        first.sendall((f"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.s.key}\r\n"
+                       f"Idempotency-Key: two\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body)
+        self.s.wait(lambda g: g["tasks"]["running"] == 1, what="the first")
+        leaver = e2e.threading.Timer(0.3, first.close)
+        leaver.start()
+        status, answer = self.s.call("POST", "/api/v1/tasks", body, headers={"Idempotency-Key": "two"}, local=False)
+        leaver.join()
+        self.assertEqual(status, 200, answer)
+        self.assertTrue(answer["fields"])
+
     def test_a_task_that_failed_has_no_answer_to_show(self):
         at = len(self.s.records())
         status, answer = self.s.call("POST", "/api/v1/tasks", {"workflow": "none-such", "input": {"text": "x"}})
