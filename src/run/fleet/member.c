@@ -379,6 +379,19 @@ static void restart(void *arg)
     member_start(m);
 }
 
+/* To the front of the queue; but one that was killed alone goes to its end, so that whoever kills
+   worker after worker does not always hit the same one. */
+static void wait_again(struct fleet *f, struct ask *a)
+{
+    struct ask **at = &f->waiting[a->role];
+    while (a->kills > 2 && *at != NULL) {
+        at = &(*at)->next;
+    }
+    a->next = *at;
+    *at = a;
+    f->waiting_len[a->role]++;
+}
+
 /* Sorts the asks of a dead worker: back to the front of the queue, or refused. */
 static void return_asks(struct member *m, bool from_outside)
 {
@@ -404,9 +417,7 @@ static void return_asks(struct member *m, bool from_outside)
                       "It is not tried again. Change its text, or look at the worker's log line.");
             answer_fail(f, a, FAIL_POISON_REQUEST, &why);
         } else {
-            a->next = f->waiting[m->role];
-            f->waiting[m->role] = a;
-            f->waiting_len[m->role]++;
+            wait_again(f, a);
         }
     }
 }
