@@ -462,8 +462,13 @@ static enum serve_exit loop(struct serve *s)
     enum serve_exit status = SERVE_EXIT_OK;
     bool stopped = false;
     for (;;) {
-        struct engine_step step;
+        struct engine_step step = {0};
         bool work = s->engine->ops->forecast(s->engine, &step);
+        if (!work && s->turns && s->turn == TURN_GRANTED) {
+            /* What it was for was cancelled: kept, it would stop every other worker. */
+            send_turn(s, IPC_TURN_DONE, &step, 0);
+            s->turn = TURN_NONE;
+        }
         if (work && s->turns && s->turn == TURN_NONE) {
             s->step++;
             s->turn = TURN_ASKED;
