@@ -67,10 +67,11 @@ bench-%: build
 
 demo:           ## triage the example company's tickets on local models, from nothing
 	@tools/setup deps engine models-small --terse
-	@$(MAKE) build
+	@$(call preset,release,--target programs)
 	@tools/demo
 
-run: build      ## start the server with inhouse.yaml, or with defaults
+run: ready      ## start the server with inhouse.yaml, or with defaults
+	@$(call preset,release,--target programs)
 	@build/bin/inhouse serve
 
 install: build  ## into PREFIX (default /usr/local), DESTDIR honoured
