@@ -78,6 +78,10 @@ class EveryCommand(House):
         self.assertIn("rejected", self.cli("review", "reject", ids[2], "--reason", "not ours"))
         self.assertIn("escalated", self.cli("review", "escalate", ids[3], "--reason", "ask the lawyers"))
         self.cli("review", "approve", ids[0], code=5)
+        self.cli("review", "escalate", ids[4 % len(ids)], code=2)
+        self.assertIn("--reason", self.said)
+        self.cli("review", "edit", ids[-1], "queu=billing", code=3)
+        self.assertIn("queue, ", self.said)
         self.cli("review", "show", "nothing-like-this", code=5)
 
         self.assertIn("ticket-triage", self.cli("workflow", "list"))
@@ -141,6 +145,27 @@ class Unable(House):
         self.assertIn("inhouse.yaml line 3", self.said)
         self.assertIn("engine.thread", self.said)
         (self.home / "inhouse.yaml").write_text("engine:\n  kind: fake\n")
+
+    def test_serve_takes_the_place_of_a_commands_own_server(self):
+        self.cli("workflow", "list")  # starts one that would stay some seconds
+        first = self.server_pid()
+        serve = subprocess.Popen([INHOUSE, "serve", "--listen", "127.0.0.1:0"], env=self.env, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True)
+        try:
+            said = serve.stderr.readline()
+            while "server.listening" not in said:
+                line = serve.stderr.readline()
+                self.assertTrue(line, said)
+                said += line
+            self.assertIn("ends first", said)
+            self.assertEqual(self.server_pid(), serve.pid)
+            self.assertNotEqual(first, serve.pid)
+            second = subprocess.run([INHOUSE, "serve"], env=self.env, capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(second.returncode, 0)
+            self.assertIn(f"process {serve.pid}", second.stderr)  # one that stays is left alone
+        finally:
+            serve.terminate()
+            serve.communicate(timeout=60)
 
     def test_busy_port_says_what_to_do(self):
         with socket.socket() as s:
@@ -220,10 +245,19 @@ class Try(House):
         bad.write_text("one,two\n" + "a,b\n" * 100)
         self.cli("try", bad, code=3)
         self.assertIn("one, two", self.said)
+        self.cli("try", bad, "queue=three", code=3)
+        self.assertIn('no column "three"', self.said)
+        for command in ("run", "learn"):
+            self.cli(command, "ticket-triage", bad, code=3)
+            self.assertIn("one, two", self.said)
+            self.assertEqual(self.said.count("text"), 2)  # said once, not for each row
+        bad.write_text("")
+        self.cli("try", bad, code=3)
+        self.assertIn("no row", self.said)
 
 
 class Killed(House):
-    N = 3000
+    N = 6000  # long enough that a kill after 200 always comes in the middle, on fast machines too
 
     def tickets(self):
         path = self.dir / "many.jsonl"

@@ -2,10 +2,13 @@
 /* The server itself: serve, stop, status, keys, datasets, ask. Threads: one. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include "base/clock/clock.h"
 #include "base/text/text.h"
 #include "cli/command/command_internal.h"
 
@@ -15,6 +18,56 @@
 #define MAX_ARTICLES 20000
 
 /* ---- serve, stop ---- */
+
+/* A server that ends quickly may take its reply along: whether it went, wait_gone() sees. */
+static enum fail ask_stop(struct cli *cli, struct fault *why)
+{
+    enum fail f = cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, why);
+    return f == FAIL_UPSTREAM_FAILED ? FAIL_NONE : f;
+}
+
+/* Asked to stop, a server closes its socket first and its data after: gone is when nobody holds
+   HOME/lock. False when STOP_WAIT_MS have passed. */
+static bool wait_gone(struct cli *cli, struct client *c)
+{
+    char path[CLIENT_PATH_SIZE + 8];
+    int64_t start = clock_monotonic_us();
+    if (!client_wait_gone(c, STOP_WAIT_MS)) {
+        return false;
+    }
+    (void)snprintf(path, sizeof(path), "%s/lock", cli->home);
+    int fd = cli->url == NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool gone = fd < 0;
+    while (!gone && cli_interrupted == 0 && clock_ms_since(start) < STOP_WAIT_MS) {
+        gone = flock(fd, LOCK_SH | LOCK_NB) == 0;
+        if (!gone) {
+            usleep(5000);
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return gone;
+}
+
+/* A server that a command started for itself (it has no TCP port) ends some seconds after its
+   last client; it must not keep the one that stays from starting. Any other is the user's. */
+static enum fail make_way(struct cli *cli, struct fault *why)
+{
+    json_t *j AUTO_JSON = NULL;
+    struct client *c = cli->url == NULL ? cli_client_running(cli) : NULL;
+    if (c == NULL || client_get(c, &j, why, "/api/v1/status") != FAIL_NONE ||
+        json_integer_value(json_object_get(j, "port")) != 0) {
+        return FAIL_NONE; /* none, or the new server says what is wrong */
+    }
+    cli_note(cli, "A command's own server is still here: it ends first.");
+    enum fail f = ask_stop(cli, why);
+    if (f == FAIL_NONE && !wait_gone(cli, c)) {
+        f = FAULT(why, FAIL_CONFLICT, "it is still finishing what it accepted");
+        fail_hint(why, "Try again when the other command has ended.");
+    }
+    return f;
+}
 
 int command_serve(struct cli *cli)
 {
@@ -33,6 +86,15 @@ int command_serve(struct cli *cli)
         FAULT(&cli->why, FAIL_INTERNAL, "cannot tell where this executable is");
         return cli_fail(cli, &cli->why);
     }
+    if (make_way(cli, &cli->why) != FAIL_NONE) {
+        return cli_fail(cli, &cli->why);
+    }
+    client_close(cli->client);
+    cli->client = NULL;
+    if (cli->tty_err) {
+        cli_note(cli, "Ctrl-C ends it. In another terminal: `inhouse keys add NAME` makes a key\n"
+                      "for programs, `inhouse status` shows the models. Its log:");
+    }
     (void)signal(SIGPIPE, SIG_DFL);
     execv(program, argv);
     FAULT_ERRNO(&cli->why, FAIL_INTERNAL, "cannot run %s", program);
@@ -48,11 +110,10 @@ int command_stop(struct cli *cli)
         printf("No server runs on %s.\n", cli->home);
         return COMMAND_OK;
     }
-    if (c == NULL ||
-        cli_send(cli, "POST", "/api/v1/stop", NULL, "{}", 2, NULL, &why) != FAIL_NONE) {
+    if (c == NULL || ask_stop(cli, &why) != FAIL_NONE) {
         return cli_fail(cli, c == NULL ? &cli->why : &why);
     }
-    if (client_wait_gone(c, STOP_WAIT_MS)) {
+    if (wait_gone(cli, c)) {
         printf("The server has finished what it had accepted and stopped.\n");
         return COMMAND_OK;
     }

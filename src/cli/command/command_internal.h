@@ -121,6 +121,8 @@ struct rows;
 enum rows_state { ROWS_ROW, ROWS_BAD, ROWS_END };
 /* path "-" is stdin. CSV when the name ends in .csv or .tsv, or the first byte is not '{'. */
 MUST_CHECK enum fail rows_open(const char *path, struct rows **out, struct fault *why);
+/* The same for tickets: a CSV without a column for their text is one error, not one a row. */
+MUST_CHECK enum fail rows_open_tickets(const char *path, struct rows **out, struct fault *why);
 void rows_close(struct rows *r);
 /* ROWS_ROW: *row is a new reference, an object (CSV: its columns by the header's names, all
    text). ROWS_BAD: the row was skipped; why says file:line and what to do. */

@@ -113,13 +113,52 @@ static enum fail ask_alone(struct demo *d, const struct demo_result *r, const ch
     return f;
 }
 
+static size_t width_of(const struct cli *cli)
+{
+    return cli->width < 100 ? cli->width : 100;
+}
+
+/* One sentence, wrapped where *at columns of the line are used; struck through word by word, so
+   that the margin is not. */
+static void print_claim(const struct cli *cli, const char *text, bool not_said, size_t *at)
+{
+    const char *on = not_said && cli->tty ? "\x1b[9;31m" : "";
+    const char *off = on[0] != '\0' ? "\x1b[0m" : "";
+    bool marked = not_said && !cli->tty, first = true;
+    struct buf b;
+    buf_init(&b, (size_t)64 * 1024);
+    (void)buf_printf(&b, "%s%s%s", marked ? "[-" : "", text, marked ? "-]" : "");
+    for (const char *p = b.len > 0 ? b.data : ""; *p != '\0';) {
+        size_t n = 0;
+        while ((unsigned char)p[n] > 0x20) {
+            n++;
+        }
+        if (n == 0) {
+            p++;
+            continue;
+        }
+        size_t columns = text_utf8_count(p, text_utf8_valid_prefix(p, n));
+        bool breaks = *at + 1 + columns > width_of(cli);
+        if (breaks) {
+            fputs("\n    ", stdout);
+        } else { /* a space between two sentences is plain */
+            printf("%s %s", first ? "" : on, first ? "" : off);
+        }
+        printf("%s%.*s%s", on, (int)n, p, off);
+        *at = breaks ? 4 + columns : *at + 1 + columns;
+        first = false;
+        p += n;
+    }
+    buf_done(&b);
+}
+
 /* Prints the reply with its unsupported sentences struck through; counts them. */
 static enum fail print_checked(struct demo *d, const char *reply, const struct demo_result *r,
                                const json_t *sources, size_t *claims, size_t *bad,
                                struct fault *why)
 {
     json_t *answer AUTO_JSON = NULL, *claim;
-    size_t i;
+    size_t i, at = width_of(d->cli); /* the first word begins a line */
     const char *language = cli_str(r->ticket.expected, "language");
     json_t *ask AUTO_JSON =
         json_pack("{s:s,s:O,s:s,s:s}", "reply", reply, "sources", sources, "ticket", r->ticket.text,
@@ -133,16 +172,12 @@ static enum fail print_checked(struct demo *d, const char *reply, const struct d
     if (f != FAIL_NONE) {
         return f;
     }
-    printf("  alone:\n    ");
+    printf("  alone:");
     json_array_foreach(json_object_get(answer, "claims"), i, claim) {
         bool not_said = strcmp(cli_str(claim, "verdict"), "unsupported") == 0;
         (*claims)++;
         *bad += not_said ? 1 : 0;
-        printf("%s", not_said ? (d->cli->tty ? "\x1b[9;31m" : "[-") : "");
-        for (const char *p = cli_str(claim, "text"); *p != '\0'; p++) {
-            fputc((unsigned char)*p < 0x20 ? ' ' : *p, stdout);
-        }
-        printf("%s ", not_said ? (d->cli->tty ? "\x1b[0m" : "-]") : "");
+        print_claim(d->cli, cli_str(claim, "text"), not_said, &at);
     }
     printf("\n");
     return FAIL_NONE;
@@ -164,7 +199,7 @@ static void print_ours(const struct cli *cli, const struct demo_result *r)
             (void)buf_printf(&b, "%s ", cli_str(s, "text"));
         }
     }
-    cli_print_wrapped(b.len > 0 ? b.data : "", 4, cli->width < 100 ? cli->width : 100);
+    cli_print_wrapped(b.len > 0 ? b.data : "", 4, width_of(cli));
     buf_done(&b);
 }
 
@@ -273,6 +308,7 @@ static bool cut_network(void)
 struct last {
     struct demo *d;
     size_t next, end, same, done;
+    struct progress *bar;
 };
 
 static enum rows_state next_last(void *arg, struct ticket *t, json_t **keep)
@@ -291,6 +327,7 @@ static void on_last(void *arg, const struct ticket *t, const json_t *result,
                     const struct fault *why)
 {
     struct last *l = arg;
+    progress_end(l->bar); /* no line is written behind it */
     const struct demo_result *before = &l->d->results[l->end - TICKETS + l->done++];
     const char *queue = cli_str(result_field(result, "queue"), "value");
     bool same = strcmp(queue, cli_str(result_field(before->result, "queue"), "value")) == 0;
@@ -312,7 +349,7 @@ static int play_cut(struct demo *d)
         return COMMAND_REFUSED;
     }
     cli->client = NULL;
-    struct last l = {.d = d, .next = d->n - TICKETS, .end = d->n};
+    struct last l = {.d = d, .next = d->n - TICKETS, .end = d->n, .bar = &bar};
     struct run_options o = {.workflow = "ticket-triage",
                             .rungs = "rule,learned,light",
                             .class = "workflow",

@@ -47,7 +47,7 @@ enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct lear
                         struct fault *why)
 {
     struct rows *rows = NULL;
-    enum fail f = rows_open(path, &rows, why);
+    enum fail f = rows_open_tickets(path, &rows, why);
     for (enum rows_state state = ROWS_ROW; f == FAIL_NONE && state != ROWS_END;) {
         json_t *row AUTO_JSON = NULL;
         struct fault bad = {0};
@@ -214,6 +214,20 @@ enum fail learn_send(struct cli *cli, const char *workflow, FILE *file, json_t *
     return f == FAIL_NONE ? cli_follow(cli, job, "learning", result, why) : f;
 }
 
+/* A slip in the name would make a second workflow without a word. */
+static void say_if_new(struct cli *cli, const char *workflow)
+{
+    struct fault why;
+    struct client *c = cli_client(cli);
+    if (c != NULL &&
+        client_get(c, NULL, &why, "/api/v1/workflows/%s", workflow) == FAIL_NOT_FOUND) {
+        cli_note(cli,
+                 "There is no workflow %s yet: it is made from these examples. "
+                 "`inhouse workflow list` shows the others.",
+                 workflow);
+    }
+}
+
 int command_learn(struct cli *cli)
 {
     struct fault why = {0};
@@ -227,6 +241,7 @@ int command_learn(struct cli *cli)
             ? learn_collect(cli, cli->words[1], file, &n, &why)
             : FAULT(&why, FAIL_BAD_REQUEST, "\"%.64s\" is no workflow's name", cli->words[0]);
     if (f == FAIL_NONE) {
+        say_if_new(cli, cli->words[0]);
         f = learn_send(cli, cli->words[0], file, &result, &why);
     }
     if (file != NULL) {

@@ -368,7 +368,9 @@ int command_review_reject(struct cli *cli)
 
 int command_review_escalate(struct cli *cli)
 {
-    return decide_word(cli, "escalate", NULL, NULL, cli_option(cli, "reason"));
+    const char *reason = cli_option(cli, "reason");
+    return reason == NULL ? cli_usage(cli, "--reason is missing: say what it needs")
+                          : decide_word(cli, "escalate", NULL, NULL, reason);
 }
 
 /* ---- working through the queue ---- */

@@ -368,7 +368,7 @@ static enum fail read_header(struct rows *r, struct fault *why)
     if (record == NULL) {
         return state == ROWS_END ? FAULT(why, FAIL_BAD_REQUEST, "%s is empty", r->path) : why->code;
     }
-    if (!text_utf8_is_valid(record, n) ||
+    if (memchr(record, '\0', n) != NULL || !text_utf8_is_valid(record, n) ||
         !cut_record(record, n, r->separator, keep_column, r, &fields) || fields > COLUMNS_MAX ||
         fields < 2) {
         FAULT(why, FAIL_BAD_REQUEST,
@@ -516,6 +516,39 @@ enum fail ticket_read(const struct rows *r, const json_t *row, struct ticket *ou
     }
     out->expected = expected_of(row);
     return FAIL_NONE;
+}
+
+static bool has_column(const struct rows *r, const char *name)
+{
+    for (size_t i = 0; i < r->columns_len; i++) {
+        if (strcmp(r->columns[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum fail rows_open_tickets(const char *path, struct rows **out, struct fault *why)
+{
+    enum fail f = rows_open(path, out, why);
+    if (f != FAIL_NONE || !(*out)->csv || has_column(*out, "text") ||
+        has_column(*out, "subject")) {
+        return f;
+    }
+    struct buf names;
+    buf_init(&names, 400);
+    for (size_t i = 0; i < (*out)->columns_len; i++) {
+        char cut[31];
+        (void)text_copy(cut, sizeof(cut), (*out)->columns[i]);
+        (void)buf_printf(&names, "%s%s", i > 0 ? ", " : "", cut);
+    }
+    FAULT(why, FAIL_BAD_REQUEST, "%s has no column \"text\"; it has: %s", path,
+          names.len > 0 ? names.data : "");
+    buf_done(&names);
+    rows_close(*out);
+    *out = NULL;
+    return fail_hint(why, "Name the columns id, subject, text and expected.FIELD in its first row; "
+                          "only `inhouse try` recognises other names.");
 }
 
 /* ---- ids seen: open addressing over 64-bit FNV-1a ---- */

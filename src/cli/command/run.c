@@ -414,7 +414,7 @@ int command_run(struct cli *cli)
                             .next = next_ticket,
                             .share = share_read};
     int status;
-    if (rows_open(cli->words[1], &r->rows, &why) != FAIL_NONE ||
+    if (rows_open_tickets(cli->words[1], &r->rows, &why) != FAIL_NONE ||
         out_open(&r->out, cli_option(cli, "out"), &why) != FAIL_NONE) {
         status = cli_fail(cli, &why);
     } else if (cli_client(cli) == NULL) {

@@ -34,7 +34,8 @@ static const struct cli_option run_options_list[] = {
     {0}};
 static const struct cli_option list_options[] = {
     {"state", 's', "STATE",
-     "in_review, approved, edited, rejected, escalated, draft, all (default: in_review)"},
+     "in_review, approved, edited, rejected, escalated, delivered, draft, all (default: "
+     "in_review)"},
     {"workflow", 'w', "NAME", "only this workflow's"},
     {"limit", 'n', "N", "show at most so many (default: 500)"},
     {0}};
@@ -123,7 +124,7 @@ const struct command command_table[] = {
      command_review_edit, false},
     {"review reject", "ID --reason TEXT", 1, 1, "do not use it", NULL, reason_options,
      command_review_reject, false},
-    {"review escalate", "ID", 1, 1, "hand it to somebody else", NULL, reason_options,
+    {"review escalate", "ID --reason TEXT", 1, 1, "hand it to somebody else", NULL, reason_options,
      command_review_escalate, false},
     {"review next", "", 0, 0, "work through the queue with single keys", NULL, NULL,
      command_review_next, false},

@@ -378,6 +378,20 @@ static void split(struct try_set *s)
 
 /* ---- reading ---- */
 
+static void column_names(const json_t *seen, char out[200])
+{
+    const char *key;
+    json_t *v;
+    size_t n = 0;
+    out[0] = '\0';
+    json_object_foreach((json_t *)(uintptr_t)seen, key, v) {
+        char cut[31], name[40];
+        (void)text_copy(cut, sizeof(cut), key);
+        (void)snprintf(name, sizeof(name), "%s%s", n > 0 ? ", " : "", cut);
+        n += text_copy(out + n, 200 - n, name) ? strlen(name) : 0;
+    }
+}
+
 static enum fail look(struct try_set *s, const char *path, const char *const *maps,
                       struct fault *why)
 {
@@ -400,23 +414,28 @@ static enum fail look(struct try_set *s, const char *path, const char *const *ma
     rows_close(rows);
     for (size_t i = 0; f == FAIL_NONE && maps[i] != NULL; i++) {
         f = use_map(s, maps[i], why);
+        const char *column = f == FAIL_NONE ? strchr(maps[i], '=') + 1 : "";
+        if (f == FAIL_NONE && json_object_size(seen) > 0 && cell(seen, column) == NULL) {
+            char names[200];
+            column_names(seen, names);
+            FAULT(why, FAIL_BAD_REQUEST, "%s has no column \"%.80s\"", path, column);
+            f = fail_hint(why, "It has: %s.", names);
+        }
     }
     if (f == FAIL_NONE) {
         guess_columns(s, seen);
     }
     if (f == FAIL_NONE && (s->columns[TRY_TEXT][0] == '\0' || s->fields_len == 0)) {
-        struct buf b;
-        const char *key;
-        json_t *v;
-        buf_init(&b, 200);
-        json_object_foreach(seen, key, v) {
-            (void)buf_printf(&b, "%s%.30s", b.len > 0 ? ", " : "", key);
+        char names[200];
+        if (json_object_size(seen) == 0) {
+            FAULT(why, FAIL_BAD_REQUEST, "%s holds no row that can be read", path);
+            return fail_hint(why, "Give CSV with a first row of column names, or JSON lines.");
         }
+        column_names(seen, names);
         FAULT(why, FAIL_BAD_REQUEST, "%s: no column found for %s among: %s", path,
               s->columns[TRY_TEXT][0] == '\0' ? "the ticket's text"
                                               : "what people decided (queue, group, priority, …)",
-              b.len > 0 ? b.data : "none");
-        buf_done(&b);
+              names);
         f = fail_hint(why, "Say it after the file: text=COLUMN queue=COLUMN.");
     }
     return f;

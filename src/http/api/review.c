@@ -268,7 +268,10 @@ static enum fail check_value(void *arg, const char *workflow, const char *name, 
     if (field != NULL && field->type == LADDER_CHOICE && !field->labels_learned &&
         ladder_label_find(field, value) < 0) {
         FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no label of field \"%s\"", value, name);
-        fail_hint(why, "GET /api/v1/workflows/%.60s lists the labels.", workflow);
+        fail_hint(why,
+                  "`inhouse workflow show %.60s`, or GET /api/v1/workflows/%.60s, lists the "
+                  "labels.",
+                  workflow, workflow);
         f = fail_param(why, name);
     }
     ladder_form_unref(form);

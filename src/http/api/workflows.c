@@ -86,7 +86,7 @@ static void put_form(struct jn_writer *w, const struct ladder_form *form, bool w
 static enum fail no_workflow(const char *name, struct fault *why)
 {
     FAULT(why, FAIL_NOT_FOUND, "there is no workflow \"%.63s\"", name);
-    return fail_hint(why, "GET /api/v1/workflows lists them.");
+    return fail_hint(why, "`inhouse workflow list`, or GET /api/v1/workflows, lists them.");
 }
 
 static void show_on_core(struct api *a, struct wire_request *r, void *arg)

@@ -97,6 +97,22 @@ static enum fail take_proposals(struct store_tx *tx, const struct id *id, struct
     return store_run(s, why);
 }
 
+/* The hint of a wrong name: what it could have been. */
+static void hint_fields(struct store_tx *tx, const struct id *id, struct fault *why)
+{
+    struct fault other;
+    bool row = false;
+    AUTO_STMT struct store_stmt *s =
+        store_query(store_tx_conn(tx),
+                    "SELECT group_concat(name, ', ') FROM artifact_field WHERE artifact = ?1");
+    store_bind_id(s, 1, id);
+    const char *names =
+        store_step(s, &row, &other) == FAIL_NONE && row ? store_col_text(s, 0) : NULL;
+    if (names != NULL) {
+        fail_hint(why, "Its fields: %.180s.", names);
+    }
+}
+
 static enum fail change_field(struct store_tx *tx, const struct review_decide *d,
                               const struct review_head *h, size_t i, struct fault *why)
 {
@@ -123,6 +139,7 @@ static enum fail change_field(struct store_tx *tx, const struct review_decide *d
     f = store_run(s, why);
     if (f == FAIL_NONE && store_changes(store_tx_conn(tx)) == 0) {
         FAULT(why, FAIL_BAD_REQUEST, "the artifact has no field \"%.40s\"", v->name);
+        hint_fields(tx, &h->id, why);
         f = fail_param(why, v->name);
     }
     return f;
