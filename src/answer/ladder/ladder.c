@@ -134,8 +134,8 @@ size_t ladder_open_count(const struct ladder_climb *c)
 
 /* Could this rung's answer on this field stand? Without evidence it only proposes where nothing is
    held; with evidence it must be more often right than the held answer is likely to be. A line
-   copied from the middle of a text may be bettered by a written one, whose words are checked; a subject
-   that a person wrote may not. */
+   copied from the middle of a text may be bettered by a written one, whose words are checked; a
+   subject that a person wrote may not. */
 bool ladder_could_improve(const struct ladder_climb *c, size_t i, enum ladder_rung rung)
 {
     const struct ladder_proposal *held = &c->held[i];

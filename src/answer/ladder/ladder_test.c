@@ -138,11 +138,19 @@ static void what_is_no_number_pushes_nothing_out(void **state)
 static void a_phrase_is_found_however_it_is_typed(void **state)
 {
     (void)state;
-    static const char *const found[] = {
-        "I will take legal action.", "LEGAL ACTION now", "or I take legal\naction", "legal \t action",
-        "legal\xc2\xa0" "action", "\xe2\x80\x9clegal action\xe2\x80\x9d",
-        "now\xe2\x80\x94legal action\xe2\x80\xa6", "le\xc2\xadgal action", "legal\xe2\x80\x8b action",
-        "eine ANW\xc3\x84LTIN", "Meine Anw\xc3\xa4ltin schreibt", "xlegal legal action"};
+    static const char *const found[] = {"I will take legal action.",
+                                        "LEGAL ACTION now",
+                                        "or I take legal\naction",
+                                        "legal \t action",
+                                        "legal\xc2\xa0"
+                                        "action",
+                                        "\xe2\x80\x9clegal action\xe2\x80\x9d",
+                                        "now\xe2\x80\x94legal action\xe2\x80\xa6",
+                                        "le\xc2\xadgal action",
+                                        "legal\xe2\x80\x8b action",
+                                        "eine ANW\xc3\x84LTIN",
+                                        "Meine Anw\xc3\xa4ltin schreibt",
+                                        "xlegal legal action"};
     static const char *const not_found[] = {"illegal action", "legal actions", "legal", "action",
                                             "legal re action", "Rechtsanw\xc3\xa4ltin", ""};
     struct ladder_form *f = two_field_form();

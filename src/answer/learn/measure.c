@@ -108,9 +108,9 @@ size_t learn_needed(size_t k, double target, double delta)
     return hi;
 }
 
-/* Where the walk begins, from counts alone. A start that forgives no error dies of one slip among the surest items; one
-   that forgives several asks for many items. So: 5 errors with 1,000 items, 2 with 500, and in smaller sets as many as
-   fit into the surest sixth. */
+/* Where the walk begins, from counts alone. A start that forgives no error dies of one slip
+   among the surest items; one that forgives several asks for many items. So: 5 errors with 1,000
+   items, 2 with 500, and in smaller sets as many as fit into the surest sixth. */
 static size_t first_accepted(size_t n, double target, double delta)
 {
     size_t start = learn_needed(n >= 1000 ? 5 : n >= 500 ? 2 : 0, target, delta);

@@ -20,7 +20,8 @@
 #include <math.h>
 #include <string.h>
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) /* its resolver would run before TSan does */
+#if defined(__x86_64__) &&                                                                         \
+    !defined(__SANITIZE_THREAD__) /* its resolver would run before TSan does */
 #define FAST __attribute__((target_clones("arch=haswell", "default")))
 #else
 #define FAST

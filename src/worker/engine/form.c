@@ -507,13 +507,14 @@ static bool says_nothing(struct llama_engine *e, llama_token token)
     int n = engine_piece(e, token, piece, sizeof piece);
     bool blank = true;
     for (int i = 0; i < n; i++) {
-        blank = blank && (piece[i] == ' ' || piece[i] == '\n' || piece[i] == '\r' || piece[i] == '\t');
+        blank =
+            blank && (piece[i] == ' ' || piece[i] == '\n' || piece[i] == '\r' || piece[i] == '\t');
     }
     return blank || llama_vocab_is_eog(e->vocab, token);
 }
 
-/* The first token of a text: the likeliest one that says something, for an empty answer fills no form. After
-   FIRST_TRIES blanks the model has nothing to say and the text stays empty. */
+/* The first token of a text: the likeliest one that says something, for an empty answer fills no
+   form. After FIRST_TRIES blanks the model has nothing to say and the text stays empty. */
 static enum fail first_token(struct llama_engine *e, struct task *t, const float *logits,
                              double temperature, llama_token *token, double *logprob,
                              struct fault *why)
