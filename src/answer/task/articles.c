@@ -29,6 +29,7 @@ struct rebuild {
     shelf_done_fn done;
     void *arg;
     struct shelf *shelf;
+    uint64_t order;
     struct fresh *fresh; /* units without a vector */
     size_t fresh_len, embedded, chunk;
     float *vectors;
@@ -41,7 +42,13 @@ static void rebuild_end(struct rebuild *r)
 {
     if (r->code == FAIL_NONE) {
         shelf_seal(r->shelf);
-        desk_shelf_put(r->desk, shelf_ref(r->shelf));
+        r->shelf->order = r->order;
+        if (!desk_shelf_put(r->desk, shelf_ref(r->shelf))) {
+            r->code = FAULT(&r->why, FAIL_TOO_LARGE, "a server holds at most %zu datasets",
+                            COUNT_OF(r->desk->shelves));
+        }
+    }
+    if (r->code == FAIL_NONE) {
         r->done(r->arg, r->shelf, NULL);
     } else {
         r->done(r->arg, NULL, &r->why);
@@ -105,7 +112,14 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
         r->dim = v->dim;
         r->vectors = mem_alloc_array(r->fresh_len, r->dim * sizeof(float));
     }
-    ASSERT(v->n == r->chunk && v->dim == r->dim);
+    if (v->dim != r->dim || strcmp(a->sha256, r->model) != 0) {
+        r->code = FAULT(&r->why, FAIL_MODEL_UNAVAILABLE,
+                        "the embedding model was replaced while the articles were embedded");
+        fail_hint(&r->why, "Put them again: they are stored, and the new model embeds them.");
+        rebuild_end(r);
+        return;
+    }
+    ASSERT(v->n == r->chunk); /* the fleet counts them */
     memcpy(r->vectors + r->embedded * r->dim, v->data, v->n * v->dim * sizeof(float));
     for (size_t i = 0; i < v->n && r->code == FAIL_NONE; i++) {
         r->code = knowledge_unit_set_vector(r->shelf->knowledge, r->fresh[r->embedded + i].unit,
@@ -198,6 +212,7 @@ void shelf_rebuild(struct task_desk *desk, const struct principal *who, const ch
     struct rebuild *r = mem_alloc(sizeof(*r));
     struct fleet_model m;
     r->desk = desk;
+    r->order = ++desk->rebuilds;
     r->who = *who;
     r->progress = progress;
     r->progress_arg = progress_arg;

@@ -12,6 +12,7 @@
 #include "answer/check/check.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
+#include "base/json/json.h"
 #include "trust/guard/guard.h"
 
 static void step_reuse(struct task *t);
@@ -74,7 +75,7 @@ static enum fail check_request(struct task *t, struct fault *why)
 }
 
 /* The same key with the same input: the stored answer again. With another input: refused. */
-static bool answered_before(struct task *t, struct fault *why, enum fail *failed)
+bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed)
 {
     const char *parts[] = {t->who.team, t->who.name, "tasks", t->idem_key};
     const char *input[] = {t->model, t->input_id, t->input};
@@ -116,7 +117,7 @@ void climb_start(struct task *t)
     t->input = arena_printf(t->arena, "%s%s%s", t->subject, subject ? "\n\n" : "", t->text);
     t->input_len = strlen(t->input);
     if (t->idem_key != NULL) {
-        bool again = answered_before(t, &why, &f);
+        bool again = climb_answered_before(t, &why, &f);
         if (f != FAIL_NONE) {
             t->idem_key = NULL; /* not ours to store */
             task_fail(t, &why);
@@ -137,19 +138,23 @@ void climb_start(struct task *t)
 
 static void make_key(struct task *t)
 {
-    const char *parts[8 + LADDER_MAX_FIELDS];
-    struct fleet_model light, heavy;
+    const char *parts[12 + LADDER_MAX_FIELDS];
+    struct fleet_model embed, light, heavy;
     char options[48];
     size_t n = 0;
+    fleet_model_get(t->desk->house.fleet, FLEET_EMBED, &embed);
     fleet_model_get(t->desk->house.fleet, FLEET_LIGHT, &light);
     fleet_model_get(t->desk->house.fleet, FLEET_HEAVY, &heavy);
-    snprintf(options, sizeof(options), "%x %d", t->rungs, t->no_draft);
+    snprintf(options, sizeof(options), "%x %d %d", t->rungs, t->no_draft, t->choices_only);
+    parts[n++] = INHOUSE_VERSION; /* rules, masks and checks are code */
     parts[n++] = t->who.team;
     parts[n++] = t->form->release;
     parts[n++] = t->shelf != NULL ? t->shelf->release : NULL;
+    parts[n++] = embed.sha256;
     parts[n++] = light.sha256;
     parts[n++] = heavy.sha256;
     parts[n++] = options;
+    parts[n++] = t->subject;
     parts[n++] = t->input;
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         parts[n++] = t->heads != NULL ? t->heads->release[i] : NULL;
@@ -158,12 +163,26 @@ static void make_key(struct task *t)
     t->has_key = true;
 }
 
+/* The draft as it was stored: its text goes with the artifact again. */
+static void take_draft(struct task *t, const char *draft)
+{
+    AUTO_JSON json_t *j = NULL;
+    const char *text = NULL;
+    if (draft[0] == '\0' ||
+        jn_parse(draft, strlen(draft), "a stored draft", &j, NULL) != FAIL_NONE) {
+        return;
+    }
+    t->draft_json = draft;
+    text = json_string_value(json_object_get(j, "text"));
+    t->draft_text = arena_dup_str(t->arena, text);
+}
+
 static void step_reuse(struct task *t)
 {
     struct reuse_entry entry;
     struct fault why;
     bool found = false;
-    if (may(t, LADDER_REUSE) && t->stake == NULL) {
+    if (may(t, LADDER_REUSE) && t->stake == NULL && !t->own_form) {
         make_key(t);
         if (reuse_find(t->desk->reader, &t->key, t->arena, &entry, &found, &why) != FAIL_NONE) {
             note(t, LADDER_REUSE, LADDER_FAILED, arena_dup_str(t->arena, why.message));
@@ -181,7 +200,7 @@ static void step_reuse(struct task *t)
             ladder_offer(&t->climb, (size_t)field, &p);
         }
     }
-    t->draft_json = entry.draft[0] != '\0' ? entry.draft : NULL;
+    take_draft(t, entry.draft);
     char from[TEXT_ID_SIZE];
     note(t, LADDER_REUSE, LADDER_ANSWERED,
          arena_printf(t->arena, "same request as %s", text_id_show(&entry.task, "tsk", from)));
@@ -277,6 +296,7 @@ static void on_embedded(void *arg, const struct fleet_answer *a)
         t->dim = a->vectors->dim;
         t->embedding = arena_dup(t->arena, a->vectors->data, t->dim * sizeof(float));
         t->tokens_in += (int)a->vectors->tokens[0];
+        memcpy(t->used[FLEET_EMBED], a->sha256, sizeof(t->used[FLEET_EMBED]));
     }
     next_step(t);
 }
@@ -285,6 +305,7 @@ static void on_embedded(void *arg, const struct fleet_answer *a)
 static void step_embed(struct task *t)
 {
     bool wanted = t->heads != NULL || t->shelf != NULL;
+    wanted = wanted && !t->late && !t->cancelled;
     if (!wanted || !fleet_is_serving(t->desk->house.fleet, FLEET_EMBED)) {
         next_step(t);
         return;
@@ -315,7 +336,10 @@ static bool offer_learned(struct task *t, size_t i, const struct learn_head *hea
     struct learn_prediction p;
     struct fault why;
     bool with = learn_head_dim(head) > 0;
-    if ((with && t->embedding == NULL) ||
+    const char *embed = t->heads->embed[i];
+    /* Vectors of another model mean nothing to it, however sure it sounds. */
+    bool other = with && embed[0] != '\0' && strcmp(embed, t->used[FLEET_EMBED]) != 0;
+    if ((with && t->embedding == NULL) || other ||
         learn_predict(head, t->input, t->input_len, with ? t->embedding : NULL, (int)t->dim, &p,
                       &why) != FAIL_NONE ||
         p.n_top == 0) {
@@ -324,6 +348,11 @@ static bool offer_learned(struct task *t, size_t i, const struct learn_head *hea
     struct ladder_proposal offer = {.rung = LADDER_LEARNED, .raw = p.confidence,
                                     .value = learn_head_label(head, p.top[0].label)};
     offer.value = arena_dup_str(t->arena, offer.value);
+    /* A definition may have dropped a label since the head was trained. */
+    if (!t->form->fields[i].labels_learned &&
+        ladder_label_find(&t->form->fields[i], offer.value) < 0) {
+        return false;
+    }
     for (size_t k = 0; k < p.n_top && k < LADDER_MAX_CANDIDATES; k++) {
         offer.candidates[offer.candidates_len++] = (struct ladder_candidate){
             arena_dup_str(t->arena, learn_head_label(head, p.top[k].label)), p.top[k].p};
@@ -383,13 +412,16 @@ static void on_form(void *arg, const struct fleet_answer *a, enum ladder_rung ru
     t->ask = 0;
     if (a->code != FAIL_NONE || a->form == NULL) {
         s.verdict = LADDER_FAILED;
-        s.note = arena_dup_str(t->arena, a->why != NULL ? a->why->message : "no answer");
+        s.note = t->late ? "the deadline has passed"
+                         : arena_dup_str(t->arena, a->why != NULL ? a->why->message : "no answer");
     } else {
         size_t open = ladder_open_count(&t->climb);
         double before = 0, after = 0;
         for (size_t i = 0; i < t->form->fields_len; i++) {
             before += t->climb.held[i].confidence;
         }
+        enum fleet_role role = rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY;
+        memcpy(t->used[role], a->sha256, sizeof(t->used[role]));
         t->refused = NULL;
         form_ask_take(t, rung, a->form);
         s.note = t->refused;

@@ -43,11 +43,19 @@ static enum fail find_role(struct task *t, struct fault *why)
 
 /* ---- chat ---- */
 
+static void too_late(struct fault *why)
+{
+    FAULT(why, FAIL_DEADLINE, "the answer was not ready within its deadline");
+    fail_hint(why, "Give it more time with a longer deadline, or send it when less is going on.");
+}
+
 static void chat_failed(struct task *t, const struct fleet_answer *a)
 {
     struct fault why;
     if (t->cancelled || a->why == NULL) {
         FAULT(&why, FAIL_STOPPED, "the client left");
+    } else if (t->late) {
+        too_late(&why);
     } else {
         why = *a->why;
     }
@@ -66,12 +74,15 @@ static void chat_done(void *arg, const struct fleet_answer *a)
     if (strcmp(g->finish_reason, "cancelled") == 0) {
         struct fault why;
         if (t->late) {
-            FAULT(&why, FAIL_DEADLINE, "the answer was not ready within its deadline");
+            too_late(&why);
         } else {
             FAULT(&why, FAIL_STOPPED, "the client left");
         }
         task_fail(t, &why);
         return;
+    }
+    if (a->sha256 != NULL) { /* the model may have been replaced since it was looked up */
+        memcpy(t->model_sha256, a->sha256, sizeof(t->model_sha256));
     }
     t->generated = *g;
     t->generated.finish_reason = arena_dup_str(t->arena, g->finish_reason);
@@ -96,6 +107,12 @@ static void chat_text(void *arg, const char *text, size_t len)
 static void chat_ask(struct task *t)
 {
     struct buf body;
+    struct fault late;
+    if (t->late) {
+        too_late(&late);
+        task_fail(t, &late);
+        return;
+    }
     char domain[128];
     desk_domain(&t->who, NULL, domain, sizeof(domain));
     buf_init(&body, IPC_FRAME_MAX);
@@ -173,8 +190,16 @@ static void embed_done(void *arg, const struct fleet_answer *a)
     if (t->vectors == NULL) {
         t->dim = v->dim;
         t->vectors = mem_alloc_array(t->texts_len, t->dim * sizeof(float));
+        memcpy(t->model_sha256, a->sha256, sizeof(t->model_sha256));
     }
-    ASSERT(v->dim == t->dim && t->texts_done + v->n <= t->texts_len);
+    if (v->dim != t->dim || strcmp(a->sha256, t->model_sha256) != 0) {
+        struct fault why;
+        FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the model was replaced while it embedded these texts");
+        fail_hint(&why, "Send them again: the new model answers.");
+        task_fail(t, &why);
+        return;
+    }
+    ASSERT(t->texts_done + v->n <= t->texts_len); /* the fleet counts them */
     memcpy(t->vectors + t->texts_done * t->dim, v->data, v->n * v->dim * sizeof(float));
     t->texts_done += v->n;
     for (size_t i = 0; i < v->n; i++) {
@@ -187,8 +212,10 @@ static void embed_next(struct task *t)
 {
     struct fault why;
     if (t->cancelled || t->late) {
-        FAULT(&why, t->cancelled ? FAIL_STOPPED : FAIL_DEADLINE,
-              t->cancelled ? "the client left" : "not ready within its deadline");
+        too_late(&why);
+        if (t->cancelled) {
+            FAULT(&why, FAIL_STOPPED, "the client left");
+        }
         task_fail(t, &why);
         return;
     }

@@ -13,7 +13,9 @@ static bool asks_for(const struct task *t, size_t i, enum ladder_rung rung)
     if (f->type == LADDER_LINE) {
         return !t->choices_only && ladder_could_improve(&t->climb, i, rung);
     }
-    return f->type == LADDER_CHOICE && f->labels_len >= 2 && ladder_could_improve(&t->climb, i, rung);
+    /* Learned labels may be more than a form can score: then only the head answers. */
+    return f->type == LADDER_CHOICE && f->labels_len >= 2 && f->labels_len <= FORM_LABELS_MAX &&
+           ladder_could_improve(&t->climb, i, rung);
 }
 
 static void add_literal(struct form_plan *plan, const char *text)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heads and evidence in the store: written together by learning, read when a form becomes
    active. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "answer/task/task_internal.h"
@@ -43,6 +45,40 @@ static enum fail load_heads(struct task_desk *desk, struct entry *e, struct faul
     return f;
 }
 
+/* Evidence is of what was measured, as heads_releases wrote it: a model under one definition, or a
+   head on one model's vectors for one target. What no longer holds proves nothing. */
+static void hold_against(struct entry *e, size_t i, enum ladder_rung rung, const char *releases)
+{
+    struct ladder_evidence *evidence = &e->form->evidence[i][rung];
+    char first[65] = "", second[65] = "";
+    double target = e->form->fields[i].target_error;
+    int n = sscanf(releases, "%64s %64s %lf", first, second, &target);
+    if (rung != LADDER_LEARNED) {
+        text_copy(e->measured[rung], sizeof(e->measured[rung]), first);
+        if (n >= 2 && strcmp(second, e->form->release) != 0) {
+            *evidence = (struct ladder_evidence){.threshold = 2.0};
+        }
+        return;
+    }
+    if (n >= 2 && strcmp(second, "-") != 0 && e->heads != NULL) {
+        text_copy(e->heads->embed[i], sizeof(e->heads->embed[i]), second);
+    }
+    if (fabs(target - e->form->fields[i].target_error) > 1e-6) {
+        evidence->threshold = 2.0; /* certified for another share of errors */
+        evidence->coverage = 0;
+    }
+}
+
+const char *heads_releases(struct arena *arena, enum ladder_rung rung, const char *release,
+                           const char *embed, const struct ladder_form *form, size_t field)
+{
+    if (rung != LADDER_LEARNED) {
+        return arena_printf(arena, "%s %s", release, form->release);
+    }
+    return arena_printf(arena, "%s %s %.6f", release, embed[0] != '\0' ? embed : "-",
+                        form->fields[field].target_error);
+}
+
 static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct fault *why)
 {
     AUTO_STMT struct store_stmt *s = store_query(
@@ -65,9 +101,7 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
                                      .slope = store_col_real(s, 7),
                                      .offset = store_col_real(s, 8),
                                      .from_history = store_col_int(s, 9) != 0};
-        if (rung != LADDER_LEARNED) {
-            text_copy(e->measured[rung], sizeof(e->measured[rung]), store_col_text(s, 2));
-        }
+        hold_against(e, (size_t)i, rung, store_col_text(s, 2));
     }
     return f;
 }

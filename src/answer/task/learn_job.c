@@ -10,6 +10,7 @@
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
+#include "base/log/log.h"
 #include "trust/guard/guard.h"
 
 #define EMBED_CHUNK 32
@@ -45,7 +46,7 @@ struct learn_job {
 
     float *vectors;
     size_t dim, embedded;
-    bool no_vectors;
+    char embed[65]; /* the model that made them */
 
     struct headset *heads;
     struct learn_report reports[LADDER_MAX_FIELDS];
@@ -122,8 +123,17 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
     if (j->vectors == NULL) {
         j->dim = v->dim;
         j->vectors = mem_alloc_array(j->n + j->extra, v->dim * sizeof(float));
+        memcpy(j->embed, a->sha256, sizeof(j->embed));
     }
-    ASSERT(v->dim == j->dim && j->embedded + v->n <= j->n + j->extra);
+    if (v->dim != j->dim || strcmp(a->sha256, j->embed) != 0) {
+        struct fault why;
+        FAULT(&why, FAIL_MODEL_UNAVAILABLE,
+              "the embedding model was replaced while the examples were embedded");
+        fail_hint(&why, "Learn again: the new model embeds them.");
+        job_fail(j, &why);
+        return;
+    }
+    ASSERT(j->embedded + v->n <= j->n + j->extra); /* the fleet counts them */
     memcpy(j->vectors + j->embedded * j->dim, v->data, v->n * v->dim * sizeof(float));
     j->embedded += v->n;
     j->progress(j->arg, "embed", j->embedded, j->n + j->extra);
@@ -146,7 +156,7 @@ static void embed_next(struct learn_job *j)
     for (size_t i = 0; i < n; i++) {
         const char *input = j->inputs[j->embedded + i];
         size_t len = strlen(input);
-        buf_init(&masked[i], 4 * EMBED_TEXT);
+        buf_init(&masked[i], 4 * EMBED_TEXT - 256); /* so that all of them fit a frame */
         len = len > EMBED_TEXT ? text_utf8_cut(input, EMBED_TEXT) : len;
         bool ok = guard_mask(input, len, NULL, &masked[i], NULL);
         texts[i] = ok && masked[i].len > 0 ? masked[i].data : " ";
@@ -263,6 +273,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     uint8_t hash[32];
     const struct learn_report *r = &j->reports[field];
     learn_head_hash(j->heads->head[field], hash);
+    memcpy(j->heads->embed[field], j->embed, sizeof(j->heads->embed[field]));
     text_hex(hash, sizeof(hash), j->heads->release[field]);
     j->evidence[field][LADDER_LEARNED] = (struct ladder_evidence){
         .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .from_history = true,
@@ -377,7 +388,14 @@ static void on_measured(void *arg, const struct task_result *r)
     snprintf(stage, sizeof(stage), "measure %s", ladder_rung_name(j->rung));
     j->progress(j->arg, stage, j->samples_done, j->samples_len);
     if (j->samples_done == j->samples_len) {
-        fit_rung(j);
+        struct fleet_model now;
+        fleet_model_get(j->desk->house.fleet, j->rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY,
+                        &now);
+        if (strcmp(now.sha256, j->measured[j->rung]) == 0) {
+            fit_rung(j);
+        } else { /* replaced meanwhile: the answers are of two models, evidence of neither */
+            j->measured[j->rung][0] = '\0';
+        }
         if (j->rung == LADDER_LIGHT) {
             measure_start(j, LADDER_HEAVY);
         } else {
@@ -473,7 +491,10 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
             if (j->evidence[i][r].n > 0) {
                 rows[rows_len++] = (struct evidence_row){
                     .field = name, .rung = (enum ladder_rung)r, .e = j->evidence[i][r],
-                    .releases = r == LADDER_LEARNED ? j->heads->release[i] : j->measured[r]};
+                    .releases = heads_releases(
+                        j->arena, (enum ladder_rung)r,
+                        r == LADDER_LEARNED ? j->heads->release[i] : j->measured[r], j->embed,
+                        j->form, i)};
             }
         }
     }
@@ -577,10 +598,13 @@ static void on_compose_written(void *arg, enum fail code, const struct fault *wh
         job_fail(j, why);
         return;
     }
-    /* The model is part of the dataset's release: reuse and records must see the change. */
-    struct shelf *shelf = j->fresh;
+    /* The model is part of the dataset's release: reuse and records must see the change. Tasks and
+       the store's thread hold the old shelf: the change is a new one over the same knowledge. */
+    struct shelf *shelf = mem_dup(j->fresh, sizeof(*shelf));
     uint8_t hash[32];
     struct buf b;
+    shelf->refs = 1;
+    shelf->base = shelf_ref(j->fresh);
     buf_init(&b, 4096);
     buf_add_str(&b, shelf->release);
     buf_add(&b, &j->model, sizeof(j->model));
@@ -588,6 +612,7 @@ static void on_compose_written(void *arg, enum fail code, const struct fault *wh
     text_hex(hash, sizeof(hash), shelf->release);
     shelf->model = j->model;
     buf_done(&b);
+    (void)desk_shelf_put(j->desk, shelf); /* its name is there; a later reading has the new model */
     job_report(j);
 }
 
@@ -652,7 +677,18 @@ static void on_stored(void *arg, enum fail code, const struct fault *why)
         return;
     }
     struct entry *e = desk_entry_find(j->desk, j->workflow);
-    if (e != NULL) {
+    if (e != NULL && strcmp(e->form->release, j->form->release) != 0) {
+        /* Another definition came meanwhile and stays: it gets what of this fits it. */
+        struct ladder_form *form = ladder_form_dup(e->form);
+        struct fault bad;
+        ladder_form_unref(e->form);
+        e->form = form;
+        headset_unref(e->heads);
+        e->heads = NULL;
+        if (heads_load(j->desk, e, &bad) != FAIL_NONE) {
+            log_fault(LOG_LEVEL_ERROR, "heads.load_failed", &bad);
+        }
+    } else if (e != NULL) {
         for (size_t i = 0; i < j->form->fields_len; i++) {
             memcpy(j->form->evidence[i], j->evidence[i], sizeof(j->evidence[i]));
         }

@@ -75,6 +75,11 @@ static size_t list_releases(const struct task *t, const char **out)
     if (t->model_sha256[0] != '\0') {
         out[n++] = t->model_sha256;
     }
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        if (t->used[role][0] != '\0') {
+            out[n++] = t->used[role];
+        }
+    }
     return n;
 }
 
@@ -188,9 +193,33 @@ static void not_recorded(struct task *t, enum fail code, const struct fault *why
               "Nothing is answered without its record. Look at the server's log and disk.");
 }
 
+/* Two requests with one key climbed at once and the other was recorded first: its answer is this
+   one's too. */
+static bool first_answer(struct task *t)
+{
+    struct fault why;
+    enum fail f = FAIL_NONE;
+    buf_clear(&t->json);
+    if (climb_answered_before(t, &why, &f)) {
+        t->state = TASK_DONE;
+        return true;
+    }
+    if (f != FAIL_NONE) {
+        t->state = TASK_FAILED;
+        t->why = why;
+        t->leaf = -1;
+        return true;
+    }
+    return false;
+}
+
 static void on_recorded(void *arg, enum fail code, const struct fault *why)
 {
     struct task *t = arg;
+    if (code == FAIL_CONFLICT && t->kind == TASK_FORM && t->idem_key != NULL && first_answer(t)) {
+        task_finish(t);
+        return;
+    }
     if (code != FAIL_NONE) {
         not_recorded(t, code, why);
         t->leaf = -1;

@@ -94,10 +94,11 @@ static void write_releases(struct jn_writer *w, const struct task *t)
     for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
         struct fleet_model m;
         fleet_model_get(t->desk->house.fleet, (enum fleet_role)role, &m);
-        if (m.state == FLEET_READY) {
+        const char *sha256 = t->used[role][0] != '\0' ? t->used[role] : m.sha256;
+        if (t->used[role][0] != '\0' || m.state == FLEET_READY) {
             char key[64];
             snprintf(key, sizeof(key), "model.%s", fleet_role_name((enum fleet_role)role));
-            jn_kv_str(w, key, m.sha256);
+            jn_kv_str(w, key, sha256);
         }
     }
     jn_object_end(w);

@@ -112,6 +112,7 @@ enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *m
     s->refs = 1;
     s->knowledge = knowledge_new();
     text_copy(s->name, sizeof(s->name), dataset);
+    text_copy(s->embed, sizeof(s->embed), model);
     buf_init(&all, (size_t)64 << 20);
     buf_add_str(&all, model);
     enum fail f = read_articles(conn, s, &all, why);
@@ -151,7 +152,7 @@ enum fail shelves_load(struct task_desk *desk, struct fault *why)
             continue;
         }
         shelf_seal(s);
-        desk_shelf_put(desk, s);
+        (void)desk_shelf_put(desk, s); /* at most 64 are read */
     }
     return f;
 }

@@ -46,7 +46,11 @@ struct shelf *shelf_ref(struct shelf *s)
 void shelf_unref(struct shelf *s)
 {
     if (s != NULL && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        knowledge_free(s->knowledge);
+        if (s->base != NULL) {
+            shelf_unref(s->base);
+        } else {
+            knowledge_free(s->knowledge);
+        }
         mem_free(s);
     }
 }
@@ -70,17 +74,27 @@ struct shelf *desk_shelf_find(struct task_desk *desk, const char *dataset)
     return NULL;
 }
 
-void desk_shelf_put(struct task_desk *desk, struct shelf *shelf)
+bool desk_shelf_put(struct task_desk *desk, struct shelf *shelf)
 {
+    struct shelf **at = &desk->shelves[desk->shelves_len];
     for (size_t i = 0; i < desk->shelves_len; i++) {
         if (strcmp(desk->shelves[i]->name, shelf->name) == 0) {
-            shelf_unref(desk->shelves[i]);
-            desk->shelves[i] = shelf;
-            return;
+            at = &desk->shelves[i];
         }
     }
-    ASSERT(desk->shelves_len < COUNT_OF(desk->shelves));
-    desk->shelves[desk->shelves_len++] = shelf;
+    bool is_new = at == &desk->shelves[desk->shelves_len];
+    if (is_new && desk->shelves_len == COUNT_OF(desk->shelves)) {
+        shelf_unref(shelf);
+        return false;
+    }
+    if (!is_new && (*at)->order > shelf->order) {
+        shelf_unref(shelf);
+        return true;
+    }
+    shelf_unref(is_new ? NULL : *at);
+    *at = shelf;
+    desk->shelves_len += is_new;
+    return true;
 }
 
 void desk_domain(const struct principal *who, const char *dataset, char *out, size_t room)
@@ -171,8 +185,14 @@ static void drained_if_empty(struct task_desk *d)
     }
 }
 
+/* A task may end at once and so come here again: the loop goes on instead, or a long queue of such
+   tasks would need a deep stack. */
 static void start_waiting(struct task_desk *d)
 {
+    if (d->starting) {
+        return;
+    }
+    d->starting = true;
     while (d->waiting_first != NULL && d->running_len < d->house.max_running) {
         struct task *t = d->waiting_first;
         d->waiting_first = t->next;
@@ -182,6 +202,27 @@ static void start_waiting(struct task_desk *d)
         d->waiting_len--;
         task_start(t);
     }
+    d->starting = false;
+}
+
+/* Takes a task that waits out of the queue and starts it although none has its turn yet: it is
+   late or nobody wants its answer, so it ends soon and lets the others through. */
+static void start_early(struct task *t)
+{
+    struct task_desk *d = t->desk;
+    struct task **at = &d->waiting_first;
+    while (*at != NULL && *at != t) {
+        at = &(*at)->next;
+    }
+    if (*at == NULL) {
+        return;
+    }
+    *at = t->next;
+    if (t->next == NULL) {
+        d->waiting_last = at;
+    }
+    d->waiting_len--;
+    task_start(t);
 }
 
 static void task_free(struct task *t)
@@ -264,6 +305,9 @@ static void on_deadline(void *arg)
     t->late = true;
     if (t->ask != 0) {
         fleet_cancel(t->desk->house.fleet, t->ask);
+    }
+    if (t->state == TASK_ACCEPTED) {
+        start_early(t);
     }
 }
 
@@ -391,14 +435,19 @@ static void cancel_now(void *arg)
 {
     struct cancel *c = arg;
     struct task *lists[2] = {c->desk->running, c->desk->waiting_first};
-    for (int i = 0; i < 2; i++) {
-        for (struct task *t = lists[i]; t != NULL; t = t->next) {
-            if (t->handle == c->handle) {
-                t->cancelled = true;
-                if (t->ask != 0) {
-                    fleet_cancel(c->desk->house.fleet, t->ask);
-                }
-            }
+    struct task *found = NULL;
+    for (int i = 0; i < 2 && found == NULL; i++) {
+        for (struct task *t = lists[i]; t != NULL && found == NULL; t = t->next) {
+            found = t->handle == c->handle ? t : NULL;
+        }
+    }
+    if (found != NULL) {
+        found->cancelled = true;
+        if (found->ask != 0) {
+            fleet_cancel(c->desk->house.fleet, found->ask);
+        }
+        if (found->state == TASK_ACCEPTED) {
+            start_early(found);
         }
     }
     mem_free(c);

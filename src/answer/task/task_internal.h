@@ -20,6 +20,7 @@ struct headset {
     int refs;
     struct learn_head *head[LADDER_MAX_FIELDS];
     char release[LADDER_MAX_FIELDS][65];
+    char embed[LADDER_MAX_FIELDS][65]; /* the model whose vectors it was trained on, '' when none */
 };
 
 /* One dataset's sealed index: immutable, counted. */
@@ -27,6 +28,9 @@ struct shelf {
     int refs;
     char name[64];
     char release[65]; /* hash over the articles */
+    char embed[65];   /* the model of its vectors, '' when none */
+    uint64_t order;   /* of rebuilding: a later one replaces an earlier one, not the reverse */
+    struct shelf *base; /* owns the knowledge, NULL: this one does */
     struct knowledge *knowledge;
     struct compose_model model;
 };
@@ -82,6 +86,7 @@ struct task {
     int64_t step_us;
     float *embedding;
     size_t dim;
+    char used[FLEET_ROLE_COUNT][65]; /* the models that answered, '' for none */
     const char *lang;
     struct form_plan *plan;
     int plan_field[FORM_PIECES_MAX]; /* hole i of the plan is this field */
@@ -136,6 +141,8 @@ struct task_desk {
     void *on_drained_arg;
     struct rewriter *rewriter;
     int learning;
+    bool starting;       /* the waiting ones are being started: not again from inside */
+    uint64_t rebuilds;   /* begun so far */
 };
 
 /* task.c */
@@ -144,7 +151,9 @@ void task_finish(struct task *t); /* on_done, then freed */
 void task_fail(struct task *t, const struct fault *why);
 struct entry *desk_entry_find(struct task_desk *desk, const char *workflow);
 struct shelf *desk_shelf_find(struct task_desk *desk, const char *dataset);
-void desk_shelf_put(struct task_desk *desk, struct shelf *shelf); /* takes the reference */
+/* Takes the reference. A shelf that was read later stays; false when there is no room for another
+   dataset. */
+bool desk_shelf_put(struct task_desk *desk, struct shelf *shelf);
 struct shelf *shelf_ref(struct shelf *s);
 void shelf_unref(struct shelf *s);
 struct headset *headset_ref(struct headset *h);
@@ -153,6 +162,9 @@ void desk_domain(const struct principal *who, const char *dataset, char *out, si
 
 /* climb.c: the climb of a form */
 void climb_start(struct task *t);
+/* The answer under the task's Idempotency-Key, into the task; *failed when it was another request
+   or could not be read. */
+bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed);
 /* result.c: t->json from the climb */
 void result_write(struct task *t);
 /* draft.c: composes t->draft, its text and its JSON; nothing when there is no answer */
@@ -184,6 +196,10 @@ struct evidence_row {
 enum fail heads_store(struct store_tx *tx, const char *workflow, const struct head_row *heads,
                       size_t heads_len, const struct evidence_row *evidence, size_t evidence_len,
                       struct fault *why);
+/* What the evidence of a rung is of, for its row: the measured model or head, the model of its
+   vectors ('' for none), the definition. */
+const char *heads_releases(struct arena *arena, enum ladder_rung rung, const char *release,
+                           const char *embed, const struct ladder_form *form, size_t field);
 /* Evidence of another model than the one now loaded is void. */
 void heads_void_stale(struct task_desk *desk, struct entry *e);
 /* shelf.c: datasets from the store */
