@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/log/log.h"
 
@@ -31,15 +32,33 @@ static enum fail last_code;
 static char last_why[400];
 static int64_t last_leaf;
 
+static char artifact_draft[4096];
+
 static enum fail on_artifact(struct store_tx *tx, void *arg, const struct task_artifact *a,
                              struct fault *why)
 {
     (void)tx;
     (void)arg;
     (void)why;
+    snprintf(artifact_draft, sizeof(artifact_draft), "%s", a->draft != NULL ? a->draft : "");
     artifacts++;
     waiting_artifacts += a->waits;
     return FAIL_NONE;
+}
+
+static int redrafts;
+static enum fail redraft_answer;
+
+static enum fail on_redraft(struct store_tx *tx, void *arg, const struct id *artifact,
+                            const char *draft, struct fault *why)
+{
+    (void)tx;
+    (void)arg;
+    (void)artifact;
+    assert_non_null(draft);
+    redrafts++;
+    return redraft_answer == FAIL_NONE ? FAIL_NONE
+                                       : FAULT(why, redraft_answer, "somebody has opened it");
 }
 
 static void stop_loop(void *arg)
@@ -56,20 +75,25 @@ static void on_timeout(void *arg)
 
 static void run(void)
 {
-    uint64_t timer = loop_timer_add(loop, 60000, on_timeout, NULL);
+    uint64_t timer = loop_timer_add(loop, 30000, on_timeout, NULL);
     loop_restart(loop);
     loop_run(loop);
     loop_timer_cancel(loop, timer);
 }
 
-static void load(enum fleet_role role)
+static void load_as(enum fleet_role role, char letter)
 {
     char sha[65];
     struct fault why;
-    memset(sha, 'a' + (int)role, 64);
+    memset(sha, letter, 64);
     sha[64] = '\0';
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     assert_int_equal(fleet_load(fleet, role, fleet_role_name(role), sha, fd, &why), FAIL_NONE);
+}
+
+static void load(enum fleet_role role)
+{
+    load_as(role, (char)('a' + (int)role));
 }
 
 static void stop_when_ready(void *arg)
@@ -112,6 +136,49 @@ static struct ladder_form *make_form(void)
     return f;
 }
 
+static int ended, cancelled, refused, late, good;
+
+static void drop_text(void *arg, const char *text, size_t len)
+{
+    (void)arg;
+    (void)text;
+    (void)len;
+}
+
+static void count_end(void *arg, const struct task_result *r)
+{
+    ended++;
+    cancelled += r->state == TASK_CANCELLED;
+    refused += r->code == FAIL_QUEUE_FULL;
+    late += r->code == FAIL_DEADLINE;
+    good += r->code == FAIL_NONE;
+    if (r->code == FAIL_QUEUE_FULL) {
+        assert_true(r->record_seq < 0 && text_id_is_zero(&r->task) == false);
+    }
+    if (arg != NULL && --*(int *)arg == 0) {
+        loop_stop(loop);
+    }
+}
+
+static uint64_t submit_as(task_done_fn done, void *arg, const char *text, int64_t deadline_ms)
+{
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "triage", .input_id = "T1",
+                             .text = text, .deadline_ms = deadline_ms, .on_done = done,
+                             .arg = arg};
+    return task_submit(desk, &r);
+}
+
+static void chat_as(void *arg, const char *content, int64_t deadline_ms, bool stream)
+{
+    char ask[256];
+    snprintf(ask, sizeof(ask), "{\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s}",
+             content, stream ? ",\"stream\":true" : "");
+    struct task_request r = {.kind = TASK_CHAT, .who = me, .model = "light", .ask_json = ask,
+                             .ask_len = strlen(ask), .stream = stream, .on_text = drop_text,
+                             .deadline_ms = deadline_ms, .on_done = count_end, .arg = arg};
+    task_submit(desk, &r);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -145,7 +212,7 @@ static int start(void **state)
     run();
     fleet_on_change(fleet, NULL, NULL);
     struct task_house house = {.loop = loop, .crunch = pool, .store = store, .audit = audit,
-                               .fleet = fleet, .sink = {.create = on_artifact},
+                               .fleet = fleet, .sink = {.create = on_artifact, .redraft = on_redraft},
                                .max_running = 8, .max_waiting = 100};
     assert_int_equal(task_desk_new(&house, &desk, &why), FAIL_NONE);
     struct ladder_form *form = make_form();
@@ -154,13 +221,57 @@ static int start(void **state)
     return 0;
 }
 
+static int jobs_ended;
+
+static void count_job(void *arg, enum fail code, const struct fault *why, const char *json,
+                      size_t len)
+{
+    (void)arg;
+    (void)code;
+    (void)why;
+    (void)json;
+    (void)len;
+    jobs_ended++;
+}
+
+static void no_progress(void *arg, const char *stage, size_t done, size_t total)
+{
+    (void)arg;
+    (void)stage;
+    (void)done;
+    (void)total;
+}
+
+/* The end comes while a task runs, others wait and a job learns: each is told once. */
 static int stop(void **state)
 {
     (void)state;
+    static struct task_example examples[300];
+    static const char *values[300][5];
+    for (int i = 0; i < 300; i++) {
+        values[i][1] = i % 2 == 0 ? "high" : "low";
+        examples[i] = (struct task_example){.id = "E", .text = i % 2 == 0 ? "urgent pay" : "thanks",
+                                            .values = values[i]};
+    }
+    task_learn(desk, &me, "triage", examples, 300, 5, true, no_progress, count_job, NULL);
+    ended = 0;
+    for (int i = 0; i < 20; i++) {
+        submit_as(count_end, NULL, "%%slow:100%% refund please", 0);
+    }
+    loop_post(loop, stop_loop, NULL);
+    run();
     task_desk_drain(desk, stop_loop, NULL);
     run();
+    assert_int_equal(ended, 20);
+    submit_as(count_end, NULL, "too late", 0);
     fleet_stop(fleet, stop_loop, NULL);
     run();
+    while (jobs_ended == 0) {
+        loop_timer_add(loop, 20, stop_loop, NULL);
+        run();
+    }
+    assert_int_equal(ended, 21);
+    assert_int_equal(jobs_ended, 1);
     task_desk_free(desk);
     fleet_free(fleet);
     store_close(store);
@@ -416,6 +527,325 @@ static void embeddings_come_in_chunks(void **state)
     assert_int_equal(n, 150 * 384);
 }
 
+static void reset_counts(void)
+{
+    ended = cancelled = refused = late = good = 0;
+}
+
+static void of_300_at_once_exactly_those_without_room_are_refused(void **state)
+{
+    (void)state;
+    int left = 300;
+    reset_counts();
+    for (int i = 0; i < 300; i++) {
+        submit_as(count_end, &left, "Please refund this", 0);
+    }
+    run();
+    assert_int_equal(refused, 300 - 8 - 100);
+    assert_int_equal(good, 108);
+}
+
+static void a_deadline_counts_from_the_beginning(void **state)
+{
+    (void)state;
+    int left = 1;
+    reset_counts();
+    pending = 1;
+    submit_as(on_form, NULL, "%%slow:5000%% what is this about", 300);
+    int64_t began = clock_monotonic_us();
+    run();
+    assert_true(clock_ms_since(began) < 3000);
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
+    chat_as(&left, "%%slow:5000%%", 200, false);
+    run();
+    assert_int_equal(late, 1);
+    left = 1;
+    chat_as(&left, "%%slow:5000%%", 200, true);
+    run();
+    assert_int_equal(late, 2);
+    /* behind eight that run: one form and one chat whose time is over before their turn */
+    left = 10;
+    for (int i = 0; i < 8; i++) {
+        chat_as(&left, "%%slow:200%%", 0, false);
+    }
+    chat_as(&left, "quick", 60, false);
+    submit_as(count_end, &left, "what is this about then", 60);
+    reset_counts();
+    run();
+    assert_int_equal(late, 1);
+    assert_int_equal(good, 9);
+}
+
+static void cancelling_one_that_waits_ends_it_at_once(void **state)
+{
+    (void)state;
+    int left = 8, one = 3;
+    reset_counts();
+    for (int i = 0; i < 8; i++) {
+        chat_as(&left, "%%slow:200%%", 0, false);
+    }
+    uint64_t first = submit_as(count_end, &one, "nobody waits for this", 0);
+    uint64_t middle = submit_as(count_end, &one, "nor for this", 0);
+    uint64_t last_one = submit_as(count_end, &one, "nor that", 0);
+    task_cancel(desk, middle);
+    task_cancel(desk, last_one);
+    task_cancel(desk, first);
+    task_cancel(desk, first);
+    task_cancel(desk, 987654321);
+    run();
+    assert_int_equal(cancelled, 3);
+    assert_int_equal(left, 8);
+    run();
+    assert_int_equal(good, 8);
+    one = 1; /* one that runs, while its worker is busy with it */
+    uint64_t slow = submit_as(count_end, &one, "%%slow:5000%% unasked question", 0);
+    loop_timer_add(loop, 300, stop_loop, NULL);
+    run();
+    task_cancel(desk, slow);
+    run();
+    assert_int_equal(cancelled, 4);
+}
+
+struct pair {
+    int left;
+    enum fail code[2];
+    int64_t leaf[2];
+    struct id id[2];
+};
+
+static void on_pair(void *arg, const struct task_result *r)
+{
+    struct pair *p = arg;
+    int i = --p->left;
+    p->code[i] = r->code;
+    p->leaf[i] = r->record_seq;
+    p->id[i] = r->task;
+    if (i == 0) {
+        loop_stop(loop);
+    }
+}
+
+static struct pair submit_pair(const char *one, const char *other, const char *key)
+{
+    struct pair p = {.left = 2};
+    const char *texts[] = {one, other};
+    for (int i = 0; i < 2; i++) {
+        struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "triage",
+                                 .text = texts[i], .idempotency_key = key, .on_done = on_pair,
+                                 .arg = &p};
+        task_submit(desk, &r);
+    }
+    run();
+    return p;
+}
+
+static void one_key_sent_twice_at_once_has_one_answer(void **state)
+{
+    (void)state;
+    struct pair p = submit_pair("A question of its own", "A question of its own", "twice");
+    assert_true(p.code[0] == FAIL_NONE && p.code[1] == FAIL_NONE);
+    assert_true(p.leaf[0] >= 0);
+    assert_int_equal(p.leaf[0], p.leaf[1]);
+    assert_true(text_id_equal(&p.id[0], &p.id[1]));
+    p = submit_pair("one thing", "another thing", "clash");
+    assert_int_equal(p.code[0] + p.code[1], FAIL_IDEMPOTENCY_MISMATCH);
+}
+
+static const struct ladder_evidence *evidence_of(int field, enum ladder_rung rung)
+{
+    return &task_form_find(desk, "triage")->evidence[field][rung];
+}
+
+static char awaited_letter;
+static enum fleet_role awaited_role;
+
+static void stop_when_swapped(void *arg)
+{
+    struct fleet_model m;
+    (void)arg;
+    fleet_model_get(fleet, awaited_role, &m);
+    if (m.state == FLEET_READY && m.sha256[0] == awaited_letter) {
+        loop_stop(loop);
+    }
+}
+
+static void swap(enum fleet_role role, char letter)
+{
+    awaited_role = role;
+    awaited_letter = letter;
+    load_as(role, letter);
+    fleet_on_change(fleet, stop_when_swapped, NULL);
+    run();
+    fleet_on_change(fleet, NULL, NULL);
+}
+
+static void a_head_says_nothing_on_another_models_vectors(void **state)
+{
+    (void)state;
+    submit("I want my money back for order number 4711 please refund", NULL);
+    run();
+    assert_string_equal(field_str("queue", "proposed_by"), "learned");
+    swap(FLEET_EMBED, 'd');
+    submit("I want my money back for order number 4711 please refund", NULL);
+    run();
+    assert_string_equal(field_str("queue", "rung"), "person"); /* neither learned nor reused */
+    swap(FLEET_EMBED, 'a');
+    submit("I want my money back for order number 4712 please refund", NULL);
+    run();
+    assert_string_equal(field_str("queue", "proposed_by"), "learned");
+}
+
+static void evidence_of_a_replaced_model_is_void(void **state)
+{
+    (void)state;
+    assert_true(evidence_of(1, LADDER_LIGHT)->n > 0);
+    swap(FLEET_LIGHT, 'e');
+    submit("What about this one", NULL);
+    run();
+    assert_int_equal(evidence_of(1, LADDER_LIGHT)->n, 0);
+    assert_true(evidence_of(1, LADDER_LEARNED)->n > 0);
+}
+
+static void learn_labels(size_t n_labels, int each)
+{
+    enum { MOST = 100 };
+    static char ids[MOST][16], texts[MOST][64], labels[MOST][16];
+    static const char *values[MOST][5];
+    static struct task_example examples[MOST];
+    int n = 0;
+    for (size_t l = 0; l < n_labels; l++) {
+        for (int k = 0; k < each; k++, n++) {
+            snprintf(ids[n], sizeof(ids[n]), "L%d", n);
+            snprintf(texts[n], sizeof(texts[n]), "thing%zu is what I mean %d", l, k);
+            snprintf(labels[n], sizeof(labels[n]), "queue%zu", l);
+            values[n][0] = labels[n];
+            values[n][1] = l % 2 == 0 ? "high" : "low";
+            examples[n] = (struct task_example){.id = ids[n], .text = texts[n],
+                                                .values = values[n]};
+        }
+    }
+    task_learn(desk, &me, "triage", examples, (size_t)n, 5, false, on_progress, on_job, &me);
+}
+
+/* A definition has at most 256 labels, but a head may have learned up to 1,000. */
+static void more_labels_than_a_form_can_score_are_not_asked_for(void **state)
+{
+    (void)state;
+    static char labels[300][16];
+    const char *names[300];
+    struct ladder_form *form = make_form();
+    for (int i = 0; i < 300; i++) {
+        snprintf(labels[i], sizeof(labels[i]), "queue%d", i);
+        names[i] = labels[i];
+    }
+    snprintf(form->name, sizeof(form->name), "wide");
+    ladder_labels_set(&form->fields[0], names, 300);
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "wide",
+                             .text = "something nobody has ever asked about", .on_done = on_form};
+    pending = 1;
+    task_submit(desk, &r);
+    run();
+    assert_int_equal(last_code, FAIL_NONE);
+    assert_null(field_str("queue", "value"));
+    assert_non_null(field_str("priority", "value"));
+}
+
+static void a_definition_put_while_learning_stays(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"low", "other"};
+    learn_labels(4, 10);
+    struct ladder_form *form = make_form();
+    memset(form->release, 'e', 64);
+    ladder_labels_set(&form->fields[1], one, 2); /* "high" is no label any more */
+    form->fields[0].target_error = 0.02;         /* and the queue may be wrong less often */
+    loop_timer_add(loop, 1, stop_loop, NULL);
+    run();
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    run();
+    assert_string_equal(last_why, "");
+    assert_int_equal(task_form_find(desk, "triage")->release[0], 'e');
+    assert_true(evidence_of(0, LADDER_LEARNED)->n > 0);
+    assert_true(evidence_of(0, LADDER_LEARNED)->threshold > 1);
+    submit("thing2 is what I mean 3", NULL); /* learned as high */
+    run();
+    assert_int_equal(last_code, FAIL_NONE);
+    if (field_str("priority", "value") != NULL) {
+        assert_string_not_equal(field_str("priority", "value"), "high");
+    }
+}
+
+static void submit_reply(const char *text)
+{
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "replies",
+                             .input_id = "T1", .text = text, .on_done = on_form};
+    pending++;
+    task_submit(desk, &r);
+}
+
+static struct task_rewrite_counts rewritten(int of)
+{
+    struct task_rewrite_counts c;
+    for (int i = 0; i < 500; i++) {
+        task_rewrite_counts(desk, &c);
+        if (c.replaced + c.refused >= of) {
+            break;
+        }
+        loop_timer_add(loop, 10, stop_loop, NULL);
+        run();
+    }
+    return c;
+}
+
+static void drafts_are_rewritten_unless_somebody_opened_them(void **state)
+{
+    (void)state;
+    struct ladder_form *form = make_form();
+    static const char ask[] = "How do I reset my password for the sign-in page?";
+    snprintf(form->name, sizeof(form->name), "replies");
+    form->fields[0].type = form->fields[1].type = LADDER_LINE;
+    form->fields[0].labels_learned = false;
+    form->rewrite = true;
+    form->frames_len = 1;
+    snprintf(form->frames[0].lang, sizeof(form->frames[0].lang), "en");
+    form->frames[0].greeting_plain = mem_dup_str("Hello,");
+    form->frames[0].opening = mem_dup_str("You said: Hello,"); /* what the fake engine writes */
+    form->frames[0].sign_off = mem_dup_str("Kind regards");
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    task_rewrite_pause(desk, true);
+    swap(FLEET_HEAVY, 'c');
+    submit_reply(ask);
+    run();
+    assert_string_equal(last_why, "");
+    assert_true(artifact_draft[0] != '\0');
+    char first[4096];
+    snprintf(first, sizeof(first), "%s", artifact_draft);
+    struct task_rewrite_counts c = rewritten(0);
+    assert_int_equal(c.waiting, 1);
+    task_rewrite_pause(desk, false);
+    c = rewritten(1);
+    assert_int_equal(c.replaced + c.refused, 1);
+    assert_int_equal(c.waiting + c.running, 0);
+    int replaced = c.replaced;
+    redraft_answer = FAIL_CONFLICT;
+    submit_reply("Hello, please tell me how to reset my password on the sign-in page");
+    run();
+    c = rewritten(2);
+    assert_int_equal(c.replaced, replaced);
+    assert_int_equal(c.refused, 2 - replaced);
+    assert_int_equal(redrafts, 2 * replaced);
+    submit_reply(ask); /* reused: its artifact has the draft as well */
+    run();
+    if (field_str("language", "rung") != NULL &&
+        strcmp(field_str("language", "rung"), "reuse") == 0) {
+        assert_string_equal(artifact_draft, first);
+    }
+}
+
 static void everything_recorded_verifies(void **state)
 {
     (void)state;
@@ -437,6 +867,15 @@ int main(void)
         cmocka_unit_test(stakes_and_bad_input_are_told),
         cmocka_unit_test(chats_are_streamed_and_recorded),
         cmocka_unit_test(embeddings_come_in_chunks),
+        cmocka_unit_test(of_300_at_once_exactly_those_without_room_are_refused),
+        cmocka_unit_test(a_deadline_counts_from_the_beginning),
+        cmocka_unit_test(cancelling_one_that_waits_ends_it_at_once),
+        cmocka_unit_test(one_key_sent_twice_at_once_has_one_answer),
+        cmocka_unit_test(a_head_says_nothing_on_another_models_vectors),
+        cmocka_unit_test(evidence_of_a_replaced_model_is_void),
+        cmocka_unit_test(more_labels_than_a_form_can_score_are_not_asked_for),
+        cmocka_unit_test(a_definition_put_while_learning_stays),
+        cmocka_unit_test(drafts_are_rewritten_unless_somebody_opened_them),
         cmocka_unit_test(everything_recorded_verifies),
     };
     return cmocka_run_group_tests(tests, start, stop);
