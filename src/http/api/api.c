@@ -110,17 +110,13 @@ void api_gate(struct api *a, struct wire_gate *out)
 
 /* ---- life ---- */
 
-struct reading {
-    struct api *a;
-    enum fail code;
-    struct fault *why;
-};
-
 static void take_form(void *arg, struct ladder_form *form)
 {
-    struct reading *reading = arg;
-    if (reading->code == FAIL_NONE) {
-        reading->code = api_form_set(reading->a, form, reading->why);
+    struct api *a = arg;
+    struct fault why;
+    /* One too many must not keep the server from starting. */
+    if (api_form_set(a, form, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_ERROR, "workflow.left_out", &why);
     }
 }
 
@@ -144,14 +140,12 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
     a->started_us = clock_monotonic_us();
     a->rate = house->requests_per_minute;
     ASSERT(pthread_mutex_init(&a->lock, NULL) == 0);
-    struct reading reading = {.a = a, .why = why};
     struct store_conn *conn = api_reader_take(a, why);
     enum fail f = conn ? FAIL_NONE : why->code;
     if (f == FAIL_NONE) {
-        f = workflow_each(conn, take_form, report_bad_form, &reading, why);
+        f = workflow_each(conn, take_form, report_bad_form, a, why);
         api_reader_give(a, conn);
     }
-    f = f == FAIL_NONE ? reading.code : f;
     if (f != FAIL_NONE) {
         api_free(a);
         return f;
@@ -371,6 +365,17 @@ struct ladder_form *api_form_find(struct api *a, const char *name)
     }
     pthread_mutex_unlock(&a->lock);
     return found;
+}
+
+enum fail api_form_room(struct api *a, const char *name, struct fault *why)
+{
+    struct ladder_form *known = api_form_find(a, name);
+    pthread_mutex_lock(&a->lock);
+    bool full = known == NULL && a->forms_len == API_MAX_FORMS;
+    pthread_mutex_unlock(&a->lock);
+    ladder_form_unref(known);
+    return full ? FAULT(why, FAIL_QUEUE_FULL, "there are %d workflows already", API_MAX_FORMS)
+                : FAIL_NONE;
 }
 
 enum fail api_form_set(struct api *a, struct ladder_form *form, struct fault *why)

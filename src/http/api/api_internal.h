@@ -93,6 +93,8 @@ void api_put_id(struct jn_writer *w, const char *key, const char *prefix, const 
 /* forms: a reference, or NULL. Any thread. */
 struct ladder_form *api_form_find(struct api *a, const char *name);
 /* Makes it the active one, also in the desk. FAIL_QUEUE_FULL when there are too many names. */
+/* Asked before a definition is stored: is there room for one of that name? */
+MUST_CHECK enum fail api_form_room(struct api *a, const char *name, struct fault *why);
 MUST_CHECK enum fail api_form_set(struct api *a, struct ladder_form *form, struct fault *why);
 
 /* jobs.c, core thread. NULL when all are running. */

@@ -234,6 +234,10 @@ static bool take_guess(struct learning *l, const char *line, size_t n, void *arg
     if (fields == 0) {
         return true;
     }
+    /* Short names in a long line take more room than its bytes: two pointers and two copies each. */
+    if (!arena_has_room(l->arena, 4 * n + 96 * fields + 65536)) {
+        return false;
+    }
     const char **names = arena_alloc(l->arena, fields * sizeof(*names));
     const char **values = arena_alloc(l->arena, fields * sizeof(*values));
     size_t used = 0;
@@ -264,6 +268,7 @@ static enum fail form_from_body(struct learning *l, const char *text, size_t len
         f = workflow_read(yaml.data, yaml.len, "the definition made from the examples", &l->form,
                           &faults, why);
         l->made = f == FAIL_NONE;
+        f = f != FAIL_NONE ? f : api_form_room(l->a, l->workflow, why);
     }
     buf_done(&yaml);
     mem_free(g.list);

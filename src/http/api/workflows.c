@@ -227,6 +227,7 @@ void api_workflow_put(struct wire_request *r, void *arg)
         f = FAULT(&why, FAIL_BAD_REQUEST, "the definition is named \"%s\", the path says \"%.63s\"",
                   form->name, name);
     }
+    f = f != FAIL_NONE ? f : api_form_room(a, name, &why);
     struct putting *p = wire_alloc(r, sizeof(*p));
     *p = (struct putting){a, r, *api_who(r), form};
     if (f == FAIL_NONE) {

@@ -35,6 +35,7 @@ struct house {
     char home[CONFIG_HOME_SIZE], sock[CONFIG_HOME_SIZE + 8];
     char worker[PATH_MAX], engine_dir[PATH_MAX];
     struct config *config;
+    struct config *first; /* that of the start: the rooms hold strings of it */
     int lock_fd, signal_fd;
     bool made_sock;
     struct loop *loop;
@@ -466,6 +467,7 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
         }
     }
     if (f == FAIL_NONE) {
+        s->first = config_ref(s->config);
         log_set_level(level_of(s->config));
         find_programs(s);
         f = config_home_lock(s->home, &s->lock_fd, why);
@@ -562,5 +564,6 @@ void house_close(struct house *s)
         close(s->lock_fd);
     }
     config_unref(s->config);
+    config_unref(s->first);
     mem_free(s);
 }
