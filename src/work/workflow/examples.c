@@ -71,6 +71,12 @@ static void add_field(struct buf *yaml, const struct column *c)
     }
 }
 
+static bool is_field_name(const char *s)
+{
+    return s[0] >= 'a' && s[0] <= 'z' && strlen(s) < 48 &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(s);
+}
+
 enum fail workflow_from_examples(const char *name, const struct workflow_example *examples,
                                  size_t n, struct buf *yaml, struct fault *why)
 {
@@ -93,6 +99,11 @@ enum fail workflow_from_examples(const char *name, const struct workflow_example
     enum fail f = FAIL_NONE;
     for (size_t i = 0; f == FAIL_NONE && i < len; i++) {
         const struct column *c = &columns[i];
+        if (!is_field_name(c->name)) { /* it is written into YAML as it is */
+            f = FAULT(why, FAIL_BAD_REQUEST, "\"%.40s\" cannot be a field's name", c->name);
+            fail_hint(why, "Names in `expected` are a-z, 0-9 and _, up to 47 of them.");
+            break;
+        }
         if (c->too_many || c->labels_len < 2 || c->labels_len * 2 > c->given) {
             f = FAULT(why, FAIL_BAD_REQUEST,
                       "the field \"%.40s\" has %s%zu distinct values in %zu examples: no choice",

@@ -93,6 +93,13 @@ static void examples_make_a_definition(void **state)
     buf_clear(&yaml);
     assert_int_equal(workflow_from_examples("moods", examples, 1, &yaml, &why), FAIL_BAD_REQUEST);
     assert_int_equal(workflow_from_examples("../x", examples, 6, &yaml, &why), FAIL_BAD_REQUEST);
+    /* A field's name that would be more YAML is none. */
+    static const char *const evil[] = {"mood\n    type: draft\n  - name: other"};
+    for (size_t i = 0; i < 6; i++) {
+        examples[i].names = evil;
+    }
+    buf_clear(&yaml);
+    assert_int_equal(workflow_from_examples("moods", examples, 6, &yaml, &why), FAIL_BAD_REQUEST);
     buf_done(&yaml);
 }
 
