@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON lines on stderr, built in one buffer and written once. */
+/* JSON lines on stderr, built in one buffer and written once; plain lines on a terminal. */
 #include "base/log/log.h"
 
 #include <string.h>
@@ -8,6 +8,8 @@
 #include "base/clock/clock.h"
 #include "base/mem/mem.h"
 #include "base/text/text.h"
+
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:+@"
 
 static enum log_level least_level = LOG_LEVEL_INFO; /* atomic: SIGHUP may change it */
 static const char *program = "inhouse";
@@ -40,10 +42,37 @@ static void add_quoted(struct buf *b, const char *s)
     buf_add_char(b, '"');
 }
 
+/* Somebody watches: the time of day (UTC), the event, and its values without JSON's marks. */
+static void say_event(const char *event, const struct log_field *fields)
+{
+    struct buf b;
+    char at[CLOCK_RFC3339_SIZE];
+    buf_init(&b, 16 * 1024);
+    buf_printf(&b, "%.8sZ %s", clock_show(clock_now_us(), at) + 11, event);
+    for (const struct log_field *f = fields; f != NULL && f->key != NULL; f++) {
+        buf_printf(&b, " %s=", f->key);
+        if (f->text == NULL) {
+            buf_printf(&b, "%lld", (long long)f->number);
+        } else if (f->text[0] != '\0' && f->text[strspn(f->text, PLAIN)] == '\0') {
+            buf_printf(&b, "%.512s", f->text);
+        } else {
+            add_quoted(&b, f->text);
+        }
+    }
+    buf_add_char(&b, '\n');
+    ssize_t written = write(STDERR_FILENO, b.data, b.len);
+    (void)written;
+    buf_done(&b);
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     if (level < __atomic_load_n(&least_level, __ATOMIC_RELAXED)) {
+        return;
+    }
+    if (isatty(STDERR_FILENO) == 1) {
+        say_event(event, fields);
         return;
     }
     struct buf b;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log: one JSON object a line on stderr: {"at","level","event", ...}.
+ * Log: one JSON object a line on stderr: {"at","level","event", ...}; on a terminal a plain line.
  *
  * Rooms below http never log above debug; the process's loop logs each failure once. A prompt, a
  * document's text, a header or a secret is never a value. Threads: log_write may be called from
