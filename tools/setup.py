@@ -24,6 +24,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,7 @@ class Board:
         self.quiet = quiet
         self.tty = sys.stdout.isatty() and not quiet
         self.active = {}
+        self.doing = ""  # a line of a client that has no bytes to count
         self.drawn = 0
         self.lock = threading.Lock()
 
@@ -92,6 +94,13 @@ class Board:
                 print(f"  {outcome} {name}, {time.monotonic() - start:.1f} s", flush=True)
                 self._draw()
 
+    def now(self, text):
+        """What a client does at this moment, on a terminal; the next one takes its place, "" ends it."""
+        with self.lock:
+            self.doing = text if self.tty else ""
+            self._erase()
+            self._draw()
+
     def _erase(self):
         if self.drawn:
             sys.stdout.write(f"\x1b[{self.drawn}F\x1b[J")
@@ -106,6 +115,9 @@ class Board:
             rate = done / max(0.1, time.monotonic() - start)
             print(f"  {name[:40]:40} [{bar:24}] {megabytes(done):>9} of {megabytes(total)}, "
                   f"{megabytes(rate)}/s")
+            self.drawn += 1
+        if self.doing:
+            print("  " + self.doing[:max(20, shutil.get_terminal_size().columns - 3)])
             self.drawn += 1
         sys.stdout.flush()
 
@@ -228,8 +240,8 @@ def stamp_holds(part, verify):
 children = set()
 
 
-def run(command, what, **kw):
-    """Runs a client; its output is shown only if it fails."""
+def run(command, what, heard=None, **kw):
+    """Runs a client; its output is shown only if it fails. heard is called with each line as it comes."""
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, **kw)
@@ -237,7 +249,11 @@ def run(command, what, **kw):
         raise Failed(f"{what}: could not start {command[0]}: {e.strerror}; run `tools/setup deps`")
     children.add(child)
     try:
-        output = child.communicate()[0].decode(errors="replace")
+        lines = []
+        for line in child.stdout if heard else ():
+            lines.append(line)
+            heard(line.decode(errors="replace").strip())
+        output = (b"".join(lines) + child.communicate()[0]).decode(errors="replace")
     finally:
         children.discard(child)
     if child.returncode != 0:
@@ -381,6 +397,24 @@ def deps_missing():
     return [w[0] for w in wanted if not there.intersection(w)]
 
 
+def apt_heard(board):
+    """Shows how far apt is: it says how many packages come, then a line for each of its three steps on each."""
+    count = {"all": 0, "Get:": 0, "Unpacking ": 0, "Setting up ": 0}
+    words = {"Get:": "fetching", "Unpacking ": "unpacking", "Setting up ": "setting up"}
+
+    def heard(line):
+        if told := re.match(r"(\d+) upgraded, (\d+) newly installed", line):
+            count["all"] = int(told[1]) + int(told[2])
+        for begin, word in words.items():
+            if line.startswith(begin):
+                count[begin] += 1
+                rest = line[len(begin):].split()
+                name = rest[4] if begin == "Get:" and len(rest) > 4 else rest[0] if rest else ""
+                board.now(f"{word} {count[begin]} of {max(count['all'], count[begin])}: {name}")
+
+    return heard
+
+
 def setup_deps(options, board):
     missing = deps_missing()
     if not missing:
@@ -399,14 +433,16 @@ def setup_deps(options, board):
     if not list(Path("/var/lib/apt/lists").glob("*_Packages*")):
         run(prefix + ["apt-get", "update", "-q"], "reading the package lists", env=env)
     try:
-        run(command, "installing Debian packages", env=env)
+        run(command, "installing Debian packages", heard=apt_heard(board), env=env)
     except Failed:
         board.say("deps: apt could not; reading the package lists again")
         run(prefix + ["apt-get", "update", "-q"], "reading the package lists", env=env)
-        run(command, "installing Debian packages", env=env)
+        run(command, "installing Debian packages", heard=apt_heard(board), env=env)
+    finally:
+        board.now("")
     if still := deps_missing():
         raise Failed("still missing after apt-get: " + " ".join(still))
-    return f"installed {len(missing)} Debian packages: {' '.join(missing)}"
+    return f"installed {len(missing)} Debian packages"
 
 
 # ---------------------------------------------------------------- engine

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/setup.py against a pip that is made here: what it keeps, what it refuses, and how it goes on."""
 import hashlib
+import importlib.machinery
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -136,6 +138,34 @@ class Setup(unittest.TestCase):
 
     def test_an_unknown_part_is_wrong_use(self):
         self.assertEqual(self.setup("modles").returncode, 2)
+
+
+class Said(unittest.TestCase):
+    """What a person reads: how far apt is, and why a test was skipped."""
+
+    def load(self, name):
+        loader = importlib.machinery.SourceFileLoader("inhouse_" + name.replace(".", "_"), str(ROOT / "tools" / name))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        loader.exec_module(module)
+        return module
+
+    def test_apt_is_shown_package_by_package(self):
+        shown = []
+        heard = self.load("setup.py").apt_heard(type("Board", (), {"now": staticmethod(shown.append)}))
+        for line in ("0 upgraded, 2 newly installed, 0 to remove and 3 not upgraded.",
+                     "Get:1 http://deb.example/debian bookworm/main amd64 npm all 9.2.0 [1 MB]",
+                     "Unpacking npm (9.2.0) ...", "Setting up cmake (3.25) ...", "Setting up npm (9.2.0) ..."):
+            heard(line)
+        self.assertEqual(shown, ["fetching 1 of 2: npm", "unpacking 1 of 2: npm", "setting up 1 of 2: cmake",
+                                 "setting up 2 of 2: npm"])
+
+    def test_a_skip_is_said_with_its_reason(self):
+        why = self.load("test").reason_of
+        self.assertEqual(why("x (A.b) ... skipped 'changing owners needs root'\n\nOK (skipped=1)\n"),
+                         "changing owners needs root")
+        self.assertEqual(why("may not mount: skipped\n[  SKIPPED ] a\n[  PASSED  ] 3 test(s).\n"
+                             "[  SKIPPED ] 1 test(s), listed below:\n[  SKIPPED ] a\n\n 1 SKIPPED TEST(S)\n"),
+                         "may not mount: skipped")
 
 
 if __name__ == "__main__":
