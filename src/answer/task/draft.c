@@ -92,7 +92,7 @@ static void write_draft(struct buf *out, const struct compose_result *r)
 void draft_compose(struct task *t, const char *lang)
 {
     struct compose_frame frames[3];
-    /* Vectors of another model than the articles' cannot be compared with them: words alone then. */
+    /* Vectors of another model than the articles' cannot be compared with them: words alone. */
     bool same = strcmp(t->shelf->embed, t->used[FLEET_EMBED]) == 0;
     struct compose_ticket ticket = {.subject = t->subject, .text = t->text,
                                     .vector = same ? t->embedding : NULL,

@@ -81,8 +81,8 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
     t->plan_holes = 0;
     for (size_t i = 0; i < t->form->fields_len; i++) {
         if (asks_for(t, i, rung)) {
-            /* A space before free text belongs to its first token: written by us, it would leave the
-               model with a beginning it has hardly ever seen. */
+            /* A space before free text belongs to its first token: written by us, it would leave
+               the model with a beginning it has hardly ever seen. */
             bool line = t->form->fields[i].type == LADDER_LINE;
             add_literal(t->plan, arena_printf(t->arena, "%s%s:%s", t->plan_holes > 0 ? "\n" : "",
                                               t->form->fields[i].name, line ? "" : " "));
@@ -150,7 +150,7 @@ static void take_choice(struct task *t, size_t i, enum ladder_rung rung, const s
     ladder_offer(&t->climb, i, &p);
 }
 
-/* Small models like to give the question back: most words of the line are those of its instruction. */
+/* Small models like to give the question back: most words of the line are its instruction's. */
 static bool echoes(const char *value, const char *instruct)
 {
     struct knowledge_words said, asked;

@@ -212,9 +212,11 @@ static bool has_label(const struct learn_example *examples, size_t n, const char
     return false;
 }
 
-/* Where an article names one of this field's labels as its queue, its paragraphs say what that label is about. They
-   teach and are never counted: evidence comes from what people decided alone. */
-static size_t gather_topics(const struct learn_job *j, size_t field, struct learn_example *out, size_t n)
+/* Where an article names one of this field's labels as its queue, its paragraphs say what that
+   label is about. They teach and are never counted: evidence comes from what people decided
+   alone. */
+static size_t gather_topics(const struct learn_job *j, size_t field, struct learn_example *out,
+                            size_t n)
 {
     size_t more = 0;
     (void)field;

@@ -209,7 +209,8 @@ static void add_frame(struct rewrite *w, const char *text)
 static void copy_frame(struct rewrite *w, const struct ladder_form *form, const char *lang)
 {
     const char *end = strchrnul(w->draft, '\n');
-    add_frame(w, arena_dup_strn(w->arena, w->draft, (size_t)(end - w->draft))); /* the greeting, filled in */
+    /* the greeting, filled in */
+    add_frame(w, arena_dup_strn(w->arena, w->draft, (size_t)(end - w->draft)));
     for (size_t i = 0; i < form->frames_len; i++) {
         const struct ladder_frame *f = &form->frames[i];
         if (strcmp(f->lang, lang) == 0) {

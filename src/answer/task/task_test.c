@@ -212,7 +212,8 @@ static int start(void **state)
     run();
     fleet_on_change(fleet, NULL, NULL);
     struct task_house house = {.loop = loop, .crunch = pool, .store = store, .audit = audit,
-                               .fleet = fleet, .sink = {.create = on_artifact, .redraft = on_redraft},
+                               .fleet = fleet,
+                               .sink = {.create = on_artifact, .redraft = on_redraft},
                                .max_running = 8, .max_waiting = 100};
     assert_int_equal(task_desk_new(&house, &desk, &why), FAIL_NONE);
     struct ladder_form *form = make_form();

@@ -234,7 +234,7 @@ static bool take_guess(struct learning *l, const char *line, size_t n, void *arg
     if (fields == 0) {
         return true;
     }
-    /* Short names in a long line take more room than its bytes: two pointers and two copies each. */
+    /* Short names take more room than their bytes: two pointers and two copies each. */
     if (!arena_has_room(l->arena, 4 * n + 96 * fields + 65536)) {
         return false;
     }
