@@ -117,8 +117,9 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
     form_plan_write(&w, t->plan);
     jn_kv_int(&w, "now", t->created_at / 1000000);
     jn_object_end(&w);
+    bool whole = !prefix.overflow; /* a prompt that was cut is not the released one */
     buf_done(&prefix);
-    return !body->overflow;
+    return whole && !body->overflow;
 }
 
 static void sort_candidates(struct ladder_candidate *all, size_t n)

@@ -11,6 +11,7 @@
 #include "base/json/json.h"
 
 #define WAITING_MAX 500
+#define TICKET_MAX (64u * 1024u) /* longer ones are not rewritten: 500 of them wait in memory */
 #define ANSWER_TOKENS 260
 
 struct rewrite {
@@ -226,6 +227,7 @@ void rewriter_add(struct rewriter *r, const struct task *t)
 {
     const struct compose_result *d = t->draft;
     if (d->text == NULL || !t->form->rewrite || r->counts.waiting >= WAITING_MAX ||
+        t->input_len > TICKET_MAX ||
         r->desk->house.sink.redraft == NULL) {
         return;
     }
