@@ -78,16 +78,20 @@ static enum fail check_request(struct task *t, struct fault *why)
 bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed)
 {
     const char *parts[] = {t->who.team, t->who.name, "tasks", t->idem_key};
-    const char *input[] = {t->model, t->input_id, t->input};
+    char options[48];
+    snprintf(options, sizeof(options), "%x %d %d", t->rungs, t->no_draft, t->no_artifact);
+    const char *input[] = {t->model, t->input_id, t->subject, t->input, options};
     struct reuse_key key, hash;
     reuse_key_make(parts, COUNT_OF(parts), &key);
     reuse_key_make(input, COUNT_OF(input), &hash);
     memcpy(t->idem_hash, key.bytes, sizeof(t->idem_hash));
     memcpy(t->idem_input, hash.bytes, sizeof(t->idem_input));
     AUTO_STMT struct store_stmt *s = store_query(
-        t->desk->reader, "SELECT idem_input, result, leaf, id FROM task WHERE idem_key = ?1");
+        t->desk->reader,
+        "SELECT idem_input, result, leaf, id FROM task WHERE idem_key = ?1 AND created_at > ?2");
     bool row = false;
     store_bind_blob(s, 1, t->idem_hash, sizeof(t->idem_hash));
+    store_bind_int(s, 2, t->created_at - TASK_IDEMPOTENCY_US);
     *failed = store_step(s, &row, why);
     if (*failed != FAIL_NONE || !row) {
         return false;
@@ -97,6 +101,7 @@ bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed)
     if (n != sizeof(t->idem_input) || memcmp(was, t->idem_input, n) != 0) {
         *failed = FAULT(why, FAIL_IDEMPOTENCY_MISMATCH,
                         "this Idempotency-Key was used for another request");
+        fail_hint(why, "Use a new key for a new request; a key is kept for 24 hours.");
         return false;
     }
     buf_add_str(&t->json, store_col_text(s, 1));

@@ -16,8 +16,25 @@ static const char *kind_name(enum task_kind kind)
     return names[kind];
 }
 
+/* A key older than its 24 hours no longer stands for its answer, and may be used anew. */
+static enum fail free_old_key(struct store_tx *tx, const struct task *t, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s =
+        store_query(store_tx_conn(tx), "UPDATE task SET idem_key = NULL, idem_input = NULL "
+                                       "WHERE idem_key = ?1 AND created_at <= ?2");
+    store_bind_blob(s, 1, t->idem_hash, sizeof(t->idem_hash));
+    store_bind_int(s, 2, t->created_at - TASK_IDEMPOTENCY_US);
+    return store_run(s, why);
+}
+
 static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault *why)
 {
+    if (t->idem_key != NULL) {
+        enum fail f = free_old_key(tx, t, why);
+        if (f != FAIL_NONE) {
+            return f;
+        }
+    }
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "INSERT INTO task (id, kind, workflow, team, actor, input_id, state, result, leaf, "

@@ -12,6 +12,7 @@
 #include "answer/task/task.h"
 
 #define TASK_ARENA_BYTES ((size_t)24 * 1024 * 1024)
+#define TASK_IDEMPOTENCY_US ((int64_t)24 * 3600 * 1000000) /* how long a key is kept */
 #define TASK_MODEL_TEXT 6000 /* bytes of the input a model reads; the heads read all of it */
 #define TASK_MAX_DRAFT_SENTENCES 16
 

@@ -438,6 +438,29 @@ static void an_idempotency_key_gives_the_same_answer(void **state)
     assert_int_equal(last_code, FAIL_IDEMPOTENCY_MISMATCH);
 }
 
+static enum fail age_keys(struct store_tx *tx, void *arg, struct fault *why)
+{
+    (void)arg;
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx),
+        "UPDATE task SET created_at = created_at - 86400000000 WHERE idem_key IS NOT NULL");
+    return store_run(s, why);
+}
+
+static void an_idempotency_key_lasts_a_day(void **state)
+{
+    (void)state;
+    struct fault why;
+    submit("How long is a key kept?", "key-day");
+    run();
+    int64_t leaf = last_leaf;
+    assert_int_equal(store_write_wait(store, age_keys, NULL, &why), FAIL_NONE);
+    submit("Another question after a day", "key-day");
+    run();
+    assert_int_equal(last_code, FAIL_NONE);
+    assert_true(last_leaf > leaf);
+}
+
 static void stakes_and_bad_input_are_told(void **state)
 {
     (void)state;
@@ -865,6 +888,7 @@ int main(void)
         cmocka_unit_test(learning_makes_heads_and_evidence),
         cmocka_unit_test(the_same_question_is_reused),
         cmocka_unit_test(an_idempotency_key_gives_the_same_answer),
+        cmocka_unit_test(an_idempotency_key_lasts_a_day),
         cmocka_unit_test(stakes_and_bad_input_are_told),
         cmocka_unit_test(chats_are_streamed_and_recorded),
         cmocka_unit_test(embeddings_come_in_chunks),
