@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The house that the room's tests run in: a real store and log, real workers with the fake engine, one form.
- * Included by one test program only; everything is static.
+ * The house that the room's tests run in: a real store and log, real workers with the fake engine,
+ * one form. Included by one test program only; everything is static.
  */
 #pragma once
 

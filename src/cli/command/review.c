@@ -403,13 +403,86 @@ static bool keep_id(void *arg, const json_t *a)
     return c->n < PAGE;
 }
 
+/* A line typed for a question; "" when nothing was, or at the end of the input. */
+static const char *ask_line(const char *question, char *line, size_t room)
+{
+    printf("%s", question);
+    fflush(stdout);
+    if (fgets(line, (int)room, stdin) == NULL) {
+        line[0] = '\0';
+    }
+    return text_trim(line);
+}
+
+/* FIELD=VALUE, a line each, to an empty one. NULL when nothing was changed. */
+static json_t *ask_changes(void)
+{
+    char line[1024];
+    json_t *fields = json_object();
+    printf(
+        "FIELD=VALUE, one a line; an empty line ends it, and everything else stays as proposed.\n");
+    for (const char *typed; *(typed = ask_line("> ", line, sizeof(line))) != '\0';) {
+        const char *eq = strchr(typed, '=');
+        if (eq == NULL || eq == typed) {
+            printf("\"%s\" is no FIELD=VALUE\n", typed);
+        } else {
+            (void)json_object_setn_new(fields, typed, (size_t)(eq - typed), json_string(eq + 1));
+        }
+    }
+    if (json_object_size(fields) == 0) {
+        json_decref(fields);
+        return NULL;
+    }
+    return fields;
+}
+
+enum next { NEXT_AGAIN, NEXT_GO_ON, NEXT_QUIT };
+
+/* One key, and what it asks for. A decision that is refused is said, and the same one stays. */
+static enum next take_key(struct cli *cli, const json_t *a, int64_t seen_us, struct fault *why)
+{
+    static const char *const actions[] = {"approve", "edit", "reject", "escalate"};
+    static const char keys[] = "acre";
+    char line[1024];
+    printf("\n[a]pprove  [c]hange  [r]eject  [e]scalate  [s]kip  [q]uit\n");
+    fflush(stdout);
+    int key = read_key();
+    if (key == 's') {
+        return NEXT_GO_ON;
+    }
+    if (key == 'q' || cli_interrupted != 0) {
+        return NEXT_QUIT;
+    }
+    const char *at = strchr(keys, key);
+    if (at == NULL || *at == '\0') {
+        return NEXT_AGAIN;
+    }
+    const char *action = actions[at - keys], *reason = NULL;
+    json_t *fields AUTO_JSON = key == 'c' ? ask_changes() : NULL;
+    if (key == 'r' || key == 'e') {
+        reason = ask_line(key == 'r' ? "What is wrong with it? " : "What does it need? ", line,
+                          sizeof(line));
+    }
+    if ((key == 'c' && fields == NULL) || (reason != NULL && *reason == '\0')) {
+        printf("Nothing was decided.\n");
+        return cli_interrupted != 0 ? NEXT_QUIT : NEXT_AGAIN;
+    }
+    int64_t ms = (clock_monotonic_us() - seen_us) / 1000;
+    if (decide(cli, a, action, fields, NULL, reason, ms, why) == FAIL_NONE) {
+        return NEXT_GO_ON;
+    }
+    (void)cli_fail(cli, why);
+    return why->code == FAIL_CONFLICT ? NEXT_GO_ON : NEXT_AGAIN;
+}
+
 int command_review_next(struct cli *cli)
 {
     struct fault why;
     struct collecting *c = mem_alloc(sizeof(*c));
     enum fail f = each_artifact(cli, "state=in_review", keep_id, c, &why);
-    bool quit = false;
-    for (size_t i = 0; f == FAIL_NONE && !quit && i < c->n; i++) {
+    enum next next = NEXT_GO_ON;
+    (void)setvbuf(stdin, NULL, _IONBF, 0); /* keys are read beside it */
+    for (size_t i = 0; f == FAIL_NONE && next != NEXT_QUIT && i < c->n; i++) {
         json_t *a AUTO_JSON = NULL;
         int64_t seen = clock_monotonic_us();
         f = find_artifact(cli, c->ids[i], true, &a, &why);
@@ -418,21 +491,12 @@ int command_review_next(struct cli *cli)
         }
         printf("\n%zu of %zu\n", i + 1, c->n);
         show_artifact(cli, a);
-        printf("\n[a]pprove  [r]eject  [e]scalate  [s]kip  [q]uit\n");
-        fflush(stdout);
-        int key = read_key();
-        int64_t ms = (clock_monotonic_us() - seen) / 1000;
-        if (key == 'a') {
-            f = decide(cli, a, "approve", NULL, NULL, NULL, ms, &why);
-        } else if (key == 'r') {
-            f = decide(cli, a, "reject", NULL, NULL, "rejected while working through the queue", ms,
-                       &why);
-        } else if (key == 'e') {
-            f = decide(cli, a, "escalate", NULL, NULL, NULL, ms, &why);
-        }
-        quit = key == 'q' || cli_interrupted != 0;
+        struct fault refused;
+        do {
+            next = take_key(cli, a, seen, &refused);
+        } while (next == NEXT_AGAIN);
     }
-    if (f == FAIL_NONE && !quit) {
+    if (f == FAIL_NONE && next != NEXT_QUIT) {
         printf(c->n == 0 ? "Nothing waits.\n" : "That was the last one.\n");
     }
     mem_free(c);
