@@ -67,9 +67,12 @@ class EveryCommand(House):
             self.assertIn(line["_meta"]["queue"]["rung"], ("reuse", "rule", "learned", "light", "heavy", "person"))
             self.assertTrue(line["_meta"]["task"].startswith("tsk_"))
 
+        empty = next(x["_meta"]["artifact"] for x in lines if x["id"] == "N-2010")  # no text: nothing was proposed
+        self.cli("review", "approve", empty, code=3)
+        self.assertIn("nothing was proposed for queue", self.said)
         waiting = json.loads(self.cli("review", "list", "--json"))
         self.assertGreater(len(waiting), 3)
-        ids = [x["artifact"] for x in waiting]
+        ids = [x["artifact"] for x in waiting if x["artifact"] != empty]
         self.assertIn(ids[0][-8:], self.cli("review", "list"))
         shown = self.cli("review", "show", ids[0][-8:])
         self.assertLessEqual(max(len(x) for x in shown.splitlines()), 80)
@@ -83,6 +86,12 @@ class EveryCommand(House):
         self.cli("review", "edit", ids[-1], "queu=billing", code=3)
         self.assertIn("queue, ", self.said)
         self.cli("review", "show", "nothing-like-this", code=5)
+
+        left = len(json.loads(self.cli("review", "list", "--json")))
+        said = self.cli("review", "next", text="xr\ne ask the lawyers\nrnot ours\ncqueue=billing\nnonsense\n\nq")
+        for word in ("Nothing was decided", "escalated", "rejected", "edited", '"nonsense" is no FIELD=VALUE'):
+            self.assertIn(word, said)
+        self.assertEqual(len(json.loads(self.cli("review", "list", "--json"))), left - 3)
 
         self.assertIn("ticket-triage", self.cli("workflow", "list"))
         yaml = self.dir / "w.yaml"

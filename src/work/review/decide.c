@@ -145,13 +145,32 @@ static enum fail change_field(struct store_tx *tx, const struct review_decide *d
     return f;
 }
 
+/* A field that a person must decide and nobody proposed: approving it would decide nothing. */
+static enum fail check_proposed(struct store_tx *tx, const struct id *id, struct fault *why)
+{
+    bool row = false;
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx), "SELECT group_concat(name, ', ') FROM artifact_field "
+                           "WHERE artifact = ?1 AND is_open = 1 AND value = ''");
+    store_bind_id(s, 1, id);
+    enum fail f = store_step(s, &row, why);
+    const char *names = f == FAIL_NONE && row ? store_col_text(s, 0) : NULL;
+    if (names == NULL || names[0] == '\0') {
+        return f;
+    }
+    FAULT(why, FAIL_BAD_REQUEST, "nothing was proposed for %.160s: there is nothing to approve",
+          names);
+    return fail_hint(why, "Give the values with an edit, or reject it.");
+}
+
 static enum fail apply_fields(struct store_tx *tx, const struct review_decide *d,
                               const struct review_head *h, struct fault *why)
 {
     if (d->action != REVIEW_ACTION_APPROVE && d->action != REVIEW_ACTION_EDIT) {
         return FAIL_NONE;
     }
-    enum fail f = take_proposals(tx, &h->id, why);
+    enum fail f = d->action == REVIEW_ACTION_APPROVE ? check_proposed(tx, &h->id, why) : FAIL_NONE;
+    f = f == FAIL_NONE ? take_proposals(tx, &h->id, why) : f;
     for (size_t i = 0; i < d->values_len && f == FAIL_NONE; i++) {
         f = change_field(tx, d, h, i, why);
     }
