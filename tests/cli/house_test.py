@@ -127,6 +127,8 @@ class EveryCommand(House):
                 f.write(json.dumps({"id": f"e{i}", "text": f"this {kind} number {i}", "expected": {"kind": kind}}) + "\n")
         said = self.cli("workflow", "new", "feedback", "--from", examples)
         self.assertIn("inhouse run feedback", said)
+        self.cli("workflow", "new", "feedback", "--from", examples, code=5)
+        self.assertIn("already", self.said)
         self.assertIn("accuracy", self.cli("run", "feedback", examples, "--out", self.dir / "f.jsonl", "--no-review"))
 
     def test_models_are_checked_before_they_are_stored(self):
@@ -228,6 +230,8 @@ class Try(House):
             self.assertNotIn(word, html)
         left = sorted(p.name for p in self.home.iterdir() if p.name not in ("models",))
         self.assertEqual(left, [x for x in before if x != "models"])
+        export.write_text(export.read_text().replace("2026-01-05 10:00:00 +0100", "05.01.2026 10:00"))
+        self.assertNotIn("no times", self.cli("try", export, "--page", page))
         j = json.loads(self.cli("try", export, "Group=Group", "--page", page, "--json"))
         self.assertEqual(j["newer"], 60)
 

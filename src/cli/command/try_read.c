@@ -155,12 +155,23 @@ static const json_t *cell(const json_t *row, const char *column)
     return json_object_get(row, column);
 }
 
-/* "2024-12-31 19:04:29 -0800", RFC 3339, a date, or seconds since 1970. */
+/* "31.12.2024 19:04" as "2024-12-31 19:04"; anything else as it is. */
+static const char *dotted_date(const char *s, char out[48])
+{
+    size_t n = s != NULL ? strlen(s) : 0;
+    if (n < 10 || n > 40 || s[2] != '.' || s[5] != '.' || strspn(s + 6, "0123456789") != 4) {
+        return s;
+    }
+    (void)snprintf(out, 48, "%.4s-%.2s-%.2s%s", s + 6, s + 3, s, n == 10 ? " 00:00" : s + 10);
+    return out;
+}
+
+/* "2024-12-31 19:04:29 -0800", "31.12.2024 19:04", RFC 3339, a date, or seconds since 1970. */
 static int64_t read_time(const json_t *v)
 {
     int64_t at = 0;
-    char t[48];
-    const char *s = json_string_value(v);
+    char t[48], dotted[48];
+    const char *s = dotted_date(json_string_value(v), dotted);
     if (json_is_integer(v)) {
         int64_t n = json_integer_value(v);
         return n > 100000000 && n < 100000000000         ? n * 1000000

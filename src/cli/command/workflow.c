@@ -186,6 +186,20 @@ static enum fail read_examples(FILE *file, struct examples *e, struct fault *why
     return f;
 }
 
+/* `new` never replaces a definition that somebody works with. */
+static enum fail check_new(struct cli *cli, const char *name, struct fault *why)
+{
+    struct client *c = text_is_name(name) ? cli_client(cli) : NULL;
+    if (c == NULL || client_get(c, NULL, why, "/api/v1/workflows/%s", name) != FAIL_NONE) {
+        return FAIL_NONE; /* what else is wrong shows when it is put */
+    }
+    FAULT(why, FAIL_CONFLICT, "there is a workflow %s already", name);
+    return fail_hint(why,
+                     "`inhouse learn %s FILE` teaches it, `inhouse workflow put FILE.yaml` changes "
+                     "it; or take another name.",
+                     name);
+}
+
 int command_workflow_new(struct cli *cli)
 {
     const char *name = cli->words[0], *from = cli_option(cli, "from");
@@ -208,6 +222,9 @@ int command_workflow_new(struct cli *cli)
     }
     if (f == FAIL_NONE) {
         f = workflow_from_examples(name, e.list, e.n, &yaml, &why);
+    }
+    if (f == FAIL_NONE) {
+        f = check_new(cli, name, &why);
     }
     if (f == FAIL_NONE) {
         f = put_definition(cli, name, &yaml, &why);
