@@ -195,6 +195,6 @@ double ladder_calibrate(const struct ladder_evidence *e, double raw);
 /* Fits slope and offset on (raw, right) pairs by Newton steps with Platt's smoothed targets,
    sets n, accuracy, and the certified threshold for target_error at confidence 1 - delta by the
    fixed-sequence exact-binomial test of anchors/routing section 2
-   (docs/reference/certificates.md). */
+   (docs/reference/learn.md). */
 void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double target_error,
                          double delta, struct ladder_evidence *out);
