@@ -93,7 +93,7 @@ static void chat_done(void *arg, const struct fleet_answer *a)
     t->tokens_cached = g->tokens_cached;
     t->tokens_out = g->tokens_out;
     t->state = TASK_DONE;
-    record_direct(t, "chat", "answered");
+    record_direct(t, "answered");
 }
 
 static void chat_text(void *arg, const char *text, size_t len)
@@ -222,7 +222,7 @@ static void embed_next(struct task *t)
     if (t->texts_done == t->texts_len) {
         t->tokens_in = (int)t->embed_tokens;
         t->state = TASK_DONE;
-        record_direct(t, "embed", "answered");
+        record_direct(t, "answered");
         return;
     }
     struct buf body;

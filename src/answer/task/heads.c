@@ -8,6 +8,20 @@
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 
+void heads_give_labels(const struct learn_head *head, struct ladder_field *field)
+{
+    if (!field->labels_learned) {
+        return;
+    }
+    size_t n = learn_head_labels(head);
+    const char **names = mem_alloc_array(n, sizeof(*names));
+    for (size_t k = 0; k < n; k++) {
+        names[k] = learn_head_label(head, k);
+    }
+    ladder_labels_set(field, names, n);
+    mem_free(names);
+}
+
 static enum fail load_heads(struct task_desk *desk, struct entry *e, struct fault *why)
 {
     AUTO_STMT struct store_stmt *s =
@@ -31,16 +45,7 @@ static enum fail load_heads(struct task_desk *desk, struct entry *e, struct faul
             return f;
         }
         text_copy(e->heads->release[i], sizeof(e->heads->release[i]), store_col_text(s, 1));
-        if (e->form->fields[i].labels_learned) {
-            const struct learn_head *h = e->heads->head[i];
-            size_t labels = learn_head_labels(h);
-            const char **names = mem_alloc_array(labels, sizeof(*names));
-            for (size_t k = 0; k < labels; k++) {
-                names[k] = learn_head_label(h, k);
-            }
-            ladder_labels_set(&e->form->fields[i], names, labels);
-            mem_free(names);
-        }
+        heads_give_labels(e->heads->head[i], &e->form->fields[i]);
     }
     return f;
 }

@@ -297,21 +297,6 @@ static void train_work(void *arg)
     }
 }
 
-static void learned_labels(struct learn_job *j)
-{
-    for (size_t i = 0; i < j->form->fields_len; i++) {
-        if (j->form->fields[i].labels_learned && j->trained[i]) {
-            size_t n = learn_head_labels(j->heads->head[i]);
-            const char **names = mem_alloc_array(n, sizeof(*names));
-            for (size_t k = 0; k < n; k++) {
-                names[k] = learn_head_label(j->heads->head[i], k);
-            }
-            ladder_labels_set(&j->form->fields[i], names, n);
-            mem_free(names);
-        }
-    }
-}
-
 static void train_done(void *arg)
 {
     struct learn_job *j = arg;
@@ -328,7 +313,11 @@ static void train_done(void *arg)
         job_end(j);
         return;
     }
-    learned_labels(j);
+    for (size_t i = 0; i < j->form->fields_len; i++) {
+        if (j->trained[i]) {
+            heads_give_labels(j->heads->head[i], &j->form->fields[i]);
+        }
+    }
     measure_start(j, LADDER_LIGHT);
 }
 

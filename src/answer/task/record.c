@@ -295,9 +295,8 @@ static enum fail write_direct(struct store_tx *tx, void *arg, struct fault *why)
     return f;
 }
 
-void record_direct(struct task *t, const char *kind, const char *verdict)
+void record_direct(struct task *t, const char *verdict)
 {
-    (void)kind;
     t->verdict = verdict;
     submit(t, write_direct, on_recorded);
 }

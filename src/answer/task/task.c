@@ -294,7 +294,7 @@ void task_fail(struct task *t, const struct fault *why)
     if (t->kind == TASK_FORM) {
         record_form(t);
     } else {
-        record_direct(t, t->kind == TASK_CHAT ? "chat" : "embed", fail_name(why->code));
+        record_direct(t, fail_name(why->code));
     }
 }
 

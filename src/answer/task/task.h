@@ -161,11 +161,6 @@ void task_cancel(struct task_desk *desk, uint64_t handle);
 /* Any thread: makes `form` the active one under its name; takes a reference. */
 void task_form_set(struct task_desk *desk, struct ladder_form *form);
 
-struct task_head_note { /* what learning made, for listings */
-    char field[48];
-    char release[65];
-};
-
 /*
  * Learning, as a job on the core and crunch threads: embeds, trains one head per choice field on
  * the examples, measures every loaded rung (learned out of fold; light and heavy on a sample) and

@@ -179,9 +179,11 @@ void chat_start(struct task *t);
 void embed_start(struct task *t);
 /* record.c: writes the leaf, the row and what belongs to it; then task_finish */
 void record_form(struct task *t);
-void record_direct(struct task *t, const char *kind, const char *verdict);
+void record_direct(struct task *t, const char *verdict);
 void record_accepted(struct task *t, store_done_fn done);
 /* heads.c: what learning left in the store */
+/* A field whose labels are learned gets those of its head. */
+void heads_give_labels(const struct learn_head *head, struct ladder_field *field);
 enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why);
 struct head_row {
     const char *field;

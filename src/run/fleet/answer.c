@@ -18,9 +18,8 @@ void ask_free(struct ask *a)
     mem_free(a);
 }
 
-void answer_fail(struct fleet *f, struct ask *a, enum fail code, const struct fault *why)
+void answer_fail(struct ask *a, enum fail code, const struct fault *why)
 {
-    (void)f;
     struct fleet_answer answer = {.code = code, .why = why};
     a->done(a->arg, &answer);
     ask_free(a);
@@ -225,7 +224,7 @@ void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame
         struct fault told;
         FAULT(&told, FAIL_WORKER_DIED, "the worker for %s sent an answer that is not valid: %.200s",
               fleet_role_name(m->role), why.message);
-        answer_fail(m->fleet, a, FAIL_WORKER_DIED, &told);
+        answer_fail(a, FAIL_WORKER_DIED, &told);
         member_kill(m, "invalid answer");
         return;
     }

@@ -121,7 +121,7 @@ void fleet_stop(struct fleet *f, loop_call_fn done, void *arg)
         while (f->waiting[role] != NULL) {
             struct ask *a = f->waiting[role];
             f->waiting[role] = a->next;
-            answer_fail(f, a, FAIL_STOPPED, &why);
+            answer_fail(a, FAIL_STOPPED, &why);
         }
         f->waiting_len[role] = 0;
     }

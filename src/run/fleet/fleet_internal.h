@@ -109,5 +109,5 @@ void lease_forget(struct member *m);
 
 /* answer.c: turns a final frame into the caller's answer and frees the ask. */
 void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame);
-void answer_fail(struct fleet *f, struct ask *a, enum fail code, const struct fault *why);
+void answer_fail(struct ask *a, enum fail code, const struct fault *why);
 void ask_free(struct ask *a);

@@ -176,7 +176,7 @@ static void fail_waiting(struct member *m)
         struct ask *a = f->waiting[m->role];
         f->waiting[m->role] = a->next;
         f->waiting_len[m->role]--;
-        answer_fail(f, a, FAIL_MODEL_UNAVAILABLE, &m->broken);
+        answer_fail(a, FAIL_MODEL_UNAVAILABLE, &m->broken);
     }
 }
 
@@ -406,16 +406,16 @@ static void return_asks(struct member *m, bool from_outside)
         if (a->emitted || f->stopping) {
             FAULT(&why, f->stopping ? FAIL_STOPPED : FAIL_WORKER_DIED,
                   "the worker for %s ended in the middle of this answer", fleet_role_name(m->role));
-            answer_fail(f, a, why.code, &why);
+            answer_fail(a, why.code, &why);
         } else if (a->cancelled) {
             FAULT(&why, FAIL_STOPPED, "cancelled");
-            answer_fail(f, a, FAIL_STOPPED, &why);
+            answer_fail(a, FAIL_STOPPED, &why);
         } else if (a->deaths >= FLEET_DEATHS_MAX || a->kills >= FLEET_KILLS_MAX) {
             FAULT(&why, FAIL_POISON_REQUEST, "the worker for %s ended %d times with this request",
                   fleet_role_name(m->role), a->deaths + a->kills);
             fail_hint(&why,
                       "It is not tried again. Change its text, or look at the worker's log line.");
-            answer_fail(f, a, FAIL_POISON_REQUEST, &why);
+            answer_fail(a, FAIL_POISON_REQUEST, &why);
         } else {
             wait_again(f, a);
         }
