@@ -68,7 +68,7 @@ static void fit_platt(const double *raw, const bool *right, size_t n, double *sl
 void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double target_error,
                          double delta, struct ladder_evidence *out)
 {
-    *out = (struct ladder_evidence){.threshold = 2.0};
+    *out = (struct ladder_evidence){.threshold = LADDER_UNCERTIFIED};
     if (n == 0) {
         return;
     }
@@ -85,7 +85,7 @@ void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double 
         score[i] = (float)ladder_calibrate(out, raw[i]);
     }
     learn_certify(score, right, n, target_error, delta, 0, &c);
-    out->threshold = c.certified ? c.threshold : 2.0;
+    out->threshold = c.certified ? c.threshold : LADDER_UNCERTIFIED;
     out->coverage = c.certified ? c.coverage : 0;
     mem_free(score);
 }

@@ -24,6 +24,7 @@
 #define LADDER_MAX_CHECKS 8
 #define LADDER_MAX_STEPS 12
 #define LADDER_UNPROVEN 0.5 /* the most that a model without evidence may claim */
+#define LADDER_UNCERTIFIED 2.0 /* a threshold no confidence reaches: propose only */
 
 /* In the order of the climb. `rule` is code alone: language detection, sentences copied, not
    written. */
@@ -78,7 +79,8 @@ struct ladder_frame {
 struct ladder_evidence {
     int n;             /* reviewed or historical examples measured */
     double accuracy;   /* share right on them */
-    double threshold;  /* smallest calibrated confidence that is certified; > 1: none */
+    /* smallest calibrated confidence that is certified; LADDER_UNCERTIFIED: none */
+    double threshold;
     double coverage;   /* share of those examples at or above the threshold */
     double slope, offset; /* Platt: calibrated = 1 / (1 + exp(-(slope * logit(raw) + offset))) */
     bool from_history; /* labels of past tickets, not of reviewed outcomes: a class of its own */

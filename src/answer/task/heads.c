@@ -61,7 +61,7 @@ static void hold_against(struct entry *e, size_t i, enum ladder_rung rung, const
     if (rung != LADDER_LEARNED) {
         text_copy(e->measured[rung], sizeof(e->measured[rung]), first);
         if (n >= 2 && strcmp(second, e->form->release) != 0) {
-            *evidence = (struct ladder_evidence){.threshold = 2.0};
+            *evidence = (struct ladder_evidence){.threshold = LADDER_UNCERTIFIED};
         }
         return;
     }
@@ -69,7 +69,7 @@ static void hold_against(struct entry *e, size_t i, enum ladder_rung rung, const
         text_copy(e->heads->embed[i], sizeof(e->heads->embed[i]), second);
     }
     if (fabs(target - e->form->fields[i].target_error) > 1e-6) {
-        evidence->threshold = 2.0; /* certified for another share of errors */
+        evidence->threshold = LADDER_UNCERTIFIED; /* certified for another share of errors */
         evidence->coverage = 0;
     }
 }
@@ -133,7 +133,8 @@ void heads_void_stale(struct task_desk *desk, struct entry *e)
         }
         struct ladder_form *form = ladder_form_dup(e->form);
         for (size_t i = 0; i < form->fields_len; i++) {
-            form->evidence[i][pairs[k].rung] = (struct ladder_evidence){.threshold = 2.0};
+            form->evidence[i][pairs[k].rung] =
+                (struct ladder_evidence){.threshold = LADDER_UNCERTIFIED};
         }
         ladder_form_unref(e->form);
         e->form = form;

@@ -279,7 +279,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     text_hex(hash, sizeof(hash), j->heads->release[field]);
     j->evidence[field][LADDER_LEARNED] = (struct ladder_evidence){
         .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .from_history = true,
-        .threshold = r->certificate.certified ? r->certificate.threshold : 2.0,
+        .threshold = r->certificate.certified ? r->certificate.threshold : LADDER_UNCERTIFIED,
         .coverage = r->certificate.certified ? r->certificate.coverage : 0};
     return FAIL_NONE;
 }
@@ -757,8 +757,8 @@ static void learn_now(void *arg)
     j->form = ladder_form_dup(e->form);
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         for (size_t r = 0; r < LADDER_RUNG_COUNT; r++) {
-            j->form->evidence[i][r] = (struct ladder_evidence){.threshold = 2.0};
-            j->evidence[i][r].threshold = 2.0;
+            j->form->evidence[i][r] = (struct ladder_evidence){.threshold = LADDER_UNCERTIFIED};
+            j->evidence[i][r].threshold = LADDER_UNCERTIFIED;
         }
     }
     j->shelf = shelf_ref(desk_shelf_find(j->desk, j->form->dataset));

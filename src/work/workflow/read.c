@@ -262,7 +262,8 @@ enum fail workflow_read(const char *text, size_t len, const char *file, struct l
     form->source_yaml = mem_dup_strn(text, len);
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         for (size_t r = 0; r < LADDER_RUNG_COUNT; r++) {
-            form->evidence[i][r].threshold = 2.0; /* no evidence: nothing is certified */
+            /* no evidence: nothing is certified */
+            form->evidence[i][r].threshold = LADDER_UNCERTIFIED;
         }
     }
     *out = form;
