@@ -7,7 +7,9 @@
 
 #define EMBED_CHUNK 64
 
-static enum fail find_role(struct task *t, struct fault *why)
+/* A role stays a role, so that a change of its model takes the request along; a name is one
+   model. */
+static enum fail find_model(struct task *t, struct fault *why)
 {
     struct fleet *fleet = t->desk->house.fleet;
     bool embed = t->kind == TASK_EMBED;
@@ -17,25 +19,29 @@ static enum fail find_role(struct task *t, struct fault *why)
         role = embed ? FLEET_EMBED : best;
     }
     struct fleet_model m;
-    for (int i = 0; role == FLEET_ROLE_COUNT && i < FLEET_ROLE_COUNT; i++) {
-        fleet_model_get(fleet, (enum fleet_role)i, &m);
-        if (m.state != FLEET_ABSENT && strcmp(m.name, t->model) == 0) {
-            role = (enum fleet_role)i;
+    bool found = role != FLEET_ROLE_COUNT;
+    if (found) {
+        fleet_model_get(fleet, role, &m);
+        m.kind = fleet_role_kind(role);
+    } else {
+        found = fleet_model_find(fleet, fleet_find(fleet, t->model), &m);
+        t->model_id = m.id;
+        for (int i = FLEET_ROLE_COUNT - 1; i >= 0; i--) {
+            role = (m.roles & 1u << i) != 0 ? (enum fleet_role)i : role;
         }
     }
-    if (role == FLEET_ROLE_COUNT) {
+    if (!found) {
         FAULT(why, FAIL_NOT_FOUND, "there is no model \"%.64s\"", t->model);
         fail_param(why, "model");
         fail_hint(why, "GET /v1/models lists them; `inhouse models add` adds one.");
         return FAIL_NOT_FOUND;
     }
-    if (embed != (role == FLEET_EMBED)) {
+    if (m.kind != (embed ? FLEET_KIND_EMBED : FLEET_KIND_GENERATE)) {
         FAULT(why, FAIL_BAD_REQUEST, "the model \"%.64s\" does not %s", t->model,
               embed ? "make embeddings" : "generate text");
         return fail_param(why, "model");
     }
     t->role = role;
-    fleet_model_get(fleet, role, &m);
     memcpy(t->model_name, m.name, sizeof(t->model_name));
     memcpy(t->model_sha256, m.sha256, sizeof(t->model_sha256));
     return FAIL_NONE;
@@ -135,9 +141,14 @@ static void chat_ask(struct task *t)
         task_fail(t, &why);
         return;
     }
-    struct fleet_ask ask = {.role = t->role, .type = IPC_GENERATE, .body = body.data,
-                            .len = body.len, .on_text = t->stream ? chat_text : NULL,
-                            .done = chat_done, .arg = t};
+    struct fleet_ask ask = {.model = t->model_id,
+                            .role = t->role,
+                            .type = IPC_GENERATE,
+                            .body = body.data,
+                            .len = body.len,
+                            .on_text = t->stream ? chat_text : NULL,
+                            .done = chat_done,
+                            .arg = t};
     t->ask = fleet_ask(t->desk->house.fleet, &ask);
     buf_done(&body);
 }
@@ -165,7 +176,7 @@ static void chat_accepted(void *arg, enum fail code, const struct fault *why)
 void chat_start(struct task *t)
 {
     struct fault why;
-    if (find_role(t, &why) != FAIL_NONE) {
+    if (find_model(t, &why) != FAIL_NONE) {
         task_fail(t, &why);
     } else if (t->stream) {
         record_accepted(t, chat_accepted);
@@ -244,8 +255,14 @@ static void embed_next(struct task *t)
         task_fail(t, &why);
         return;
     }
-    struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
-                            .body = body.data, .len = body.len, .done = embed_done, .arg = t};
+    struct fleet_ask ask = {.model = t->model_id,
+                            .role = FLEET_EMBED,
+                            .type = IPC_EMBED,
+                            .flags = IPC_FLAG_BULK,
+                            .body = body.data,
+                            .len = body.len,
+                            .done = embed_done,
+                            .arg = t};
     t->ask = fleet_ask(t->desk->house.fleet, &ask);
     buf_done(&body);
 }
@@ -254,7 +271,7 @@ void embed_start(struct task *t)
 {
     struct fault why;
     struct buf joined;
-    if (find_role(t, &why) != FAIL_NONE) {
+    if (find_model(t, &why) != FAIL_NONE) {
         task_fail(t, &why);
         return;
     }

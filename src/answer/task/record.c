@@ -285,8 +285,9 @@ static enum fail write_direct(struct store_tx *tx, void *arg, struct fault *why)
     size_t out_len = t->kind == TASK_EMBED ? t->texts_len * t->dim * sizeof(float)
                      : out != NULL         ? strlen(out)
                                            : 0;
-    enum fail f = put_leaf(tx, t, kind, failed ? NULL : fleet_role_name(t->role), t->ask_json,
-                           t->ask_len, output, failed ? 0 : out_len, why);
+    const char *rung = t->role == FLEET_ROLE_COUNT ? "local" : fleet_role_name(t->role);
+    enum fail f = put_leaf(tx, t, kind, failed ? NULL : rung, t->ask_json, t->ask_len,
+                           output, failed ? 0 : out_len, why);
     f = f != FAIL_NONE ? f : put_row(tx, t, why);
     if (f == FAIL_NONE && t->kind == TASK_CHAT && !failed) {
         f = put_content(tx, t, AUDIT_PART_INPUT, t->ask_json, t->ask_len, why);

@@ -108,7 +108,8 @@ struct task {
 
     /* chat and embed */
     const char *model;      /* as asked */
-    enum fleet_role role;
+    uint32_t model_id;      /* 0: whatever serves the role */
+    enum fleet_role role;   /* FLEET_ROLE_COUNT: a model that serves none */
     char model_name[72];
     char model_sha256[65];
     const char *ask_json;

@@ -77,8 +77,11 @@ static void hand_over(void *arg)
 /* The fake engine reads no model: any descriptor will do. */
 static void pick_fake(struct pick *p, enum fleet_role role)
 {
-    static const char *const names[] = {"fake-embed", "fake-light", "fake-heavy"};
+    static const char *const names[FLEET_ROLE_COUNT] = {"fake-embed", "fake-light", "fake-heavy"};
     uint8_t hash[32];
+    if (names[role] == NULL) {
+        return;
+    }
     p->fd = memfd_create("fake-model", MFD_CLOEXEC);
     (void)text_copy(p->name, sizeof(p->name), names[role]);
     text_sha256(p->name, strlen(p->name), hash);

@@ -47,7 +47,7 @@ static bool put_models(struct jn_writer *w, const struct listing *l)
         }
         wrote = (!again && put_model(w, l, m->name)) || wrote;
         wrote = put_model(w, l, fleet_role_name((enum fleet_role)role)) || wrote;
-        any_text = any_text || role != FLEET_EMBED;
+        any_text = any_text || fleet_role_kind((enum fleet_role)role) == FLEET_KIND_GENERATE;
     }
     return (any_text && put_model(w, l, "auto")) || wrote;
 }

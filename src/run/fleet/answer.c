@@ -223,7 +223,7 @@ void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame
     if (f != FAIL_NONE) {
         struct fault told;
         FAULT(&told, FAIL_WORKER_DIED, "the worker for %s sent an answer that is not valid: %.200s",
-              fleet_role_name(m->role), why.message);
+              m->name, why.message);
         answer_fail(a, FAIL_WORKER_DIED, &told);
         member_kill(m, "invalid answer");
         return;

@@ -12,7 +12,7 @@
 
 #define STOP_MS 10000
 
-static const char *const role_names[FLEET_ROLE_COUNT] = {"embed", "light", "heavy"};
+static const char *const role_names[FLEET_ROLE_COUNT] = {"embed", "light", "heavy", "rerank"};
 
 const char *fleet_role_name(enum fleet_role role)
 {
@@ -50,27 +50,137 @@ enum fail fleet_new(struct loop *loop, const struct fleet_options *o, struct fle
     return FAIL_NONE;
 }
 
+/* ---- the table of loaded models ---- */
+
+static struct member *find_member(const struct fleet *f, uint32_t id)
+{
+    struct member *m = f->members;
+    while (m != NULL && m->id != id) {
+        m = m->next;
+    }
+    return m;
+}
+
+struct member *fleet_home_of(const struct fleet *f, const struct ask *a)
+{
+    return a->model != 0 ? find_member(f, a->model) : f->roles[a->role];
+}
+
+static bool is_loaded(const struct member *m)
+{
+    return !m->retiring && m->state != FLEET_STOPPING;
+}
+
+enum fail fleet_open(struct fleet *f, const struct fleet_loading *what, uint32_t *id,
+                     struct fault *why)
+{
+    int loaded = 0;
+    for (struct member *m = f->members; m != NULL; m = m->next) {
+        loaded += is_loaded(m) ? 1 : 0;
+    }
+    if (f->stopping) {
+        close(what->fd);
+        return FAULT(why, FAIL_STOPPED, "the server is stopping");
+    }
+    if (loaded >= FLEET_MODELS_MAX) {
+        close(what->fd);
+        FAULT(why, FAIL_QUEUE_FULL, "%d models are loaded, the most there may be", loaded);
+        fail_hint(why, "Unload one with `inhouse models unload NAME`.");
+        return FAIL_QUEUE_FULL;
+    }
+    struct member *m = member_new(f);
+    text_copy(m->name, sizeof(m->name), what->name);
+    text_copy(m->sha256, sizeof(m->sha256), what->sha256);
+    m->kind = what->kind;
+    m->n_ctx_asked = what->n_ctx;
+    m->model_fd = what->fd;
+    *id = m->id;
+    member_start(m);
+    return FAIL_NONE;
+}
+
+void fleet_close(struct fleet *f, uint32_t id)
+{
+    struct member *m = find_member(f, id);
+    if (m == NULL || !is_loaded(m)) {
+        return;
+    }
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        if (f->roles[role] == m) {
+            f->roles[role] = NULL;
+        }
+    }
+    member_retire(m);
+    fleet_changed(f);
+}
+
+/* Asks that wait for a role, not for a model, go to who serves it now, in their order. */
+static void move_waiting(struct member *from, struct member *to, enum fleet_role role)
+{
+    struct ask **at = &from->waiting, **end = &to->waiting;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    while (*at != NULL) {
+        struct ask *a = *at;
+        if (a->model != 0 || a->role != role) {
+            at = &a->next;
+            continue;
+        }
+        *at = a->next;
+        from->waiting_len--;
+        a->next = NULL;
+        *end = a;
+        end = &a->next;
+        to->waiting_len++;
+    }
+}
+
+void fleet_role_set(struct fleet *f, enum fleet_role role, uint32_t id)
+{
+    ASSERT(role < FLEET_ROLE_COUNT);
+    struct member *m = id != 0 ? find_member(f, id) : NULL;
+    struct member *old = f->roles[role];
+    if (m == old || (m != NULL && !is_loaded(m))) {
+        return;
+    }
+    f->roles[role] = m;
+    if (old != NULL && m != NULL) {
+        move_waiting(old, m, role);
+        member_wake(m);
+    }
+    fleet_changed(f);
+}
+
+enum fleet_kind fleet_role_kind(enum fleet_role role)
+{
+    return role == FLEET_EMBED    ? FLEET_KIND_EMBED
+           : role == FLEET_RERANK ? FLEET_KIND_RERANK
+                                  : FLEET_KIND_GENERATE;
+}
+
 enum fail fleet_load(struct fleet *f, enum fleet_role role, const char *name, const char *sha256,
                      int fd, struct fault *why)
 {
-    ASSERT(role < FLEET_ROLE_COUNT);
-    if (f->stopping) {
-        close(fd);
-        return FAULT(why, FAIL_STOPPED, "the server is stopping");
+    struct fleet_loading what = {.name = name, .sha256 = sha256, .fd = fd,
+                                 .kind = fleet_role_kind(role),
+                                 .n_ctx = role == FLEET_HEAVY ? f->options.n_ctx_heavy
+                                                              : f->options.n_ctx_light};
+    uint32_t id = 0;
+    struct member *old = f->roles[role];
+    enum fail failed = fleet_open(f, &what, &id, why);
+    if (failed != FAIL_NONE) {
+        return failed;
     }
-    struct member *old = f->current[role];
-    struct member *m = member_new(f, role);
-    text_copy(m->name, sizeof(m->name), name);
-    text_copy(m->sha256, sizeof(m->sha256), sha256);
-    m->model_fd = fd;
-    f->current[role] = m;
-    if (old != NULL) {
-        old->retiring = true;
-        if (old->open == NULL) {
-            member_stop(old);
-        }
+    fleet_role_set(f, role, id);
+    bool other_role = false;
+    for (int i = 0; i < FLEET_ROLE_COUNT; i++) {
+        other_role = other_role || f->roles[i] == old;
     }
-    member_start(m);
+    if (old != NULL && !other_role) {
+        find_member(f, id)->deaths = old->deaths;
+        member_retire(old);
+    }
     return FAIL_NONE;
 }
 
@@ -90,8 +200,10 @@ void fleet_on_change(struct fleet *f, loop_call_fn fn, void *arg)
 void fleet_member_gone(struct member *m)
 {
     struct fleet *f = m->fleet;
-    if (f->current[m->role] == m) {
-        f->current[m->role] = NULL;
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        if (f->roles[role] == m) {
+            f->roles[role] = NULL;
+        }
     }
     member_free(m);
     fleet_changed(f);
@@ -99,6 +211,25 @@ void fleet_member_gone(struct member *m)
         loop_timer_cancel(f->loop, f->kill_timer);
         loop_post(f->loop, f->on_stopped, f->on_stopped_arg);
         f->on_stopped = NULL;
+    }
+}
+
+static void sweep(void *arg)
+{
+    struct fleet *f = arg;
+    f->sweep_timer = 0;
+    for (struct member *m = f->members, *next; m != NULL; m = next) {
+        next = m->next;
+        if (m->state == FLEET_STOPPING && m->pid == 0) {
+            fleet_member_gone(m);
+        }
+    }
+}
+
+void fleet_sweep_later(struct fleet *f)
+{
+    if (f->sweep_timer == 0) {
+        f->sweep_timer = loop_timer_add(f->loop, 0, sweep, f);
     }
 }
 
@@ -117,13 +248,13 @@ void fleet_stop(struct fleet *f, loop_call_fn done, void *arg)
     f->on_stopped = done;
     f->on_stopped_arg = arg;
     FAULT(&why, FAIL_STOPPED, "the server is stopping");
-    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
-        while (f->waiting[role] != NULL) {
-            struct ask *a = f->waiting[role];
-            f->waiting[role] = a->next;
+    for (struct member *m = f->members; m != NULL; m = m->next) {
+        while (m->waiting != NULL) {
+            struct ask *a = m->waiting;
+            m->waiting = a->next;
+            m->waiting_len--;
             answer_fail(a, FAIL_STOPPED, &why);
         }
-        f->waiting_len[role] = 0;
     }
     if (f->members == NULL) {
         f->on_stopped = NULL;
@@ -131,8 +262,7 @@ void fleet_stop(struct fleet *f, loop_call_fn done, void *arg)
         return;
     }
     f->kill_timer = loop_timer_add(f->loop, STOP_MS, kill_all, f);
-    for (struct member *m = f->members, *next; m != NULL; m = next) {
-        next = m->next;
+    for (struct member *m = f->members; m != NULL; m = m->next) {
         member_stop(m);
     }
 }
@@ -142,6 +272,7 @@ void fleet_free(struct fleet *f)
     if (f == NULL) {
         return;
     }
+    loop_timer_cancel(f->loop, f->sweep_timer);
     while (f->members != NULL) {
         member_kill(f->members, "the server ends");
         member_free(f->members);
@@ -173,19 +304,21 @@ static int64_t rss_of(pid_t pid)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
-void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_model *out)
+static void describe(const struct fleet *f, const struct member *m, struct fleet_model *out)
 {
     memset(out, 0, sizeof(*out));
-    const struct member *m = f->current[role];
-    out->deaths = f->role_deaths[role];
-    out->queued = (int)f->waiting_len[role];
     if (m == NULL) {
         return;
     }
+    out->id = m->id;
+    out->deaths = m->deaths;
+    out->queued = (int)m->waiting_len;
     text_copy(out->name, sizeof(out->name), m->name);
     text_copy(out->sha256, sizeof(out->sha256), m->sha256);
     text_copy(out->arch, sizeof(out->arch), m->arch);
-    out->state = m->state;
+    out->kind = m->kind;
+    out->state = m->retiring ? FLEET_STOPPING : m->state;
+    out->used_us = m->used_us;
     out->bytes = m->bytes;
     out->rss_bytes = rss_of(m->pid);
     out->n_ctx = m->n_ctx;
@@ -193,21 +326,62 @@ void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_m
     out->n_params = m->n_params;
     out->pid = (int)m->pid;
     out->running = (int)m->open_len;
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        out->roles |= f->roles[role] == m ? 1u << role : 0;
+    }
     if (m->state == FLEET_BROKEN) {
         (void)text_copy(out->reason, sizeof(out->reason), m->broken.message);
     }
 }
 
+void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_model *out)
+{
+    describe(f, f->roles[role], out);
+}
+
+bool fleet_model_find(const struct fleet *f, uint32_t id, struct fleet_model *out)
+{
+    struct member *m = find_member(f, id);
+    describe(f, m, out);
+    return m != NULL;
+}
+
+size_t fleet_ids(const struct fleet *f, uint32_t out[2 * FLEET_MODELS_MAX])
+{
+    size_t n = 0;
+    for (struct member *m = f->members; m != NULL && n < (size_t)2 * FLEET_MODELS_MAX;
+         m = m->next) {
+        out[n++] = m->id;
+    }
+    return n;
+}
+
+uint32_t fleet_find(const struct fleet *f, const char *name_or_role)
+{
+    enum fleet_role role = fleet_role_find(name_or_role);
+    if (role != FLEET_ROLE_COUNT) {
+        return f->roles[role] != NULL ? f->roles[role]->id : 0;
+    }
+    for (struct member *m = f->members; m != NULL; m = m->next) {
+        if (is_loaded(m) && strcmp(m->name, name_or_role) == 0) {
+            return m->id;
+        }
+    }
+    return 0;
+}
+
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role)
 {
-    return f->current[role] != NULL && f->current[role]->state == FLEET_READY;
+    return f->roles[role] != NULL && f->roles[role]->state == FLEET_READY;
 }
 
 bool fleet_is_serving(const struct fleet *f, enum fleet_role role)
 {
-    const struct member *m = f->current[role];
+    const struct member *m = f->roles[role];
     return m != NULL && (m->state == FLEET_READY || (m->state == FLEET_STARTING && m->was_ready));
 }
+
+/* ---- asks ---- */
 
 struct refusal {
     fleet_done_fn done;
@@ -236,10 +410,16 @@ static uint64_t refuse(struct fleet *f, const struct fleet_ask *ask, const struc
 uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
 {
     struct fault why;
-    struct member *m = f->current[ask->role];
+    struct member *m = ask->model != 0 ? find_member(f, ask->model) : f->roles[ask->role];
     ASSERT(ask->type != IPC_FORM || ask->plan != NULL);
     if (f->stopping) {
         FAULT(&why, FAIL_STOPPED, "the server is stopping");
+        return refuse(f, ask, &why);
+    }
+    if (ask->model != 0 && (m == NULL || !is_loaded(m))) {
+        FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the model %s was unloaded",
+              m != NULL ? m->name : "asked for");
+        fail_hint(&why, "Ask again; or load it with `inhouse models load NAME`.");
         return refuse(f, ask, &why);
     }
     if (m == NULL) {
@@ -252,9 +432,9 @@ uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
     if (m->state == FLEET_BROKEN) {
         return refuse(f, ask, &m->broken);
     }
-    if (f->waiting_len[ask->role] >= f->options.max_waiting) {
-        FAULT(&why, FAIL_QUEUE_FULL, "%zu requests already wait for the role \"%s\"",
-              f->waiting_len[ask->role], fleet_role_name(ask->role));
+    if (m->waiting_len >= f->options.max_waiting) {
+        FAULT(&why, FAIL_QUEUE_FULL, "%zu requests already wait for the model %s", m->waiting_len,
+              m->name);
         return refuse(f, ask, &why);
     }
     if (ask->len > FLEET_BODY_MAX) {
@@ -262,19 +442,42 @@ uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
         return refuse(f, ask, &why);
     }
     struct ask *a = mem_alloc(sizeof(*a));
-    *a = (struct ask){.id = ++f->next_id, .role = ask->role, .type = ask->type,
-                      .flags = ask->flags, .body = mem_dup(ask->body, ask->len), .len = ask->len,
-                      .plan = ask->plan, .on_text = ask->on_text, .done = ask->done,
+    *a = (struct ask){.id = ++f->next_id,
+                      .model = ask->model,
+                      .role = ask->role,
+                      .type = ask->type,
+                      .flags = ask->flags,
+                      .body = mem_dup(ask->body, ask->len),
+                      .len = ask->len,
+                      .plan = ask->plan,
+                      .on_text = ask->on_text,
+                      .done = ask->done,
                       .arg = ask->arg};
-    struct ask **at = &f->waiting[ask->role];
+    struct ask **at = &m->waiting;
     while (*at != NULL) {
         at = &(*at)->next;
     }
     *at = a;
-    f->waiting_len[ask->role]++;
+    m->waiting_len++;
+    m->used_us = clock_monotonic_us();
     uint64_t id = a->id;
     member_pump(m);
     return id;
+}
+
+static void cancel_waiting(struct member *m, struct ask **at)
+{
+    struct ask *a = *at;
+    struct fault why;
+    *at = a->next;
+    m->waiting_len--;
+    FAULT(&why, FAIL_STOPPED, "cancelled");
+    struct fleet_ask gone = {.done = a->done, .arg = a->arg};
+    refuse(m->fleet, &gone, &why);
+    ask_free(a);
+    if (m->retiring) {
+        member_retire(m);
+    }
 }
 
 void fleet_cancel(struct fleet *f, uint64_t id)
@@ -287,18 +490,9 @@ void fleet_cancel(struct fleet *f, uint64_t id)
                 return;
             }
         }
-    }
-    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
-        for (struct ask **at = &f->waiting[role]; *at != NULL; at = &(*at)->next) {
+        for (struct ask **at = &m->waiting; *at != NULL; at = &(*at)->next) {
             if ((*at)->id == id) {
-                struct ask *a = *at;
-                *at = a->next;
-                f->waiting_len[role]--;
-                struct fault why;
-                FAULT(&why, FAIL_STOPPED, "cancelled");
-                struct fleet_ask gone = {.done = a->done, .arg = a->arg};
-                refuse(f, &gone, &why);
-                ask_free(a);
+                cancel_waiting(m, at);
                 return;
             }
         }

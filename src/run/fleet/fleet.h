@@ -2,6 +2,9 @@
 /*
  * Fleet: spawns, feeds and supervises the sealed workers, one process per loaded model.
  *
+ * Up to FLEET_MODELS_MAX models are loaded side by side, each known by an id that is never used
+ * again. A role (embed, light, heavy, rerank) is another name for one of them, or for none.
+ *
  * A worker that dies is replaced and its open asks are replayed to the new one, except a stream
  * that has emitted bytes (worker_died). An ask that was open in two deaths is refused with
  * poison_request; a kill -9 from outside says little about the asks, so of those it takes six.
@@ -23,22 +26,32 @@
 #include "run/form/form.h"
 #include "run/ipc/ipc.h"
 
-enum fleet_role { FLEET_EMBED, FLEET_LIGHT, FLEET_HEAVY, FLEET_ROLE_COUNT };
-const char *fleet_role_name(enum fleet_role role); /* "embed", "light", "heavy" */
+#define FLEET_MODELS_MAX 16
+
+enum fleet_role { FLEET_EMBED, FLEET_LIGHT, FLEET_HEAVY, FLEET_RERANK, FLEET_ROLE_COUNT };
+const char *fleet_role_name(enum fleet_role role); /* "embed", "light", "heavy", "rerank" */
 enum fleet_role fleet_role_find(const char *name); /* FLEET_ROLE_COUNT when unknown */
+
+/* What a worker does with its model. */
+enum fleet_kind { FLEET_KIND_GENERATE, FLEET_KIND_EMBED, FLEET_KIND_RERANK };
+enum fleet_kind fleet_role_kind(enum fleet_role role);
 
 enum fleet_state { FLEET_ABSENT, FLEET_STARTING, FLEET_READY, FLEET_BROKEN, FLEET_STOPPING };
 
-/* What a role is served by. */
+/* A loaded model, or what a role is served by. */
 struct fleet_model {
+    uint32_t id; /* 0: none */
     char name[72];
     char sha256[65];
-    enum fleet_state state;
+    enum fleet_kind kind;
+    enum fleet_state state; /* FLEET_STOPPING also while it finishes what it has */
+    unsigned roles;         /* bit 1 << role: it serves that role */
+    int64_t used_us;        /* monotonic: when it was last asked, or loaded */
     int64_t bytes, rss_bytes;
     int n_ctx, n_embd, pid;
     int64_t n_params;
     char arch[32];
-    int deaths; /* since the server started */
+    int deaths; /* of its workers, and of those of the models it replaced in its role */
     int running, queued;
     char reason[256]; /* why it is broken, else "" */
 };
@@ -51,14 +64,32 @@ struct fleet_options {
     int threads;             /* of each worker, 0: cores */
     int n_ctx_light, n_ctx_heavy, n_seq;
     size_t max_open;         /* asks a worker holds at once; the rest wait here */
-    size_t max_waiting;      /* asks waiting per role before queue_full */
+    size_t max_waiting;      /* asks waiting per model before queue_full */
 };
 
 struct fleet;
 MUST_CHECK enum fail fleet_new(struct loop *loop, const struct fleet_options *o, struct fleet **out,
                                struct fault *why);
-/* Loads a model for a role; fd (owned from now on) is open read-only on the model's file, already
-   hashed to sha256. A role that is served is replaced once its asks are answered. */
+
+/* A model to load. */
+struct fleet_loading {
+    const char *name, *sha256;
+    int fd; /* owned from now on: open read-only on the model's file, already hashed to sha256 */
+    enum fleet_kind kind;
+    int n_ctx; /* FLEET_KIND_GENERATE only: tokens of its KV cache; 0: n_ctx_light */
+};
+/* Starts a worker for it; it serves no role yet. The state says when it is ready. FAIL_QUEUE_FULL
+   when FLEET_MODELS_MAX models are loaded, FAIL_STOPPED while stopping. */
+MUST_CHECK enum fail fleet_open(struct fleet *f, const struct fleet_loading *what, uint32_t *id,
+                                struct fault *why);
+/* Unloads a model: new asks are refused, those it has are answered, then its worker stops. Its
+   roles are served by nobody. No effect on an id that is gone. */
+void fleet_close(struct fleet *f, uint32_t id);
+/* Makes a loaded model (0: none) serve a role. Asks that wait for the role go to it. The model
+   that served the role stays loaded. */
+void fleet_role_set(struct fleet *f, enum fleet_role role, uint32_t id);
+/* fleet_open and fleet_role_set; the model that served the role is unloaded, unless it serves
+   another one too. */
 MUST_CHECK enum fail fleet_load(struct fleet *f, enum fleet_role role, const char *name,
                                 const char *sha256, int fd, struct fault *why);
 /* STOP to all; done(arg) when the last has exited (killed after 10 s). */
@@ -66,11 +97,17 @@ void fleet_stop(struct fleet *f, loop_call_fn done, void *arg);
 void fleet_free(struct fleet *f);
 
 void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_model *out);
+/* Ids of the loaded models, oldest first, also of those that are stopping; how many. */
+size_t fleet_ids(const struct fleet *f, uint32_t out[2 * FLEET_MODELS_MAX]);
+/* False when the id is gone (*out is then all zero). */
+bool fleet_model_find(const struct fleet *f, uint32_t id, struct fleet_model *out);
+/* The id of the loaded model of that name or role, not of one that is being unloaded; 0: none. */
+uint32_t fleet_find(const struct fleet *f, const char *name_or_role);
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role);
 /* Ready, or a moment from it: its worker died and is being replaced. An ask may be sent; it
    waits. */
 bool fleet_is_serving(const struct fleet *f, enum fleet_role role);
-/* Called (core thread) whenever a role's state changes. */
+/* Called (core thread) whenever a model's state or a role changes. */
 void fleet_on_change(struct fleet *f, loop_call_fn fn, void *arg);
 
 struct fleet_generated {
@@ -107,7 +144,8 @@ typedef void (*fleet_text_fn)(void *arg, const char *text, size_t len);
 
 /* One ask. The body is copied; the plan (FORM only) must live until done was called. */
 struct fleet_ask {
-    enum fleet_role role;
+    uint32_t model;       /* id, or 0: whatever serves the role, also after a change of it */
+    enum fleet_role role; /* with model 0 */
     enum ipc_type type; /* GENERATE, FORM, EMBED, RENDER, COUNT */
     unsigned flags;     /* IPC_FLAG_BULK for a bulk EMBED body */
     const void *body;
@@ -118,10 +156,10 @@ struct fleet_ask {
     void *arg;
 };
 
-/* Sends one ask, or queues it while the role's worker starts. done is called exactly once,
-   later, never from inside: model_unavailable when nothing serves the role, queue_full over
-   max_open waiting, worker_died, poison_request, stopped, or what the worker answered. Returns
-   an id for fleet_cancel. */
+/* Sends one ask, or queues it while the model's worker starts. done is called exactly once,
+   later, never from inside: model_unavailable when the model is gone or nothing serves the role,
+   queue_full over max_waiting, worker_died, poison_request, stopped, or what the worker answered.
+   Returns an id for fleet_cancel. */
 uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask);
 /* The client is gone: done still comes, as cancelled (generated->finish_reason) or stopped. */
 void fleet_cancel(struct fleet *f, uint64_t id);

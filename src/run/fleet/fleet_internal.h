@@ -18,6 +18,7 @@
 struct ask {
     struct ask *next;
     uint64_t id;
+    uint32_t model;       /* 0: by role */
     enum fleet_role role;
     enum ipc_type type;
     unsigned flags;
@@ -36,7 +37,8 @@ struct ask {
 struct member {
     struct fleet *fleet;
     struct member *next;
-    enum fleet_role role;
+    uint32_t id;
+    enum fleet_kind kind;
     enum fleet_state state;
     char name[72];
     char sha256[65];
@@ -48,8 +50,12 @@ struct member {
     struct ipc_reader *reader;
     struct ipc_writer *writer;
     uint32_t watching;      /* epoll events now asked for */
+    struct ask *waiting;    /* not yet sent, oldest first */
+    size_t waiting_len;
     struct ask *open;       /* sent, not answered */
     size_t open_len;
+    int64_t used_us;        /* monotonic: last ask */
+    int deaths;
     int64_t heard_us;       /* monotonic: last frame */
     int64_t started_us;
     uint64_t restart_timer;
@@ -58,11 +64,12 @@ struct member {
     int load_deaths;        /* in a row, before it was ready */
     bool was_ready;         /* so a start is a restart: asks wait for it */
     bool killed;            /* by us, for what it did */
-    bool retiring;          /* replaced: finishes what is open, then stops */
+    bool retiring;          /* unloaded: finishes what it has, then stops */
     bool turn_waiting;
     bool turn_granted;
     int64_t turn_since_us;
     struct ipc_turn turn;
+    int n_ctx_asked;
     int n_ctx, n_embd;
     int64_t n_params;
     size_t dim;             /* of the vectors it has sent, 0: none yet */
@@ -75,28 +82,34 @@ struct fleet {
     struct fleet_options options;
     char *worker_path, *engine, *engine_dir;
     struct member *members;                  /* all that are not yet gone */
-    struct member *current[FLEET_ROLE_COUNT];
-    struct ask *waiting[FLEET_ROLE_COUNT];   /* oldest first */
-    size_t waiting_len[FLEET_ROLE_COUNT];
-    int role_deaths[FLEET_ROLE_COUNT];
+    struct member *roles[FLEET_ROLE_COUNT];  /* a loaded one, or NULL */
+    uint32_t next_model;
     uint64_t next_id;
     bool stopping;
-    uint64_t kill_timer;
+    uint64_t kill_timer, sweep_timer;
     loop_call_fn on_change, on_stopped;
     void *on_change_arg, *on_stopped_arg;
 };
 
 /* member.c */
-struct member *member_new(struct fleet *f, enum fleet_role role);
+struct member *member_new(struct fleet *f);
 void member_start(struct member *m);
 void member_pump(struct member *m);
 void member_stop(struct member *m);
+/* Unloads: stops once nothing is waiting or open. */
+void member_retire(struct member *m);
 void member_free(struct member *m);
+/* Pumps, or refuses what waits when it is broken. */
+void member_wake(struct member *m);
 void member_send(struct member *m, enum ipc_type type, unsigned flags, uint64_t id,
                  const void *body, size_t len, int fd);
 void member_kill(struct member *m, const char *reason);
 void fleet_changed(struct fleet *f);
 void fleet_member_gone(struct member *m);
+/* Lets go of members without a process, later: whoever is on the stack may still use them. */
+void fleet_sweep_later(struct fleet *f);
+/* Where an ask belongs now; NULL when its model is gone or its role served by nobody. */
+struct member *fleet_home_of(const struct fleet *f, const struct ask *a);
 
 /* spawn.c: forks and execs a worker; on success the socket and pid are the caller's. */
 enum fail spawn_worker(const struct fleet *f, int *socket, pid_t *pid, int *pid_fd,

@@ -22,6 +22,7 @@ static struct fleet *fleet;
 static int left; /* answers still to come */
 static int codes[64];
 static int codes_len;
+static char letters[65]; /* of the sha256 that answered */
 static char last_text[4096];
 static int pid_before;
 
@@ -34,6 +35,9 @@ static void stop_loop(void *arg)
 static void on_answer(void *arg, const struct fleet_answer *a)
 {
     (void)arg;
+    if (a->sha256 != NULL && codes_len < 64) {
+        letters[codes_len] = a->sha256[0];
+    }
     codes[codes_len++] = (int)a->code;
     if (a->generated != NULL) {
         snprintf(last_text, sizeof(last_text), "%s", a->generated->text);
@@ -46,17 +50,38 @@ static void on_answer(void *arg, const struct fleet_answer *a)
     }
 }
 
-static void generate(const char *content, bool stream, fleet_text_fn on_text)
+static uint32_t open_model(const char *name, char letter)
+{
+    struct fault why;
+    uint32_t id = 0;
+    char sha[65];
+    memset(sha, letter, 64);
+    sha[64] = '\0';
+    struct fleet_loading what = {.name = name, .sha256 = sha, .kind = FLEET_KIND_GENERATE,
+                                 .fd = open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    if (fleet_open(fleet, &what, &id, &why) != FAIL_NONE) {
+        return 0;
+    }
+    return id;
+}
+
+static void generate_by(uint32_t model, const char *content, bool stream, fleet_text_fn on_text)
 {
     char body[1024];
     snprintf(body, sizeof(body),
              "{\"domain\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}],"
              "\"max_tokens\":16,\"stream\":%s}",
              content, stream ? "true" : "false");
-    struct fleet_ask ask = {.role = FLEET_LIGHT, .type = IPC_GENERATE, .body = body,
-                            .len = strlen(body), .on_text = on_text, .done = on_answer};
+    struct fleet_ask ask = {.model = model, .role = FLEET_LIGHT, .type = IPC_GENERATE,
+                            .body = body, .len = strlen(body), .on_text = on_text,
+                            .done = on_answer};
     left++;
     fleet_ask(fleet, &ask);
+}
+
+static void generate(const char *content, bool stream, fleet_text_fn on_text)
+{
+    generate_by(0, content, stream, on_text);
 }
 
 static void on_timeout(void *arg)
@@ -302,6 +327,99 @@ static void an_error_of_the_worker_keeps_its_code(void **state)
     assert_int_equal(codes[0], FAIL_BAD_REQUEST);
 }
 
+static void three_models_answer_side_by_side_each_by_its_id(void **state)
+{
+    (void)state;
+    uint32_t b = open_model("b", 'b'), c = open_model("c", 'c');
+    memset(letters, 0, sizeof(letters));
+    assert_true(b != 0 && c != 0 && b != c);
+    for (int i = 0; i < 5; i++) {
+        generate("hello", false, NULL);
+        generate_by(b, "hello", false, NULL);
+        generate_by(c, "hello", false, NULL);
+    }
+    run();
+    int seen[3] = {0};
+    for (int i = 0; i < 15; i++) {
+        assert_int_equal(codes[i], FAIL_NONE);
+        seen[letters[i] - 'a']++;
+    }
+    assert_true(seen[0] == 5 && seen[1] == 5 && seen[2] == 5);
+    assert_int_equal(fleet_find(fleet, "b"), b);
+    assert_int_equal(fleet_find(fleet, "light"), fleet_find(fleet, "fake"));
+    assert_int_equal(fleet_find(fleet, "heavy"), 0);
+    struct fleet_model m;
+    assert_true(fleet_model_find(fleet, c, &m));
+    assert_int_equal(m.roles, 0);
+    fleet_role_set(fleet, FLEET_HEAVY, c);
+    fleet_role_set(fleet, FLEET_LIGHT, c); /* one model may serve several roles */
+    assert_true(fleet_model_find(fleet, c, &m));
+    assert_int_equal(m.roles, 1u << FLEET_HEAVY | 1u << FLEET_LIGHT);
+}
+
+static uint32_t to_close;
+
+static void close_it(void *arg)
+{
+    (void)arg;
+    fleet_close(fleet, to_close);
+    generate_by(to_close, "too late", false, NULL);
+}
+
+static void a_model_unloads_only_after_what_it_has_is_answered(void **state)
+{
+    (void)state;
+    to_close = open_model("b", 'b');
+    for (int i = 0; i < 12; i++) { /* more than one worker holds: some wait here */
+        generate_by(to_close, "%%slow:500%%", false, NULL);
+    }
+    loop_timer_add(loop, 300, close_it, NULL);
+    run();
+    int good = 0, refused = 0;
+    for (int i = 0; i < 13; i++) {
+        good += codes[i] == FAIL_NONE;
+        refused += codes[i] == FAIL_MODEL_UNAVAILABLE;
+    }
+    assert_int_equal(good, 12);
+    assert_int_equal(refused, 1);
+    assert_int_equal(fleet_find(fleet, "b"), 0);
+}
+
+static void a_killed_worker_of_an_unloading_model_comes_back_for_its_asks(void **state)
+{
+    (void)state;
+    struct fleet_model m;
+    to_close = open_model("b", 'b');
+    for (int i = 0; i < 3; i++) {
+        generate_by(to_close, "%%slow:600%%", false, NULL);
+    }
+    assert_true(fleet_model_find(fleet, to_close, &m));
+    pid_before = m.pid;
+    loop_timer_add(loop, 250, close_it, NULL);
+    loop_timer_add(loop, 400, kill_the_old_one, NULL);
+    run();
+    int good = 0;
+    for (int i = 0; i < 4; i++) {
+        good += codes[i] == FAIL_NONE;
+    }
+    assert_int_equal(good, 3);
+}
+
+static void the_table_of_models_is_bounded(void **state)
+{
+    (void)state;
+    for (int i = 1; i < FLEET_MODELS_MAX; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "m%d", i);
+        assert_int_not_equal(open_model(name, 'b'), 0);
+    }
+    assert_int_equal(open_model("one more", 'b'), 0);
+    uint32_t ids[2 * FLEET_MODELS_MAX];
+    assert_int_equal(fleet_ids(fleet, ids), FLEET_MODELS_MAX);
+    fleet_close(fleet, ids[3]);
+    assert_int_not_equal(open_model("one more", 'b'), 0);
+}
+
 static void embed_bodies_are_built_and_bounded(void **state)
 {
     (void)state;
@@ -331,6 +449,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_bad_frame_ends_the_worker_not_the_server, start, stop),
         cmocka_unit_test_setup_teardown(a_stream_sums_to_its_text, start, stop),
         cmocka_unit_test_setup_teardown(an_error_of_the_worker_keeps_its_code, start, stop),
+        cmocka_unit_test_setup_teardown(three_models_answer_side_by_side_each_by_its_id, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_model_unloads_only_after_what_it_has_is_answered, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(
+            a_killed_worker_of_an_unloading_model_comes_back_for_its_asks, start, stop),
+        cmocka_unit_test_setup_teardown(the_table_of_models_is_bounded, start, stop),
         cmocka_unit_test(embed_bodies_are_built_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

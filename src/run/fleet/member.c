@@ -18,14 +18,18 @@
 
 #define SHORT_LIFE_MS 10000
 
-struct member *member_new(struct fleet *f, enum fleet_role role)
+struct member *member_new(struct fleet *f)
 {
     struct member *m = mem_alloc(sizeof(*m));
+    struct member **at = &f->members;
     m->fleet = f;
-    m->role = role;
+    m->id = ++f->next_model;
     m->model_fd = m->pid_fd = m->socket = -1;
-    m->next = f->members;
-    f->members = m;
+    m->used_us = clock_monotonic_us();
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = m;
     return m;
 }
 
@@ -71,7 +75,7 @@ static void end_worker(struct member *m, const char *reason, bool ours)
 {
     if (m->pid > 0 && m->socket >= 0) {
         log_write(LOG_LEVEL_WARN, "worker.killed",
-                  LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_NUM("pid", m->pid),
+                  LOG_FIELDS(LOG_TEXT("model", m->name), LOG_NUM("pid", m->pid),
                              LOG_TEXT("reason", reason)));
     }
     if (m->pid > 0) {
@@ -122,21 +126,20 @@ static bool is_suspect(const struct ask *a)
 
 static bool suspect_ahead(const struct member *m)
 {
-    return is_suspect(m->open) || is_suspect(m->fleet->waiting[m->role]);
+    return is_suspect(m->open) || is_suspect(m->waiting);
 }
 
 void member_pump(struct member *m)
 {
     struct fleet *f = m->fleet;
-    while (m->state == FLEET_READY && !m->retiring && m->socket >= 0 &&
-           f->current[m->role] == m && f->waiting[m->role] != NULL) {
+    while (m->state == FLEET_READY && m->socket >= 0 && m->waiting != NULL) {
         size_t limit = suspect_ahead(m) ? 1 : f->options.max_open;
         if (m->open_len >= limit) {
             return;
         }
-        struct ask *a = f->waiting[m->role];
-        f->waiting[m->role] = a->next;
-        f->waiting_len[m->role]--;
+        struct ask *a = m->waiting;
+        m->waiting = a->next;
+        m->waiting_len--;
         a->next = m->open;
         m->open = a;
         m->open_len++;
@@ -171,11 +174,10 @@ static struct ask *find_open(struct member *m, uint64_t id)
 
 static void fail_waiting(struct member *m)
 {
-    struct fleet *f = m->fleet;
-    while (f->current[m->role] == m && f->waiting[m->role] != NULL) {
-        struct ask *a = f->waiting[m->role];
-        f->waiting[m->role] = a->next;
-        f->waiting_len[m->role]--;
+    while (m->waiting != NULL) {
+        struct ask *a = m->waiting;
+        m->waiting = a->next;
+        m->waiting_len--;
         answer_fail(a, FAIL_MODEL_UNAVAILABLE, &m->broken);
     }
 }
@@ -187,10 +189,12 @@ static void break_member(struct member *m, const struct fault *why)
     log_fault(LOG_LEVEL_ERROR, "worker.broken", why);
     fail_waiting(m);
     fleet_changed(m->fleet);
+    if (m->retiring) {
+        member_retire(m);
+    }
 }
 
-/* What a replaced member left unanswered is its successor's: nothing else would wake that one. */
-static void adopt(struct member *m)
+void member_wake(struct member *m)
 {
     if (m->state == FLEET_BROKEN) {
         fail_waiting(m);
@@ -219,9 +223,10 @@ static void send_load(struct member *m)
     jn_object_begin(&w);
     jn_kv_str(&w, "model", m->name);
     jn_kv_str(&w, "sha256", m->sha256);
-    jn_kv_str(&w, "kind", m->role == FLEET_EMBED ? "embed" : "generate");
-    if (m->role != FLEET_EMBED) {
-        jn_kv_int(&w, "n_ctx", m->role == FLEET_HEAVY ? o->n_ctx_heavy : o->n_ctx_light);
+    static const char *const kinds[] = {"generate", "embed", "rerank"};
+    jn_kv_str(&w, "kind", kinds[m->kind]);
+    if (m->kind == FLEET_KIND_GENERATE) {
+        jn_kv_int(&w, "n_ctx", m->n_ctx_asked > 0 ? m->n_ctx_asked : o->n_ctx_light);
         jn_kv_int(&w, "n_seq", o->n_seq);
     }
     jn_kv_int(&w, "n_threads", o->threads);
@@ -264,8 +269,7 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     m->was_ready = true;
     m->load_deaths = 0;
     log_write(LOG_LEVEL_INFO, "worker.ready",
-              LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_TEXT("model", m->name),
-                         LOG_NUM("pid", m->pid),
+              LOG_FIELDS(LOG_TEXT("model", m->name), LOG_NUM("pid", m->pid),
                          LOG_NUM("ms", (clock_monotonic_us() - m->started_us) / 1000)));
     fleet_changed(m->fleet);
     member_pump(m);
@@ -322,8 +326,8 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
         }
         answer_frame(m, a, frame);
         member_pump(m);
-        if (m->retiring && m->open == NULL) {
-            member_stop(m);
+        if (m->retiring) {
+            member_retire(m);
         }
         return;
     case IPC_LOAD:
@@ -381,15 +385,15 @@ static void restart(void *arg)
 
 /* To the front of the queue; but one that was killed alone goes to its end, so that whoever kills
    worker after worker does not always hit the same one. */
-static void wait_again(struct fleet *f, struct ask *a)
+static void wait_again(struct member *m, struct ask *a)
 {
-    struct ask **at = &f->waiting[a->role];
+    struct ask **at = &m->waiting;
     while (a->kills > 2 && *at != NULL) {
         at = &(*at)->next;
     }
     a->next = *at;
     *at = a;
-    f->waiting_len[a->role]++;
+    m->waiting_len++;
 }
 
 /* Sorts the asks of a dead worker: back to the front of the queue, or refused. */
@@ -403,21 +407,22 @@ static void return_asks(struct member *m, bool from_outside)
         m->open_len--;
         a->deaths += from_outside ? 0 : 1;
         a->kills += from_outside ? 1 : 0;
+        struct member *home = fleet_home_of(f, a);
         if (a->emitted || f->stopping) {
             FAULT(&why, f->stopping ? FAIL_STOPPED : FAIL_WORKER_DIED,
-                  "the worker for %s ended in the middle of this answer", fleet_role_name(m->role));
+                  "the worker for %s ended in the middle of this answer", m->name);
             answer_fail(a, why.code, &why);
         } else if (a->cancelled) {
             FAULT(&why, FAIL_STOPPED, "cancelled");
             answer_fail(a, FAIL_STOPPED, &why);
         } else if (a->deaths >= FLEET_DEATHS_MAX || a->kills >= FLEET_KILLS_MAX) {
             FAULT(&why, FAIL_POISON_REQUEST, "the worker for %s ended %d times with this request",
-                  fleet_role_name(m->role), a->deaths + a->kills);
+                  m->name, a->deaths + a->kills);
             fail_hint(&why,
                       "It is not tried again. Change its text, or look at the worker's log line.");
             answer_fail(a, FAIL_POISON_REQUEST, &why);
         } else {
-            wait_again(f, a);
+            wait_again(home != NULL ? home : m, a);
         }
     }
 }
@@ -442,28 +447,29 @@ static void on_exit_of(void *arg, uint32_t events)
     if (!expected) {
         m->short_lives = lived_ms < SHORT_LIFE_MS ? m->short_lives + 1 : 0;
         m->load_deaths += was_loading && !from_outside ? 1 : 0;
-        f->role_deaths[m->role]++;
+        m->deaths++;
         log_write(LOG_LEVEL_ERROR, "worker.died",
-                  LOG_FIELDS(LOG_TEXT("role", fleet_role_name(m->role)), LOG_NUM("pid", m->pid),
+                  LOG_FIELDS(LOG_TEXT("model", m->name), LOG_NUM("pid", m->pid),
                              LOG_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
                              LOG_NUM("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
                              LOG_NUM("open", (int64_t)m->open_len)));
     }
     m->pid = 0;
     return_asks(m, from_outside);
-    if (expected || m->retiring || f->current[m->role] != m) {
-        struct member *next = f->current[m->role];
-        bool replaced = next != NULL && next != m;
-        fleet_member_gone(m);
-        if (replaced) {
-            adopt(next);
+    /* What it left may be another's now, which nothing else would wake. */
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        if (f->roles[role] != NULL && f->roles[role] != m) {
+            member_wake(f->roles[role]);
         }
+    }
+    if (expected || (m->retiring && m->waiting == NULL)) {
+        fleet_member_gone(m);
         return;
     }
     if (was_loading && m->load_deaths >= FLEET_LOAD_DEATHS_MAX) {
         struct fault why;
-        FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the worker for %s (%s) died while loading, %d times",
-              fleet_role_name(m->role), m->name, m->load_deaths);
+        FAULT(&why, FAIL_MODEL_UNAVAILABLE, "the worker for %s died while loading, %d times",
+              m->name, m->load_deaths);
         fail_hint(&why,
                   "Check the model file with `inhouse models show %s`; the log says how it died.",
                   m->name);
@@ -521,10 +527,20 @@ void member_start(struct member *m)
 
 void member_stop(struct member *m)
 {
+    m->state = FLEET_STOPPING;
     if (m->pid == 0) {
-        fleet_member_gone(m);
+        loop_timer_cancel(m->fleet->loop, m->restart_timer);
+        m->restart_timer = 0;
+        fleet_sweep_later(m->fleet);
         return;
     }
-    m->state = FLEET_STOPPING;
     member_send(m, IPC_STOP, 0, 2, NULL, 0, -1);
+}
+
+void member_retire(struct member *m)
+{
+    m->retiring = true;
+    if (m->open == NULL && m->waiting == NULL && m->state != FLEET_STOPPING) {
+        member_stop(m);
+    }
 }
