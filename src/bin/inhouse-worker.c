@@ -148,11 +148,14 @@ int main(int argc, char **argv)
                                   .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
                                   .build = INHOUSE_VERSION,
                                   .engine_new = fake ? engine_fake_new : engine_llama_new};
-    if (o.seal && sandbox_enter(&report, &why) != FAIL_NONE) {
+    const struct sandbox_options seal = {
+        .profile = !fake && engine_llama_gpus() > 0 ? SANDBOX_GPU : SANDBOX_TIGHT};
+    if (o.seal && sandbox_enter_as(&seal, &report, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_ERROR, "worker.seal", &why);
         return EXIT_START;
     }
     serve.landlock_abi = report.landlock_abi;
     serve.seccomp = report.seccomp;
+    serve.gpus = fake ? 0 : engine_llama_gpus();
     return (int)serve_run(&serve);
 }

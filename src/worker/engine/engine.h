@@ -30,6 +30,7 @@
 
 enum engine_kind { ENGINE_GENERATE, ENGINE_EMBED };
 enum engine_flash { ENGINE_FLASH_AUTO, ENGINE_FLASH_ON, ENGINE_FLASH_OFF };
+enum engine_kv { ENGINE_KV_F16, ENGINE_KV_Q8_0 }; /* how keys or values are kept */
 
 struct engine_load {
     const char *model; /* its name, for log lines */
@@ -38,7 +39,10 @@ struct engine_load {
     unsigned n_seq;
     unsigned n_threads;
     unsigned n_batch;
+    unsigned n_ubatch; /* tokens computed at once; 0: n_batch */
     enum engine_flash flash;
+    enum engine_kv type_k, type_v; /* a quantised type_v needs flash */
+    int gpu_layers; /* layers kept on a GPU, if the engine has one; -1: as many as it likes */
     const char *chat_template; /* NULL: the model's own */
 };
 
@@ -201,8 +205,12 @@ struct engine {
 
 /*
  * Before the sandbox: opens the CPU backend that fits this machine from `dir` and silences
- * llama.cpp's logs below warnings. FAIL_INTERNAL when no backend is there.
+ * llama.cpp's logs below warnings. FAIL_INTERNAL when no backend is there. Each GPU it finds is
+ * opened once, so that its driver starts while it may read files; one that cannot be opened costs a
+ * log line, and the CPU serves.
  */
 enum fail engine_llama_start(const char *dir, struct fault *why);
+/* After that: GPUs the engine can use. */
+int engine_llama_gpus(void);
 struct engine *engine_llama_new(const struct engine_sink *sink);
 struct engine *engine_fake_new(const struct engine_sink *sink);

@@ -49,6 +49,40 @@ static void on_log(enum ggml_log_level level, const char *text, void *data)
               LOG_FIELDS(LOG_TEXT("text", text_trim(line))));
 }
 
+static bool is_gpu(ggml_backend_dev_t device)
+{
+    return ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_GPU ||
+           ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_IGPU;
+}
+
+static int gpus;
+
+int engine_llama_gpus(void)
+{
+    return gpus;
+}
+
+/* A first buffer makes the driver open its files and start its threads. */
+static void open_gpus(void)
+{
+    gpus = 0;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        if (!is_gpu(device)) {
+            continue;
+        }
+        ggml_backend_buffer_t first =
+            ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(device), 4096);
+        if (first != NULL) {
+            ggml_backend_buffer_free(first);
+            gpus++;
+        } else {
+            log_write(LOG_LEVEL_WARN, "engine.gpu_refused",
+                      LOG_FIELDS(LOG_TEXT("device", ggml_backend_dev_name(device))));
+        }
+    }
+}
+
 enum fail engine_llama_start(const char *dir, struct fault *why)
 {
     llama_log_set(on_log, NULL);
@@ -59,6 +93,7 @@ enum fail engine_llama_start(const char *dir, struct fault *why)
         (void)FAULT(why, FAIL_INTERNAL, "no CPU backend of llama.cpp fits this machine");
         return fail_hint(why, "Point --engine-dir at the folder with libggml-cpu-*.so.");
     }
+    open_gpus();
     return FAIL_NONE;
 }
 
@@ -226,7 +261,9 @@ static enum fail open_context(struct llama_engine *e, const struct engine_load *
     }
     params.n_ctx = n_ctx;
     params.n_batch = (uint32_t)e->n_batch;
-    params.n_ubatch = (uint32_t)e->n_batch;
+    params.n_ubatch = embed || load->n_ubatch == 0 || load->n_ubatch > load->n_batch
+                          ? (uint32_t)e->n_batch
+                          : load->n_ubatch;
     params.n_seq_max = embed ? ENGINE_SEQ_MAX : ENGINE_SEQ_MAX;
     params.n_outputs_max = embed ? 0 : OUTPUTS_MAX;
     params.n_threads = (int)load->n_threads;
@@ -237,6 +274,8 @@ static enum fail open_context(struct llama_engine *e, const struct engine_load *
     params.flash_attn_type = load->flash == ENGINE_FLASH_ON    ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                              : load->flash == ENGINE_FLASH_OFF ? LLAMA_FLASH_ATTN_TYPE_DISABLED
                                                                : LLAMA_FLASH_ATTN_TYPE_AUTO;
+    params.type_k = load->type_k == ENGINE_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+    params.type_v = load->type_v == ENGINE_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
     params.abort_callback = on_abort;
     params.abort_callback_data = e;
     e->context = llama_init_from_model(e->model, params);
@@ -285,7 +324,8 @@ static void describe(struct llama_engine *e, const struct engine_load *load,
     }
 }
 
-static enum fail load_file(struct llama_engine *e, int fd, struct fault *why)
+static enum fail load_file(struct llama_engine *e, int fd, const struct engine_load *load,
+                           struct fault *why)
 {
     FILE *file = fdopen(dup(fd), "rb");
     if (file == NULL) {
@@ -294,6 +334,7 @@ static enum fail load_file(struct llama_engine *e, int fd, struct fault *why)
     rewind(file);
     struct llama_model_params params = llama_model_default_params();
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
+    params.n_gpu_layers = load->gpu_layers;
     complaint[0] = '\0';
     e->model = llama_model_load_from_file_ptr(file, params);
     fclose(file);
@@ -316,7 +357,7 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
     e->n_threads = (int)load->n_threads;
     e->step_cap = 0;
     memset(e->speed, 0, sizeof e->speed);
-    enum fail failed = load_file(e, fd, why);
+    enum fail failed = load_file(e, fd, load, why);
     if (failed == FAIL_NONE) {
         failed = open_context(e, load, why);
     }

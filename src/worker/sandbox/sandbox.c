@@ -4,9 +4,9 @@
  * of load, Jinja, grammar, decode, embed, threads); what libraries try but can do without gets
  * EACCES instead of death.
  * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0 (LOG_FILE_MAX when stderr
- * is a file), NOFILE NOFILE_MAX.
+ * is a file; the caller's for a folder), NOFILE NOFILE_MAX.
  */
-#include "worker/sandbox/sandbox.h"
+#include "worker/sandbox/sandbox_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,8 @@ struct landlock_ruleset {
 /* asm/prctl.h: asks for the registers of AMX, which ggml does when it first sees such a machine. */
 #define ARCH_REQ_XCOMP_PERM_CALL 0x1023
 
-static enum fail enter_landlock(int *abi, struct fault *why)
+static enum fail enter_landlock(const struct sandbox_options *options, int *abi,
+                                struct fault *why)
 {
     static const struct {
         int abi;
@@ -54,6 +55,10 @@ static enum fail enter_landlock(int *abi, struct fault *why)
     };
     long have = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
     *abi = have < 1 ? 0 : (int)have;
+    if (*abi == 0 && options->profile != SANDBOX_TIGHT) {
+        FAULT(why, FAIL_UNSUPPORTED, "this kernel has no Landlock, and this work needs paths");
+        return fail_hint(why, "A kernel with Landlock (5.13 or newer, lsm=landlock) can do it.");
+    }
     for (size_t i = 0; i < COUNT_OF(levels) && *abi > 0; i++) {
         if (*abi < levels[i].abi) {
             continue;
@@ -62,6 +67,11 @@ static enum fail enter_landlock(int *abi, struct fault *why)
                       : levels[i].abi >= 4 ? offsetof(struct landlock_ruleset, scoped)
                                            : offsetof(struct landlock_ruleset, access_net);
         int fd = (int)syscall(SYS_landlock_create_ruleset, &levels[i].rules, size, 0);
+        enum fail f = fd < 0 ? FAIL_NONE
+                             : sandbox_add_reach(fd, levels[i].rules.access_fs, options, why);
+        if (f != FAIL_NONE) {
+            return f;
+        }
         if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) != 0) {
             return FAULT_ERRNO(why, FAIL_INTERNAL, "Landlock (ABI %d) refuses", *abi);
         }
@@ -98,7 +108,64 @@ static const int refused[] = {
     CALL(prlimit64), CALL(ftruncate), CALL(truncate), CALL(creat),
 };
 
-static int add_conditions(scmp_filter_ctx f)
+/* Allowed beside them where Landlock holds the paths: the first for a folder, both for a GPU's
+   driver. What is not there any more can be told from what may not be opened. */
+static const int with_paths[] = {
+    CALL(open), CALL(openat), CALL(stat), CALL(lstat), CALL(statx), CALL(access), CALL(faccessat),
+    CALL(faccessat2), CALL(ftruncate), CALL(newfstatat), CALL(getcwd), CALL(uname),
+};
+static const int with_gpu[] = {
+    CALL(readlink), CALL(readlinkat), CALL(getdents64), CALL(eventfd2), CALL(pipe2),
+    CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(mlock), CALL(munlock),
+    CALL(get_mempolicy), CALL(set_mempolicy), CALL(mbind), CALL(sched_getscheduler),
+    CALL(sched_getparam), CALL(getpriority), CALL(mincore), CALL(msync),
+};
+
+static bool is_in(int call, const int *list, size_t n)
+{
+    while (n > 0 && list[n - 1] != call) {
+        n--;
+    }
+    return n > 0;
+}
+
+static bool loosened(enum sandbox_profile profile, int call)
+{
+    return profile != SANDBOX_TIGHT &&
+           (is_in(call, with_paths, COUNT_OF(with_paths)) ||
+            (profile == SANDBOX_GPU &&
+             (call == CALL(ioctl) || is_in(call, with_gpu, COUNT_OF(with_gpu)))));
+}
+
+/* By the type in bits 8-15 of the command: NVIDIA's driver has 'F', its memory driver plain
+   numbers. A terminal's ('T', among them the one that types for the user) are refused. */
+static int add_ioctl(scmp_filter_ctx f)
+{
+    int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, 'F' << 8));
+    rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1,
+                           SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, 0));
+    rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(ioctl), 1,
+                           SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, 'T' << 8));
+    return rc;
+}
+
+static int add_loosened(scmp_filter_ctx f, enum sandbox_profile profile)
+{
+    int rc = 0;
+    for (size_t i = 0; profile != SANDBOX_TIGHT && i < COUNT_OF(with_paths); i++) {
+        rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, with_paths[i], 0);
+    }
+    for (size_t i = 0; profile == SANDBOX_GPU && i < COUNT_OF(with_gpu); i++) {
+        rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, with_gpu[i], 0);
+    }
+    if (profile == SANDBOX_GPU) {
+        rc |= add_ioctl(f);
+    }
+    return rc;
+}
+
+static int add_conditions(scmp_filter_ctx f, enum sandbox_profile profile)
 {
     const uint32_t allow = SCMP_ACT_ALLOW;
     const uint32_t deny = SCMP_ACT_ERRNO(EACCES);
@@ -111,8 +178,12 @@ static int add_conditions(scmp_filter_ctx f)
     rc |= seccomp_rule_add(f, deny, CALL(mprotect), 1,
                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
     /* fstat(fd) is newfstatat(fd, "", ..., AT_EMPTY_PATH). */
-    rc |= seccomp_rule_add(f, allow, CALL(newfstatat), 1, SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
-    rc |= seccomp_rule_add(f, deny, CALL(newfstatat), 1, SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
+    if (!loosened(profile, CALL(newfstatat))) {
+        rc |= seccomp_rule_add(f, allow, CALL(newfstatat), 1,
+                               SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+        rc |= seccomp_rule_add(f, deny, CALL(newfstatat), 1,
+                               SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
+    }
     /* Threads, not processes. clone3's flags cannot be read here: glibc falls back to clone. */
     rc |= seccomp_rule_add(f, allow, CALL(clone), 1,
                            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
@@ -129,7 +200,7 @@ static int add_conditions(scmp_filter_ctx f)
     return rc;
 }
 
-static enum fail enter_seccomp(struct fault *why)
+static enum fail enter_seccomp(enum sandbox_profile profile, struct fault *why)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (f == NULL) {
@@ -141,9 +212,16 @@ static enum fail enter_seccomp(struct fault *why)
         rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
     }
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
-        rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+        if (!loosened(profile, refused[i])) {
+            rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+        }
     }
-    rc |= add_conditions(f);
+    /* Libraries ask for sockets (a driver's IPC) and live without. */
+    if (profile != SANDBOX_TIGHT) {
+        rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(socket), 0);
+    }
+    rc |= add_loosened(f, profile);
+    rc |= add_conditions(f, profile);
     if (rc == 0) {
         rc = seccomp_load(f);
     }
@@ -151,15 +229,19 @@ static enum fail enter_seccomp(struct fault *why)
     return rc == 0 ? FAIL_NONE : FAULT(why, FAIL_INTERNAL, "the seccomp filter does not load");
 }
 
-static enum fail set_limits(struct fault *why)
+static enum fail set_limits(const struct sandbox_options *options, struct fault *why)
 {
     struct stat out;
     bool log_file = fstat(STDERR_FILENO, &out) == 0 && S_ISREG(out.st_mode);
+    rlim_t file_max = log_file ? LOG_FILE_MAX : 0;
+    if (options->profile == SANDBOX_FOLDER) {
+        file_max = options->out_bytes_max;
+    }
     const struct {
         __rlimit_resource_t what;
         rlim_t value;
     } limits[] = {{RLIMIT_CORE, 0},
-                  {RLIMIT_FSIZE, log_file ? LOG_FILE_MAX : 0},
+                  {RLIMIT_FSIZE, file_max},
                   {RLIMIT_NOFILE, NOFILE_MAX}};
     (void)signal(SIGXFSZ, SIG_IGN); /* a full log must not end the worker */
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
@@ -173,16 +255,23 @@ static enum fail set_limits(struct fault *why)
 
 enum fail sandbox_enter(struct sandbox_report *out, struct fault *why)
 {
+    const struct sandbox_options tight = {.profile = SANDBOX_TIGHT};
+    return sandbox_enter_as(&tight, out, why);
+}
+
+enum fail sandbox_enter_as(const struct sandbox_options *options, struct sandbox_report *out,
+                           struct fault *why)
+{
     *out = (struct sandbox_report){0};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
         return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot give up privileges");
     }
-    enum fail failed = set_limits(why);
+    enum fail failed = set_limits(options, why);
     if (failed == FAIL_NONE) {
-        failed = enter_landlock(&out->landlock_abi, why);
+        failed = enter_landlock(options, &out->landlock_abi, why);
     }
     if (failed == FAIL_NONE) {
-        failed = enter_seccomp(why);
+        failed = enter_seccomp(options->profile, why);
     }
     out->seccomp = failed == FAIL_NONE;
     return failed;

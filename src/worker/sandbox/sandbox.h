@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/fail/fail.h"
 
@@ -21,3 +22,26 @@ struct sandbox_report {
 /* Blocks for microseconds. FAIL_INTERNAL when a layer that the kernel has refuses: the caller
    must end. */
 enum fail sandbox_enter(struct sandbox_report *out, struct fault *why);
+
+/* Two looser seals, for processes that cannot work without paths. Both need Landlock, which is what
+   holds an allowed open() to those paths: on a kernel without it they fail with FAIL_UNSUPPORTED.
+   Like the tight one they allow no network, no exec, no new process, no executable memory. */
+enum sandbox_profile {
+    SANDBOX_TIGHT,  /* what sandbox_enter gives: no path at all */
+    SANDBOX_FOLDER, /* a tool job: one file to read, one folder to make files in */
+    SANDBOX_GPU     /* the driver's device files, with its ioctls, and what it reads under /sys and
+                       /proc; nothing can be written (docs/decisions/0070-gpu-seal.md) */
+};
+struct sandbox_options {
+    enum sandbox_profile profile;
+    int in_file;              /* FOLDER: the file, as a descriptor */
+    int out_folder;           /* FOLDER: the folder, as a descriptor */
+    uint64_t out_bytes_max;   /* FOLDER: the most bytes of one file in it (RLIMIT_FSIZE) */
+    const char *device_prefix; /* GPU: device files by the beginning of their path;
+                                  NULL: SANDBOX_GPU_DEVICES */
+};
+#define SANDBOX_GPU_DEVICES "/dev/nvidia"
+
+/* As sandbox_enter, by profile. The descriptors stay the caller's. */
+enum fail sandbox_enter_as(const struct sandbox_options *options, struct sandbox_report *out,
+                           struct fault *why);

@@ -38,12 +38,25 @@ static enum fail bad(struct fault *why, const char *param, const char *problem)
 
 /* LOAD. */
 
+static enum fail read_kv(const json_t *tree, const char *key, enum engine_kv *out,
+                         struct fault *why)
+{
+    const char *word = "f16";
+    TRY(jn_str(tree, key, false, 8, &word, why));
+    if (strcmp(word, "f16") != 0 && strcmp(word, "q8_0") != 0) {
+        return bad(why, key, "must be f16 or q8_0");
+    }
+    *out = word[0] == 'q' ? ENGINE_KV_Q8_0 : ENGINE_KV_F16;
+    return FAIL_NONE;
+}
+
 enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turns,
                         struct fault *why)
 {
-    static const char *const keys[] = {"model",     "sha256",  "kind",  "n_ctx", "n_seq",
-                                       "n_threads", "n_batch", "flash", "turns", "template",
-                                       NULL};
+    static const char *const keys[] = {"model",     "sha256",  "kind",     "n_ctx",
+                                       "n_seq",     "n_threads", "n_batch",  "n_ubatch",
+                                       "flash",     "type_k",  "type_v",   "gpu_layers",
+                                       "turns",     "template", NULL};
     const char *sha256 = NULL;
     const char *kind = NULL;
     const char *flash = "auto";
@@ -51,6 +64,8 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     int64_t n_seq = 16;
     int64_t n_threads = 1;
     int64_t n_batch = 512;
+    int64_t n_ubatch = 0;
+    int64_t gpu_layers = -1;
     *load = (struct engine_load){0};
     *turns = false;
     TRY(jn_only(tree, keys, why));
@@ -61,7 +76,11 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     TRY(jn_int(tree, "n_seq", false, 1, ENGINE_SEQ_MAX, &n_seq, why));
     TRY(jn_int(tree, "n_threads", false, 1, 64, &n_threads, why));
     TRY(jn_int(tree, "n_batch", false, 16, 2048, &n_batch, why));
+    TRY(jn_int(tree, "n_ubatch", false, 16, n_batch, &n_ubatch, why));
+    TRY(jn_int(tree, "gpu_layers", false, -1, 1024, &gpu_layers, why));
     TRY(jn_str(tree, "flash", false, 8, &flash, why));
+    TRY(read_kv(tree, "type_k", &load->type_k, why));
+    TRY(read_kv(tree, "type_v", &load->type_v, why));
     TRY(jn_bool(tree, "turns", false, turns, why));
     TRY(jn_str(tree, "template", false, IPC_JSON_MAX, &load->chat_template, why));
     if (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64) {
@@ -77,6 +96,11 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     load->flash = flash[0] == 'a'              ? ENGINE_FLASH_AUTO
                   : strcmp(flash, "on") == 0 ? ENGINE_FLASH_ON
                                              : ENGINE_FLASH_OFF;
+    if (load->flash == ENGINE_FLASH_OFF && load->type_v != ENGINE_KV_F16) {
+        return bad(why, "type_v", "must be f16 with flash off");
+    }
+    load->n_ubatch = (unsigned)n_ubatch;
+    load->gpu_layers = (int)gpu_layers;
     load->n_ctx = (unsigned)n_ctx;
     load->n_seq = (unsigned)n_seq;
     load->n_threads = (unsigned)n_threads;

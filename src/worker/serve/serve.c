@@ -137,6 +137,7 @@ static void say_hello(struct serve *s)
     jn_key(&w, "sandbox");
     jn_object_begin(&w);
     jn_kv_int(&w, "landlock_abi", s->options->landlock_abi);
+    jn_kv_int(&w, "gpus", s->options->gpus);
     jn_kv_bool(&w, "seccomp", s->options->seccomp);
     jn_object_end(&w);
     jn_object_end(&w);

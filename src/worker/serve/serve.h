@@ -25,6 +25,7 @@ struct serve_options {
     const char *build;
     struct engine *(*engine_new)(const struct engine_sink *sink);
     int landlock_abi; /* what HELLO reports */
+    int gpus;         /* devices the engine can use; with one the seal is the looser */
     bool seccomp;
 };
 

@@ -290,6 +290,37 @@ static void nothing_is_served_before_a_model(void **state)
     assert_int_equal(finish(&c), 0);
 }
 
+static void a_load_says_which_option_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *param; /* NULL: it loads */
+    } cases[] = {{"\"n_batch\":8", "n_batch"},
+                 {"\"n_batch\":128,\"n_ubatch\":256", "n_ubatch"},
+                 {"\"type_k\":\"q2\"", "type_k"},
+                 {"\"flash\":\"off\",\"type_v\":\"q8_0\"", "type_v"},
+                 {"\"gpu_layers\":-2", "gpu_layers"},
+                 {"\"flash\":\"on\",\"type_k\":\"q8_0\",\"type_v\":\"q8_0\",\"n_batch\":256,"
+                  "\"n_ubatch\":64,\"gpu_layers\":0",
+                  NULL}};
+    struct client c = {0};
+    spawn(&c);
+    (void)body_of(&c, IPC_HELLO, 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char load[400];
+        (void)snprintf(load, sizeof load, "{\"model\":\"m\"," SHA ",\"kind\":\"generate\",%s}",
+                       cases[i].options);
+        send_ask(&c, IPC_LOAD, i + 1, load);
+        json_t *answer = json_of(&c, cases[i].param != NULL ? IPC_ERROR : IPC_LOADED, i + 1);
+        if (cases[i].param != NULL) {
+            assert_string_equal(json_string_value(json_object_get(answer, "param")),
+                                cases[i].param);
+        }
+        json_decref(answer);
+    }
+    assert_int_equal(finish(&c), 0);
+}
+
 static void a_bad_frame_ends_the_worker(void **state)
 {
     (void)state;
@@ -432,6 +463,7 @@ int main(void)
         cmocka_unit_test(embeddings_are_unit_rows),
         cmocka_unit_test(bad_asks_get_errors_and_the_worker_lives),
         cmocka_unit_test(nothing_is_served_before_a_model),
+        cmocka_unit_test(a_load_says_which_option_is_wrong),
         cmocka_unit_test(a_bad_frame_ends_the_worker),
         cmocka_unit_test(an_ungranted_turn_is_no_frame_to_send),
         cmocka_unit_test(it_misbehaves_on_demand),
