@@ -160,7 +160,7 @@ static void embed_next(struct rebuild *r)
     }
     desk_domain(&r->who, r->dataset, domain, sizeof(domain));
     buf_init(&body, IPC_FRAME_MAX);
-    if (!fleet_embed_body(&body, IPC_BATCH, domain, texts, r->chunk)) {
+    if (!fleet_embed_body(&body, IPC_BATCH, false, domain, texts, r->chunk)) {
         r->code = FAULT(&r->why, FAIL_TOO_LARGE, "a sentence is too large to embed");
         buf_done(&body);
         rebuild_end(r);

@@ -78,8 +78,13 @@ static enum fail check_request(struct task *t, struct fault *why)
 bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed)
 {
     const char *parts[] = {t->who.team, t->who.name, "tasks", t->idem_key};
-    char options[48];
+    char options[96];
     snprintf(options, sizeof(options), "%x %d %d", t->rungs, t->no_draft, t->no_artifact);
+    if (t->reproducible) {
+        size_t used = strlen(options);
+        snprintf(options + used, sizeof(options) - used, " %lld %lld", (long long)t->seed,
+                 (long long)t->now);
+    }
     const char *input[] = {t->model, t->input_id, t->subject, t->input, options};
     struct reuse_key key, hash;
     reuse_key_make(parts, COUNT_OF(parts), &key);
@@ -187,7 +192,7 @@ static void step_reuse(struct task *t)
     struct reuse_entry entry;
     struct fault why;
     bool found = false;
-    if (may(t, LADDER_REUSE) && t->stake == NULL && !t->own_form) {
+    if (may(t, LADDER_REUSE) && t->stake == NULL && !t->own_form && !t->reproducible) {
         make_key(t);
         if (reuse_find(t->desk->reader, &t->key, t->arena, &entry, &found, &why) != FAIL_NONE) {
             note(t, LADDER_REUSE, LADDER_FAILED, arena_dup_str(t->arena, why.message));
@@ -302,6 +307,7 @@ static void on_embedded(void *arg, const struct fleet_answer *a)
         t->embedding = arena_dup(t->arena, a->vectors->data, t->dim * sizeof(float));
         t->tokens_in += (int)a->vectors->tokens[0];
         memcpy(t->used[FLEET_EMBED], a->sha256, sizeof(t->used[FLEET_EMBED]));
+        replay_note(t, FLEET_EMBED, a);
     }
     next_step(t);
 }
@@ -323,7 +329,7 @@ static void step_embed(struct task *t)
     size_t len = text_utf8_cut(t->input, t->input_len < 8192 ? t->input_len : 8192);
     bool ok = guard_mask(t->input, len, NULL, &masked, NULL);
     const char *text = ok && masked.len > 0 ? masked.data : " ";
-    ok = fleet_embed_body(&body, t->class, domain, &text, 1);
+    ok = fleet_embed_body(&body, t->class, t->reproducible, domain, &text, 1);
     if (ok) {
         struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
                                 .body = body.data, .len = body.len, .done = on_embedded, .arg = t};
@@ -427,6 +433,7 @@ static void on_form(void *arg, const struct fleet_answer *a, enum ladder_rung ru
         }
         enum fleet_role role = rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY;
         memcpy(t->used[role], a->sha256, sizeof(t->used[role]));
+        replay_note(t, role, a);
         t->refused = NULL;
         form_ask_take(t, rung, a->form);
         s.note = t->refused;

@@ -90,6 +90,7 @@ static void chat_done(void *arg, const struct fleet_answer *a)
     if (a->sha256 != NULL) { /* the model may have been replaced since it was looked up */
         memcpy(t->model_sha256, a->sha256, sizeof(t->model_sha256));
     }
+    replay_note(t, t->role, a);
     t->generated = *g;
     t->generated.finish_reason = arena_dup_str(t->arena, g->finish_reason);
     t->generated.text = arena_dup_str(t->arena, g->text);
@@ -248,7 +249,7 @@ static void embed_next(struct task *t)
         fit++;
     }
     buf_init(&body, IPC_FRAME_MAX);
-    if (!fleet_embed_body(&body, t->class, domain, t->texts + t->texts_done, fit)) {
+    if (!fleet_embed_body(&body, t->class, false, domain, t->texts + t->texts_done, fit)) {
         FAULT(&why, FAIL_TOO_LARGE, "text %zu is too large to embed", t->texts_done + 1);
         fail_param(&why, "input");
         buf_done(&body);

@@ -115,7 +115,11 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
     jn_kv_str(&w, "suffix", t->form->suffix != NULL ? t->form->suffix : "");
     jn_key(&w, "plan");
     form_plan_write(&w, t->plan);
-    jn_kv_int(&w, "now", t->created_at / 1000000);
+    jn_kv_int(&w, "now", t->now);
+    if (t->reproducible) {
+        jn_kv_bool(&w, "reproducible", true);
+        jn_kv_int(&w, "seed", t->seed);
+    }
     jn_object_end(&w);
     bool whole = !prefix.overflow; /* a prompt that was cut is not the released one */
     buf_done(&prefix);

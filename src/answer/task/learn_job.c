@@ -161,7 +161,7 @@ static void embed_next(struct learn_job *j)
         bool ok = guard_mask(input, len, NULL, &masked[i], NULL);
         texts[i] = ok && masked[i].len > 0 ? masked[i].data : " ";
     }
-    bool ok = fleet_embed_body(&body, IPC_BATCH, domain, texts, n);
+    bool ok = fleet_embed_body(&body, IPC_BATCH, false, domain, texts, n);
     ASSERT(ok); /* 32 x 32 KiB at most fits a frame */
     struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
                             .body = body.data, .len = body.len, .done = on_vectors, .arg = j};

@@ -39,7 +39,8 @@ static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault
         store_tx_conn(tx),
         "INSERT INTO task (id, kind, workflow, team, actor, input_id, state, result, leaf, "
         "idem_key, "
-        "idem_input, created_at, done_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)");
+        "idem_input, created_at, done_at, replay) "
+        "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)");
     bool form = t->kind == TASK_FORM;
     bool answered = t->state != TASK_FAILED && t->state != TASK_CANCELLED;
     /* A key stands for an answer: after a failure the same key may try again. */
@@ -57,7 +58,11 @@ static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault
     store_bind_blob(s, 11, idem ? t->idem_input : NULL, sizeof(t->idem_input));
     store_bind_int(s, 12, t->created_at);
     store_bind_int(s, 13, clock_now_us());
-    return store_run(s, why);
+    char *replay = replay_text(t);
+    store_bind_text(s, 14, replay);
+    enum fail f = store_run(s, why);
+    mem_free(replay);
+    return f;
 }
 
 /* The rung that decided: the highest one whose proposal stands, or the person. */
@@ -95,6 +100,9 @@ static size_t list_releases(const struct task *t, const char **out)
     for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
         if (t->used[role][0] != '\0') {
             out[n++] = t->used[role];
+        }
+        if (t->reproducible && t->fingerprint[role][0] != '\0') {
+            out[n++] = t->fingerprint[role]; /* the engine is a release too */
         }
     }
     return n;

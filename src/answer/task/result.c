@@ -134,6 +134,10 @@ void result_write(struct task *t)
     jn_kv_str(&w, "as_decided_on", t->nearest_ref);
     write_climb(&w, &t->climb);
     write_releases(&w, t);
+    if (t->reproducible) {
+        jn_key(&w, "reproducible");
+        replay_write(&w, t);
+    }
     jn_kv_int(&w, "tokens_in", t->tokens_in);
     jn_kv_int(&w, "tokens_cached", t->tokens_cached);
     jn_kv_int(&w, "tokens_out", t->tokens_out);

@@ -250,7 +250,8 @@ static void deliver(struct task *t)
                             .json = t->json.data,
                             .json_len = t->json.len,
                             .climb = t->climb.form != NULL ? &t->climb : NULL,
-                            .model = t->model_name};
+                            .model = t->model_name,
+                            .fingerprint = t->fingerprint[t->role]};
     if (t->state == TASK_FAILED || t->state == TASK_CANCELLED) {
         r.code = t->why.code;
         r.why = &t->why;
@@ -383,6 +384,9 @@ static struct task *task_make(struct task_desk *desk, const struct task_request 
     t->created_at = clock_now_us();
     t->started_us = clock_monotonic_us();
     t->deadline_ms = r->deadline_ms;
+    t->reproducible = r->reproducible;
+    t->seed = r->seed;
+    t->now = r->reproducible ? r->now : t->created_at / 1000000;
     t->on_text = r->on_text;
     t->on_done = r->on_done;
     t->arg = r->arg;

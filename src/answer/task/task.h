@@ -24,6 +24,9 @@
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
 
+/* What a reproducible task's templates see as the time unless it says another: 2026-01-01. */
+#define TASK_REPRODUCIBLE_NOW 1767225600
+#define TASK_NOW_MAX 253402300799 /* the end of 9999 */
 #define TASK_MAX_TEXT (256u * 1024u) /* bytes of one input's text */
 
 enum task_kind { TASK_FORM, TASK_CHAT, TASK_EMBED };
@@ -54,6 +57,12 @@ struct task_request {
     /* instead of the active one (evaluation): a reference is taken; NULL */
     struct ladder_form *form;
     const char *idempotency_key; /* may be NULL */
+
+    /* FORM and CHAT: answered in the lane, reuse left out (docs/reference/api.md). A chat's
+       ask_json says the same three. */
+    bool reproducible;
+    int64_t seed;
+    int64_t now; /* UTC seconds that templates see */
 
     /* TASK_CHAT: `model` is a model's name or a role; ask is the GENERATE body of
        docs/protocol/worker.md without `domain` and `class`, already checked by the entry. */
@@ -98,6 +107,7 @@ struct task_result {
     /* TASK_CHAT */
     const struct fleet_generated *generated;
     const char *model; /* the model that answered, its manifest name */
+    const char *fingerprint; /* of the engine and model that answered, '' when not known */
 
     /* TASK_EMBED: n x dim, unit rows */
     const float *vectors;

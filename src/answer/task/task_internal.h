@@ -45,6 +45,7 @@ struct entry {
     char measured[LADDER_RUNG_COUNT][65];
 };
 
+struct jn_writer;
 struct task;
 typedef void (*task_step_fn)(struct task *t);
 
@@ -81,6 +82,10 @@ struct task {
     bool no_draft, no_artifact, choices_only;
     bool own_form; /* form came with the request */
     const char *idem_key;
+    bool reproducible;
+    int64_t seed, now;
+    char build[96]; /* of the engine that answered, '' when none has */
+    char fingerprint[FLEET_ROLE_COUNT][24];
     uint8_t idem_hash[32], idem_input[32];
     struct ladder_climb climb;
     int step;            /* index into the climb's order */
@@ -161,6 +166,14 @@ void shelf_unref(struct shelf *s);
 struct headset *headset_ref(struct headset *h);
 void headset_unref(struct headset *h);
 void desk_domain(const struct principal *who, const char *dataset, char *out, size_t room);
+
+/* replay.c */
+/* This model has answered. */
+void replay_note(struct task *t, enum fleet_role role, const struct fleet_answer *a);
+/* {"seed","now","build","fingerprints":{role: …}} */
+void replay_write(struct jn_writer *w, const struct task *t);
+/* The same as text, '' when the task is not reproducible; the caller's to free. */
+char *replay_text(const struct task *t);
 
 /* climb.c: the climb of a form */
 void climb_start(struct task *t);

@@ -74,6 +74,37 @@ static enum fail read_input(const json_t *body, struct task_request *t, struct f
     return f != FAIL_NONE ? f : jn_str(input, "text", true, TASK_MAX_TEXT, &t->text, why);
 }
 
+/* Seed and now belong to a reproducible task: given without it they would promise what is not
+   kept. */
+static enum fail read_reproducible(const json_t *body, struct task_request *t, struct fault *why)
+{
+    bool has_seed = json_object_get(body, "seed") != NULL;
+    bool has_now = json_object_get(body, "now") != NULL;
+    t->now = TASK_REPRODUCIBLE_NOW;
+    enum fail f = jn_bool(body, "reproducible", false, &t->reproducible, why);
+    if (f == FAIL_NONE) {
+        f = jn_int(body, "seed", false, INT32_MIN, UINT32_MAX, &t->seed, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_int(body, "now", false, 1, TASK_NOW_MAX, &t->now, why);
+    }
+    if (f == FAIL_NONE && (has_seed || has_now) && !t->reproducible) {
+        FAULT(why, FAIL_BAD_REQUEST, "\"%s\" needs \"reproducible\": true",
+              has_seed ? "seed" : "now");
+        return fail_param(why, has_seed ? "seed" : "now");
+    }
+    if (f == FAIL_NONE && t->reproducible && !has_seed) {
+        FAULT(why, FAIL_BAD_REQUEST, "a reproducible task needs a \"seed\"");
+        return fail_param(why, "seed");
+    }
+    if (f == FAIL_NONE && t->reproducible && (t->rungs & (1u << LADDER_REUSE)) != 0) {
+        FAULT(why, FAIL_BAD_REQUEST, "a reproducible task is computed, not reused");
+        fail_hint(why, "Leave \"reuse\" out of \"rungs\".");
+        return fail_param(why, "rungs");
+    }
+    return f;
+}
+
 static enum fail read_task(const json_t *body, struct task_request *t, struct fault *why)
 {
     const char *class = "interactive";
@@ -105,6 +136,9 @@ static enum fail read_task(const json_t *body, struct task_request *t, struct fa
     if (f == FAIL_NONE) {
         f = jn_int(body, "deadline_ms", false, 1, 24 * 3600 * 1000, &t->deadline_ms, why);
     }
+    if (f == FAIL_NONE) {
+        f = read_reproducible(body, t, why);
+    }
     t->no_draft = !draft;
     t->no_artifact = !artifact;
     return f;
@@ -124,7 +158,8 @@ static bool key_is_good(const char *key)
 void api_task_add(struct wire_request *r, void *arg)
 {
     static const char *const keys[] = {"workflow", "input",    "class",       "rungs",
-                                       "draft",    "artifact", "deadline_ms", NULL};
+                                       "draft",    "artifact", "deadline_ms", "reproducible",
+                                       "seed",     "now",      NULL};
     struct api *a = arg;
     AUTO_JSON json_t *body = api_body(r, keys, false);
     if (body == NULL) {

@@ -24,6 +24,7 @@ struct chat {
     struct principal who;
     char id[TEXT_ID_SIZE + 16];
     char model[128]; /* in stream chunks */
+    char fingerprint[24]; /* the same, of what serves it now */
     int64_t created;
     bool begun;
     uint64_t handle; /* atomic, 0 until submitted */
@@ -52,7 +53,7 @@ static void chunk_open(const struct chat *c, struct jn_writer *w, struct buf *li
     jn_kv_str(w, "object", "chat.completion.chunk");
     jn_kv_int(w, "created", c->created);
     jn_kv_str(w, "model", c->model);
-    jn_kv_null(w, "system_fingerprint");
+    jn_kv_str(w, "system_fingerprint", c->fingerprint[0] != '\0' ? c->fingerprint : NULL);
 }
 
 static void chunk_send(struct chat *c, struct jn_writer *w, struct buf *line)
@@ -194,7 +195,8 @@ static void reply_whole(struct chat *c, const struct task_result *result)
     jn_kv_str(&w, "object", "chat.completion");
     jn_kv_int(&w, "created", c->created);
     jn_kv_str(&w, "model", result->model ? result->model : c->model);
-    jn_kv_null(&w, "system_fingerprint");
+    const char *print = result->fingerprint;
+    jn_kv_str(&w, "system_fingerprint", print != NULL && print[0] != '\0' ? print : NULL);
     jn_key(&w, "choices");
     jn_array_begin(&w);
     jn_object_begin(&w);
@@ -243,6 +245,9 @@ static void chat_done(void *arg, const struct task_result *result)
             if (result->model != NULL) {
                 (void)text_copy(c->model, sizeof(c->model), result->model);
             }
+            if (result->fingerprint != NULL) {
+                (void)text_copy(c->fingerprint, sizeof(c->fingerprint), result->fingerprint);
+            }
             stream_open(c);
         }
         stream_close(c, result->generated);
@@ -262,11 +267,16 @@ static const char *resolve(struct chat *c)
     }
     enum fleet_role role = fleet_role_find(asked);
     struct fleet_model m;
+    for (int i = 0; role == FLEET_ROLE_COUNT && i < FLEET_ROLE_COUNT; i++) {
+        fleet_model_get(c->h->fleet, (enum fleet_role)i, &m);
+        role = strcmp(m.name, asked) == 0 ? (enum fleet_role)i : role;
+    }
     memset(&m, 0, sizeof(m));
     if (role != FLEET_ROLE_COUNT) {
         fleet_model_get(c->h->fleet, role, &m);
     }
     (void)text_copy(c->model, sizeof(c->model), m.name[0] ? m.name : asked);
+    (void)text_copy(c->fingerprint, sizeof(c->fingerprint), m.fingerprint);
     return asked;
 }
 
@@ -280,6 +290,9 @@ static void chat_start(void *arg)
                              .ask_json = c->ask.ask.data,
                              .ask_len = c->ask.ask.len,
                              .stream = c->ask.stream && !c->ask.has_tools,
+                             .reproducible = c->ask.reproducible,
+                             .seed = c->ask.seed,
+                             .now = c->ask.now,
                              .on_text = chat_text,
                              .on_done = chat_done,
                              .arg = c};

@@ -219,7 +219,7 @@ static enum fail check_unsupported(const json_t *root, struct fault *why)
 /* ---- sampling, stops, formats, tools ---- */
 
 static enum fail put_sampling(struct jn_writer *w, const json_t *root, int64_t context_max,
-                              int64_t seed, struct fault *why)
+                              int64_t seed, struct openai_chat_ask *out, struct fault *why)
 {
     int64_t limit = context_max < CHAT_DEFAULT_TOKENS ? context_max : CHAT_DEFAULT_TOKENS;
     double temperature = 0.2;
@@ -241,8 +241,28 @@ static enum fail put_sampling(struct jn_writer *w, const json_t *root, int64_t c
         jn_kv_int(w, "max_tokens", limit < context_max ? limit : context_max);
         jn_kv_real(w, "temperature", temperature, 4);
         jn_kv_real(w, "top_p", top_p, 4);
-        jn_kv_int(w, "seed", (int64_t)((uint64_t)seed & UINT32_MAX));
+        out->seed = (int64_t)((uint64_t)seed & UINT32_MAX);
+        jn_kv_int(w, "seed", out->seed);
     }
+    return f;
+}
+
+/* Ours, beside OpenAI's keys: the same bytes for the same request, at any load. */
+static enum fail put_reproducible(struct jn_writer *w, const json_t *root,
+                                  struct openai_chat_ask *out, struct fault *why)
+{
+    out->now = TASK_REPRODUCIBLE_NOW;
+    enum fail f = jn_bool(root, "reproducible", false, &out->reproducible, why);
+    if (f != FAIL_NONE || !out->reproducible) {
+        return f;
+    }
+    if (!json_is_integer(json_object_get(root, "seed"))) {
+        refuse(why, FAIL_BAD_REQUEST, "seed", "must be given with \"reproducible\": true");
+        return fail_hint(why, "Any whole number: the same one gives the same answer.");
+    }
+    f = jn_int(root, "now", false, 1, TASK_NOW_MAX, &out->now, why);
+    jn_kv_bool(w, "reproducible", true);
+    jn_kv_int(w, "now", out->now);
     return f;
 }
 
@@ -408,7 +428,10 @@ static enum fail decode_root(const json_t *root, int64_t context_max, int64_t se
         f = puts[i](&w, root, why);
     }
     if (f == FAIL_NONE) {
-        f = put_sampling(&w, root, context_max, seed, why);
+        f = put_sampling(&w, root, context_max, seed, out, why);
+    }
+    if (f == FAIL_NONE) {
+        f = put_reproducible(&w, root, out, why);
     }
     if (f == FAIL_NONE) {
         f = put_tools(&w, root, out, why);
@@ -502,6 +525,9 @@ static enum fail decode_embed(struct openai_embed_ask *out, struct fault *why)
     out->base64 = strcmp(format, "base64") == 0;
     if (f == FAIL_NONE) {
         f = jn_int(out->tree, "dimensions", false, 1, 65536, &out->dimensions, why);
+    }
+    if (f == FAIL_NONE && json_is_true(json_object_get(out->tree, "reproducible"))) {
+        f = refuse(why, FAIL_UNSUPPORTED, "reproducible", "is not supported for embeddings");
     }
     if (f == FAIL_NONE) {
         f = take_texts(json_object_get(out->tree, "input"), out, why);

@@ -49,6 +49,8 @@ struct openai_chat_ask {
     bool one_tool_call; /* parallel_tool_calls: false */
     bool logprobs;
     int top_logprobs;
+    bool reproducible; /* with the seed and `now` that are in the ask too */
+    int64_t seed, now;
     struct buf ask; /* the GENERATE body without domain and class */
 };
 /* Pure. seed is used when the request names none. On success free with openai_chat_ask_done. */

@@ -54,6 +54,8 @@ static enum fail read_generated(const json_t *j, struct fleet_generated *g, stru
     f = f != FAIL_NONE ? f : read_int(j, "tokens_in", &g->tokens_in, why);
     f = f != FAIL_NONE ? f : read_int(j, "tokens_cached", &g->tokens_cached, why);
     f = f != FAIL_NONE ? f : read_int(j, "tokens_out", &g->tokens_out, why);
+    f = f != FAIL_NONE ? f : read_int(j, "tokens_drafted", &g->tokens_drafted, why);
+    f = f != FAIL_NONE ? f : read_int(j, "tokens_accepted", &g->tokens_accepted, why);
     f = f != FAIL_NONE ? f : jn_real(j, "ms_queue", true, 0, MS_MAX, &g->ms_queue, why);
     f = f != FAIL_NONE ? f : jn_real(j, "ms_prefill", true, 0, MS_MAX, &g->ms_prefill, why);
     f = f != FAIL_NONE ? f : jn_real(j, "ms_decode", true, 0, MS_MAX, &g->ms_decode, why);
@@ -130,6 +132,12 @@ static enum fail check_shape(struct member *m, const struct ask *a, const struct
     return FAIL_NONE;
 }
 
+static struct fleet_answer by(const struct member *m)
+{
+    return (struct fleet_answer){
+        .sha256 = m->sha256, .build = m->build, .fingerprint = m->fingerprint};
+}
+
 static void deliver_error(const struct member *m, struct ask *a, const json_t *j)
 {
     const char *code = "internal", *message = "the worker gave no reason", *hint = "", *param = "";
@@ -141,7 +149,9 @@ static void deliver_error(const struct member *m, struct ask *a, const json_t *j
     FAULT(&why, fail_from_name(code), "%.300s", message);
     fail_hint(&why, "%.230s", hint);
     fail_param(&why, param);
-    struct fleet_answer answer = {.code = why.code, .why = &why, .sha256 = m->sha256};
+    struct fleet_answer answer = by(m);
+    answer.code = why.code;
+    answer.why = &why;
     a->done(a->arg, &answer);
 }
 
@@ -158,7 +168,7 @@ static enum fail deliver_json(const struct member *m, struct ask *a, const struc
         deliver_error(m, a, j);
         return FAIL_NONE;
     }
-    struct fleet_answer answer = {.sha256 = m->sha256};
+    struct fleet_answer answer = by(m);
     if (frame->head.type == IPC_DONE) {
         struct fleet_generated g = {0};
         struct buf calls, logprobs;
@@ -208,14 +218,15 @@ void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame
         f = read_vectors(frame, arena, &v, &why);
         f = f != FAIL_NONE ? f : check_shape(m, a, &v, &why);
         if (f == FAIL_NONE) {
-            struct fleet_answer answer = {.vectors = &v, .sha256 = m->sha256};
+            struct fleet_answer answer = by(m);
+            answer.vectors = &v;
             a->done(a->arg, &answer);
         }
         arena_free(arena);
     } else if (frame->head.type == IPC_RENDERED) {
-        struct fleet_answer answer = {.body = (const char *)frame->body,
-                                      .body_len = frame->head.len,
-                                      .sha256 = m->sha256};
+        struct fleet_answer answer = by(m);
+        answer.body = (const char *)frame->body;
+        answer.body_len = frame->head.len;
         a->done(a->arg, &answer);
     } else {
         f = deliver_json(m, a, frame, &why);

@@ -316,6 +316,7 @@ static void describe(const struct fleet *f, const struct member *m, struct fleet
     text_copy(out->name, sizeof(out->name), m->name);
     text_copy(out->sha256, sizeof(out->sha256), m->sha256);
     text_copy(out->arch, sizeof(out->arch), m->arch);
+    text_copy(out->fingerprint, sizeof(out->fingerprint), m->fingerprint);
     out->kind = m->kind;
     out->state = m->retiring ? FLEET_STOPPING : m->state;
     out->used_us = m->used_us;
@@ -505,12 +506,13 @@ static void put_u32(struct buf *b, uint32_t v)
     buf_add(b, bytes, sizeof(bytes));
 }
 
-bool fleet_embed_body(struct buf *out, enum ipc_class class, const char *domain,
+bool fleet_embed_body(struct buf *out, enum ipc_class class, bool reproducible, const char *domain,
                       const char *const *texts, size_t n)
 {
     size_t domain_len = strlen(domain);
     put_u32(out, (uint32_t)n);
-    uint8_t head[4] = {(uint8_t)class, 0, (uint8_t)domain_len, (uint8_t)(domain_len >> 8)};
+    uint8_t head[4] = {(uint8_t) class, reproducible ? 1 : 0, (uint8_t)domain_len,
+                       (uint8_t)(domain_len >> 8)};
     buf_add(out, head, sizeof(head));
     buf_add(out, domain, domain_len);
     for (size_t i = 0; i < n; i++) {

@@ -51,6 +51,7 @@ struct fleet_model {
     int n_ctx, n_embd, pid;
     int64_t n_params;
     char arch[32];
+    char fingerprint[24]; /* of its reproducible lane; '' before it was loaded */
     int deaths; /* of its workers, and of those of the models it replaced in its role */
     int running, queued;
     char reason[256]; /* why it is broken, else "" */
@@ -116,6 +117,7 @@ struct fleet_generated {
     const char *tool_calls_json; /* array text, or NULL */
     const char *logprobs_json;   /* array text, or NULL */
     int tokens_in, tokens_cached, tokens_out;
+    int tokens_drafted, tokens_accepted; /* n-gram speculation */
     double ms_queue, ms_prefill, ms_decode;
     double logprob_mean, logprob_min;
 };
@@ -138,6 +140,8 @@ struct fleet_answer {
     size_t body_len;
     const char *sha256; /* of the model that answered: another one than at asking when it was
                            replaced meanwhile. NULL when no worker answered */
+    /* of the engine that answered, as LOADED said; NULL as above */
+    const char *build, *fingerprint;
 };
 typedef void (*fleet_done_fn)(void *arg, const struct fleet_answer *answer);
 typedef void (*fleet_text_fn)(void *arg, const char *text, size_t len);
@@ -164,6 +168,7 @@ uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask);
 /* The client is gone: done still comes, as cancelled (generated->finish_reason) or stopped. */
 void fleet_cancel(struct fleet *f, uint64_t id);
 
-/* Builds the bulk EMBED body (docs/protocol/worker.md); false when it would pass a frame. */
-bool fleet_embed_body(struct buf *out, enum ipc_class class, const char *domain,
+/* Builds the bulk EMBED body (docs/protocol/worker.md); false when it would pass a frame.
+   reproducible: each text alone in its batch, on one thread. */
+bool fleet_embed_body(struct buf *out, enum ipc_class class, bool reproducible, const char *domain,
                       const char *const *texts, size_t n);

@@ -74,6 +74,7 @@ struct member {
     int64_t n_params;
     size_t dim;             /* of the vectors it has sent, 0: none yet */
     char arch[32];
+    char build[96], fingerprint[24];
     struct fault broken;    /* why, when state is FLEET_BROKEN */
 };
 

@@ -426,10 +426,10 @@ static void embed_bodies_are_built_and_bounded(void **state)
     static const char *const texts[] = {"a", "bc"};
     struct buf b;
     buf_init(&b, IPC_FRAME_MAX);
-    assert_true(fleet_embed_body(&b, IPC_BATCH, "dom", texts, 2));
+    assert_true(fleet_embed_body(&b, IPC_BATCH, false, "dom", texts, 2));
     assert_int_equal(b.len, 4 + 4 + 3 + (4 + 1) + (4 + 2));
     buf_clear(&b);
-    assert_false(fleet_embed_body(&b, IPC_BATCH, "dom", texts, 0));
+    assert_false(fleet_embed_body(&b, IPC_BATCH, false, "dom", texts, 0));
     buf_done(&b);
 }
 

@@ -15,6 +15,7 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/log/log.h"
+#include "base/text/text.h"
 
 #define SHORT_LIFE_MS 10000
 
@@ -241,7 +242,7 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     AUTO_JSON json_t *j = NULL;
     struct fault why;
     int64_t ctx = 0, embd = 0, params = 0, bytes = 0;
-    const char *arch = "", *code = NULL, *message = "", *hint = "";
+    const char *arch = "", *code = NULL, *message = "", *hint = "", *build = "", *print = "";
     enum fail f = jn_parse((const char *)frame->body, frame->head.len, "LOADED", &j, &why);
     if (f == FAIL_NONE && frame->head.type == IPC_ERROR) {
         (void)!jn_str(j, "code", false, 64, &code, NULL);
@@ -256,6 +257,10 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     f = f != FAIL_NONE ? f : jn_int(j, "n_params", true, 0, INT64_MAX, &params, &why);
     f = f != FAIL_NONE ? f : jn_int(j, "bytes", true, 0, INT64_MAX, &bytes, &why);
     f = f != FAIL_NONE ? f : jn_str(j, "arch", true, 64, &arch, &why);
+    f = f != FAIL_NONE ? f : jn_str(j, "build", true, sizeof(m->build) - 1, &build, &why);
+    f = f != FAIL_NONE
+            ? f
+            : jn_str(j, "fingerprint", true, sizeof(m->fingerprint) - 1, &print, &why);
     if (f != FAIL_NONE) {
         break_member(m, &why);
         return;
@@ -265,6 +270,8 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     m->n_params = params;
     m->bytes = bytes;
     snprintf(m->arch, sizeof(m->arch), "%.31s", arch);
+    text_copy(m->build, sizeof(m->build), build);
+    text_copy(m->fingerprint, sizeof(m->fingerprint), print);
     m->state = FLEET_READY;
     m->was_ready = true;
     m->load_deaths = 0;

@@ -64,6 +64,21 @@ int embed_forecast(const struct llama_engine *e)
     return tokens;
 }
 
+static void add_text(struct llama_engine *e, struct task *t, int seq, struct slot *slot)
+{
+    struct llama_batch *b = &e->batch;
+    const struct tokens *list = &t->embed_lists[t->embed_next];
+    for (int k = 0; k < list->n; k++) {
+        int row = b->n_tokens++;
+        b->token[row] = list->at[k];
+        b->pos[row] = k;
+        b->n_seq_id[row] = 1;
+        b->seq_id[row][0] = seq;
+        b->logits[row] = 1;
+    }
+    *slot = (struct slot){t, t->embed_next++};
+}
+
 static int fill(struct llama_engine *e, struct slot slots[ENGINE_SEQ_MAX])
 {
     struct llama_batch *b = &e->batch;
@@ -71,23 +86,21 @@ static int fill(struct llama_engine *e, struct slot slots[ENGINE_SEQ_MAX])
     b->n_tokens = 0;
     for (int class = 0; class < IPC_CLASS_COUNT; class++) {
         for (struct task *t = e->first; t != NULL; t = t->next) {
-            if (t->state != TASK_RUNNING || (int)t->class != class) {
+            if (t->state != TASK_RUNNING || (int)t->class != class ||
+                (t->ask->reproducible && n > 0)) {
                 continue;
+            }
+            if (t->ask->reproducible && t->embed_next < t->ask->embed.n) {
+                add_text(e, t, n, &slots[n]);
+                return 1; /* alone: what shares its batch would change its last digits */
             }
             while (t->embed_next < t->ask->embed.n) {
                 const struct tokens *list = &t->embed_lists[t->embed_next];
                 if (n == ENGINE_SEQ_MAX || b->n_tokens + list->n > e->n_batch) {
                     return n;
                 }
-                for (int k = 0; k < list->n; k++) {
-                    int row = b->n_tokens++;
-                    b->token[row] = list->at[k];
-                    b->pos[row] = k;
-                    b->n_seq_id[row] = 1;
-                    b->seq_id[row][0] = n;
-                    b->logits[row] = 1;
-                }
-                slots[n++] = (struct slot){t, t->embed_next++};
+                add_text(e, t, n, &slots[n]);
+                n++;
             }
         }
     }
@@ -137,7 +150,12 @@ void embed_step(struct llama_engine *e)
     enum fail failed = FAIL_NONE;
     if (e->batch.n_tokens > 0) {
         llama_memory_t memory = llama_get_memory(e->context);
-        (void)threads_begin(e, e->batch.n_tokens);
+        bool alone = slots[0].task->ask->reproducible;
+        if (alone) {
+            llama_set_n_threads(e->context, 1, 1);
+        } else {
+            (void)threads_begin(e, e->batch.n_tokens);
+        }
         if (memory != NULL) {
             llama_memory_clear(memory, false);
         }
@@ -146,7 +164,9 @@ void embed_step(struct llama_engine *e)
         if (failed == FAIL_NONE && rc != 0) {
             failed = FAULT(&why, FAIL_INTERNAL, "llama.cpp could not embed (%d)", rc);
         }
-        threads_end(e, e->batch.n_tokens, clock_monotonic_us() - start);
+        if (!alone) {
+            threads_end(e, e->batch.n_tokens, clock_monotonic_us() - start);
+        }
     }
     for (int i = 0; i < n; i++) {
         if (slots[i].task->state == TASK_ENDED) {

@@ -44,6 +44,8 @@ struct engine_load {
     enum engine_kv type_k, type_v; /* a quantised type_v needs flash */
     int gpu_layers; /* layers kept on a GPU, if the engine has one; -1: as many as it likes */
     const char *chat_template; /* NULL: the model's own */
+    bool speculate;            /* n-gram drafts, see speculate.c */
+    const char *sha256;        /* of the file, for the fingerprint; NULL: not known */
 };
 
 struct engine_loaded {
@@ -58,6 +60,9 @@ struct engine_loaded {
     int n_vocab;
     int n_seq;
     bool has_template;
+    char build[96];       /* of the engine and the instruction set it chose */
+    char fingerprint[24]; /* "fp_" and 16 hex: all that the bytes of a reproducible answer hang on,
+                             but the ask itself */
 };
 
 enum engine_job { ENGINE_JOB_GENERATE, ENGINE_JOB_FORM, ENGINE_JOB_EMBED };
@@ -84,6 +89,7 @@ struct engine_form {
     const char *input;
     const char *suffix;
     int64_t now;
+    uint64_t seed; /* of what is drawn in text holes, beside the input */
     const struct form_plan *plan;
 };
 
@@ -101,6 +107,8 @@ struct engine_ask {
     enum ipc_class class;
     enum engine_job job;
     const char *domain;
+    /* Answered alone in the lane: the same ask, model, build and machine give the same bytes. */
+    bool reproducible;
     struct engine_generate generate;
     struct engine_form form;
     struct engine_embed embed;
@@ -110,6 +118,8 @@ struct engine_usage {
     int64_t tokens_in;
     int64_t tokens_cached;
     int64_t tokens_out;
+    int64_t tokens_drafted;  /* proposed from the text before, and decoded beside the next one */
+    int64_t tokens_accepted; /* of those: what the sampler would have chosen itself */
     double ms_queue;
     double ms_prefill;
     double ms_decode;
@@ -168,6 +178,7 @@ struct engine_stats {
     int kv_cells;
     int idle_cells;
     int prefixes;
+    int64_t lane_bytes; /* KV of the reproducible lane, 0 while it is closed */
 };
 
 struct engine;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), task.c
- * (asks to tokens, admission, ends), prefix.c (forks and idle cells), step.c (batches), threads.c,
- * generate.c (chat), form.c, choice.c (scoring over a trie), sample.c, embed.c. The life of a task:
+ * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), lane.c
+ * (a second context for reproducible asks), task.c (asks to tokens, admission, ends), prefix.c
+ * (forks and idle cells), step.c (batches), threads.c, generate.c (chat), form.c, choice.c
+ * (scoring over a trie), sample.c, embed.c. The life of a task:
  * WAITING (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after
  * the step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending
  * the logits of the last one are read and the task says what comes next.
@@ -23,6 +24,8 @@
 #define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
 #define MAX_NULLS 64
 #define STEP_US_TARGET 150000
+#define STEP_OUTPUTS_MAX 128
+#define LANE_CHUNK 16 /* tokens a step in the lane: fixed, and never worth an abort */
 
 struct tokens {
     llama_token *at;
@@ -195,6 +198,13 @@ struct llama_engine {
     int64_t abort_at; /* 0: never */
     float *scratch; /* n_vocab */
     llama_token_data *candidates;
+    enum llama_flash_attn_type flash;
+    enum ggml_type type_k;
+    enum ggml_type type_v;
+    bool is_lane;              /* one task at a time, from an empty KV, in fixed chunks */
+    struct llama_engine *lane; /* NULL until the first reproducible ask */
+    int since_lane;            /* steps of this one since the lane's last */
+    int64_t lane_used_at;
 };
 
 static inline struct llama_engine *llama_of(struct engine *engine)
@@ -211,6 +221,24 @@ int engine_piece(struct llama_engine *e, llama_token token, char *out, int room)
 void engine_abort_at(struct llama_engine *e, int64_t monotonic_us);
 int engine_seq_take(struct llama_engine *e); /* -1: none free */
 void engine_seq_drop(struct llama_engine *e, int seq);
+
+/* Fills info->build and info->fingerprint. */
+void engine_fingerprint(const struct llama_engine *e, const struct engine_load *load,
+                        struct engine_loaded *info);
+
+/* lane.c: the ops that see both contexts */
+enum fail lane_submit(struct engine *engine, struct engine_ask *ask, struct fault *why);
+void lane_cancel(struct engine *engine, uint64_t id);
+bool lane_forecast(struct engine *engine, struct engine_step *out);
+void lane_step(struct engine *engine, uint32_t lease_us);
+/* Bytes of its KV; closes a lane that has been idle for long. */
+int64_t lane_bytes(struct llama_engine *e);
+/* Ends its tasks without an answer. */
+void lane_close(struct llama_engine *e);
+/* Before a task: nothing of an earlier one is left in the lane. */
+void lane_clear(struct llama_engine *lane);
+/* Frees the null scores it remembers. */
+void form_nulls_free(struct llama_engine *e);
 
 /* task.c */
 enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct fault *why);

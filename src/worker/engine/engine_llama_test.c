@@ -27,6 +27,7 @@ struct outcome {
     char streamed[2048];
     char reason[16];
     struct engine_usage usage;
+    double logprob_mean;
     struct form_result *result; /* read back from its JSON */
     const struct form_plan *plan;
     bool unreadable;
@@ -51,6 +52,7 @@ static void on_generated(void *self, uint64_t id, const struct engine_generated 
     assert_false(o->over);
     o->over = true;
     o->usage = g->usage;
+    o->logprob_mean = g->logprob_mean;
     (void)text_copy(o->text, sizeof o->text, g->text);
     (void)text_copy(o->reason, sizeof o->reason, g->finish_reason);
 }
@@ -389,6 +391,103 @@ static void many_more_than_fit_wait_their_turn(void **state)
     }
 }
 
+/* The lane. */
+
+static void load_the_main_context(uint64_t first, const struct form_plan *plan)
+{
+    for (uint64_t id = first; id < first + 8; id++) {
+        struct engine_ask *ask = chat(id, id % 2 == 0 ? "d" : "e", "Tell me about the sea.");
+        ask->generate.max_tokens = 40;
+        ask->generate.temperature = 1;
+        ask->generate.seed = id;
+        submit(ask);
+        submit_form(id + 8, "d", "My card was stolen in May", plan);
+    }
+}
+
+static void submit_reproducible(uint64_t id, const struct form_plan *plan)
+{
+    struct engine_ask *ask = chat(id, "d", "Tell me a story about a ship.");
+    ask->reproducible = true;
+    ask->generate.temperature = 0.9;
+    ask->generate.seed = 7;
+    ask->generate.logprobs = 1;
+    submit(ask);
+    ask = ask_new(id + 1, ENGINE_JOB_FORM, "d");
+    outcomes[id + 1].plan = plan;
+    ask->reproducible = true;
+    ask->form = (struct engine_form){.system = "You sort messages.",
+                                     .prefix = "Message: ",
+                                     .input = "I lost my card, block it!",
+                                     .suffix = "",
+                                     .seed = 3,
+                                     .plan = plan};
+    submit(ask);
+}
+
+static void assert_same_form(const struct form_result *a, const struct form_result *b)
+{
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_int_equal(a->n_fields, b->n_fields);
+    for (size_t i = 0; i < a->n_fields; i++) {
+        const struct form_field *x = &a->fields[i];
+        const struct form_field *y = &b->fields[i];
+        assert_string_equal(x->value, y->value);
+        assert_memory_equal(&x->logprob, &y->logprob, sizeof x->logprob);
+        assert_int_equal(x->n_probs, y->n_probs);
+        for (size_t k = 0; k < x->n_probs; k++) {
+            assert_memory_equal(&x->probs[k], &y->probs[k], sizeof x->probs[k]);
+        }
+    }
+}
+
+static void the_lane_gives_the_same_bytes_at_any_load(void **state)
+{
+    (void)state;
+    struct form_plan *plan = plan_new(0.5);
+    submit_reproducible(1, plan);
+    run_all(0);
+    load_the_main_context(10, plan);
+    submit_reproducible(3, plan);
+    run_all(0);
+    load_the_main_context(30, plan);
+    submit_reproducible(5, plan);
+    run_all(1000); /* leases that nothing fits into */
+    for (uint64_t id = 3; id <= 5; id += 2) {
+        assert_int_equal(outcomes[id].failed, FAIL_NONE);
+        assert_true(strlen(outcomes[id].text) > 10);
+        assert_string_equal(outcomes[id].text, outcomes[1].text);
+        assert_memory_equal(&outcomes[id].logprob_mean, &outcomes[1].logprob_mean, sizeof(double));
+        assert_int_equal(outcomes[id].usage.tokens_cached, 0);
+        assert_same_form(outcomes[id + 1].result, outcomes[2].result);
+    }
+    struct engine_stats stats;
+    engine->ops->stats(engine, &stats);
+    assert_true(stats.lane_bytes > 1000000);
+    assert_int_equal(stats.running, 0);
+    form_plan_free(plan);
+}
+
+static void what_runs_in_the_lane_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct form_plan *plan = plan_new(0.5);
+    struct engine_step step;
+    submit_reproducible(1, plan);
+    submit_reproducible(3, plan);
+    assert_true(engine->ops->forecast(engine, &step));
+    engine->ops->step(engine, 0);
+    engine->ops->cancel(engine, 1);
+    engine->ops->cancel(engine, 4);
+    run_all(0);
+    assert_string_equal(outcomes[1].reason, "cancelled");
+    assert_int_equal(outcomes[4].failed, FAIL_STOPPED);
+    assert_non_null(outcomes[2].result);
+    assert_true(strlen(outcomes[3].text) > 10);
+    form_plan_free(plan);
+}
+
 static int memory_file(const char *bytes, size_t n)
 {
     int fd = memfd_create("model", MFD_CLOEXEC);
@@ -455,6 +554,8 @@ int main(void)
         cmocka_unit_test_setup(a_short_lease_only_slows, reset),
         cmocka_unit_test_setup(what_does_not_fit_is_refused, reset),
         cmocka_unit_test_setup(many_more_than_fit_wait_their_turn, reset),
+        cmocka_unit_test_setup(the_lane_gives_the_same_bytes_at_any_load, reset),
+        cmocka_unit_test_setup(what_runs_in_the_lane_can_be_cancelled, reset),
     };
     char path[4096];
     const char *models = getenv("INHOUSE_MODELS");

@@ -10,6 +10,7 @@
 #include "worker/engine/engine.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -516,7 +517,10 @@ static enum fail fake_load(struct engine *engine, int fd, const struct engine_lo
                                   .n_embd = DIM,
                                   .n_vocab = 256,
                                   .n_seq = (int)load->n_seq,
-                                  .has_template = true};
+                                  .has_template = true,
+                                  .build = INHOUSE_VERSION " fake"};
+    uint64_t print = load->sha256 == NULL ? 0 : hash_of(load->sha256, strlen(load->sha256), 0);
+    (void)snprintf(out->fingerprint, sizeof out->fingerprint, "fp_%016" PRIx64, print);
     engine->info = *out;
     engine->loaded = true;
     return FAIL_NONE;

@@ -243,6 +243,7 @@ enum fail form_prepare(struct llama_engine *e, struct task *t, struct fault *why
         uint8_t hash[32];
         text_sha256(ask->input, strlen(ask->input), hash);
         memcpy(&t->random, hash, sizeof t->random); /* the same input draws the same text */
+        t->random ^= ask->seed;
         failed = walk(e, t, why);
     }
     return failed;
@@ -264,6 +265,17 @@ void form_free(struct task *t)
 }
 
 /* Null runs. */
+
+void form_nulls_free(struct llama_engine *e)
+{
+    for (int i = 0; i < MAX_NULLS; i++) {
+        for (int k = 0; k < FORM_PIECES_MAX; k++) {
+            mem_free(e->nulls[i].logp[k]);
+        }
+        mem_free(e->nulls[i].key);
+        e->nulls[i] = (struct null_scores){0};
+    }
+}
 
 static void remember(struct llama_engine *e, struct form_state *f, const struct form_plan *plan)
 {

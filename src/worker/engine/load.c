@@ -15,7 +15,6 @@
 
 #include "base/log/log.h"
 
-#define OUTPUTS_MAX 128
 #define EMBED_TOKENS 512
 
 /* Set from the abort of a step until it has returned: what llama.cpp says meanwhile is no error. */
@@ -225,6 +224,7 @@ static void free_pool(struct ggml_threadpool *pool)
 static void unload(struct llama_engine *e)
 {
     e->base.loaded = false;
+    lane_close(e);
     if (e->batch.token != NULL) {
         llama_batch_free(e->batch);
         e->batch = (struct llama_batch){0};
@@ -265,17 +265,20 @@ static enum fail open_context(struct llama_engine *e, const struct engine_load *
                           ? (uint32_t)e->n_batch
                           : load->n_ubatch;
     params.n_seq_max = embed ? ENGINE_SEQ_MAX : ENGINE_SEQ_MAX;
-    params.n_outputs_max = embed ? 0 : OUTPUTS_MAX;
+    params.n_outputs_max = embed ? 0 : STEP_OUTPUTS_MAX;
     params.n_threads = (int)load->n_threads;
     params.n_threads_batch = (int)load->n_threads;
     params.embeddings = embed;
     params.kv_unified = true;
     params.no_perf = true;
-    params.flash_attn_type = load->flash == ENGINE_FLASH_ON    ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                             : load->flash == ENGINE_FLASH_OFF ? LLAMA_FLASH_ATTN_TYPE_DISABLED
-                                                               : LLAMA_FLASH_ATTN_TYPE_AUTO;
-    params.type_k = load->type_k == ENGINE_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
-    params.type_v = load->type_v == ENGINE_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+    e->flash = load->flash == ENGINE_FLASH_ON    ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+               : load->flash == ENGINE_FLASH_OFF ? LLAMA_FLASH_ATTN_TYPE_DISABLED
+                                                 : LLAMA_FLASH_ATTN_TYPE_AUTO;
+    params.flash_attn_type = e->flash;
+    e->type_k = load->type_k == ENGINE_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+    e->type_v = load->type_v == ENGINE_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+    params.type_k = e->type_k;
+    params.type_v = e->type_v;
     params.abort_callback = on_abort;
     params.abort_callback_data = e;
     e->context = llama_init_from_model(e->model, params);
@@ -322,6 +325,7 @@ static void describe(struct llama_engine *e, const struct engine_load *load,
     if (llama_model_desc(e->model, out->desc, sizeof out->desc) < 0) {
         out->desc[0] = '\0';
     }
+    engine_fingerprint(e, load, out);
 }
 
 static enum fail load_file(struct llama_engine *e, int fd, const struct engine_load *load,
@@ -437,6 +441,11 @@ static void stats(struct engine *engine, struct engine_stats *out)
     for (const struct task *t = e->first; t != NULL; t = t->next) {
         out->kv_used += t->state == TASK_RUNNING ? t->reserve : 0;
     }
+    out->lane_bytes = lane_bytes(e);
+    if (e->lane != NULL) {
+        out->running += e->lane->n_running;
+        out->queued += e->lane->n_tasks - e->lane->n_running;
+    }
     for (int i = 0; i < MAX_PREFIXES; i++) {
         out->prefixes += e->prefixes[i].used ? 1 : 0;
     }
@@ -453,12 +462,7 @@ static void free_engine(struct engine *engine)
     task_sweep(e);
     while (prefix_evict(e)) {
     }
-    for (int i = 0; i < MAX_NULLS; i++) {
-        for (int k = 0; k < FORM_PIECES_MAX; k++) {
-            mem_free(e->nulls[i].logp[k]);
-        }
-        mem_free(e->nulls[i].key);
-    }
+    form_nulls_free(e);
     unload(e);
     mem_free(e);
 }
@@ -468,10 +472,10 @@ struct engine *engine_llama_new(const struct engine_sink *sink)
     static const struct engine_ops ops = {
         .name = "llama",
         .load = load,
-        .submit = task_submit,
-        .cancel = task_cancel,
-        .forecast = step_forecast,
-        .step = step_run,
+        .submit = lane_submit,
+        .cancel = lane_cancel,
+        .forecast = lane_forecast,
+        .step = lane_step,
         .render = render,
         .count_text = count_text,
         .count_messages = count_messages,

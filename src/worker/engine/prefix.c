@@ -104,7 +104,7 @@ static struct prefix *free_entry(struct llama_engine *e)
 
 void prefix_keep(struct llama_engine *e, struct task *t, int n)
 {
-    if (n < MIN_SHARED || n > ENGINE_IDLE_CELLS_MAX || n > t->n_past) {
+    if (n < MIN_SHARED || n > ENGINE_IDLE_CELLS_MAX || n > t->n_past || e->is_lane) {
         return;
     }
     if (t->source != NULL && t->source->tokens.n >= n && t->n_shared >= n) {

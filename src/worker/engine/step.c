@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define OUTPUTS_MAX 128
 #define SHORT_PENDING 8
 #define FIRST_STEP_TOKENS 64
 #define LEAST_STEP_TOKENS 16
@@ -18,6 +17,9 @@
 /* lease_us 0: no bound but our own. */
 static int step_tokens_max(const struct llama_engine *e, uint32_t lease_us)
 {
+    if (e->is_lane) {
+        return LANE_CHUNK; /* bytes must not hang on how fast the machine is */
+    }
     double us = e->speed[e->use_all ? 1 : 0].us_per_token;
     double target = lease_us > 0 && lease_us < STEP_US_TARGET ? lease_us : STEP_US_TARGET;
     int tokens = us > 0 ? (int)(target / us) : FIRST_STEP_TOKENS;
@@ -126,7 +128,7 @@ static void add_pending(struct llama_engine *e, struct task *t, struct room *roo
 
 static void compose(struct llama_engine *e, uint32_t lease_us)
 {
-    struct room room = {step_tokens_max(e, lease_us), OUTPUTS_MAX};
+    struct room room = {step_tokens_max(e, lease_us), STEP_OUTPUTS_MAX};
     e->batch.n_tokens = 0;
     for (int round = 0; round < 2; round++) {
         for (int class = 0; class < IPC_CLASS_COUNT; class++) {
@@ -246,7 +248,7 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
     int64_t start = clock_monotonic_us();
     int late = threads_begin(e, e->batch.n_tokens);
     /* Forecasts are rough: only a step that takes twice its lease is worth losing. */
-    bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS;
+    bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS && !e->is_lane;
     int64_t limit = bounded ? (int64_t)lease_us * 2 : 0;
     limit = late > 0 && (limit == 0 || late < limit) ? late : limit;
     engine_abort_at(e, limit > 0 ? start + limit : 0);

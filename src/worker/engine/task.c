@@ -94,7 +94,9 @@ enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct faul
             failed = FAULT(why, FAIL_TOO_LARGE,
                            "a prompt of %d tokens with %d to come, in a context of %d", t->n_prompt,
                            t->max_new, engine->info.n_ctx);
-            (void)fail_hint(why, "Shorten the input, or load the model with a larger n_ctx.");
+            (void)fail_hint(why, e->is_lane ? "Shorten the input, or ask without reproducible."
+                                            : "Shorten the input, or load the model with a larger "
+                                              "n_ctx.");
         }
         t->max_new = t->max_new < room ? t->max_new : room;
     }
@@ -228,6 +230,9 @@ static enum admission admit(struct llama_engine *e, struct task *t)
     int shared = 0;
     if (t->form != NULL && t->form->waits_for != NULL) {
         return NOT_YET;
+    }
+    if (e->is_lane) {
+        lane_clear(e);
     }
     struct prefix *p = prefix_match(e, t->domain, &t->tokens, t->n_prompt - 1, &shared);
     if (better_soon(e, t, shared)) {

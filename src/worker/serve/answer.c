@@ -22,6 +22,8 @@ void answer_loaded(struct buf *out, const struct engine_loaded *loaded, double m
     jn_kv_int(&w, "n_vocab", loaded->n_vocab);
     jn_kv_int(&w, "n_seq", loaded->n_seq);
     jn_kv_bool(&w, "has_template", loaded->has_template);
+    jn_kv_str(&w, "build", loaded->build);
+    jn_kv_str(&w, "fingerprint", loaded->fingerprint);
     jn_kv_int(&w, "bytes", loaded->bytes);
     jn_kv_real(&w, "ms", ms, 3);
     jn_object_end(&w);
@@ -91,6 +93,8 @@ void answer_generated(struct buf *out, const struct engine_generated *result)
     jn_kv_int(&w, "tokens_in", result->usage.tokens_in);
     jn_kv_int(&w, "tokens_cached", result->usage.tokens_cached);
     jn_kv_int(&w, "tokens_out", result->usage.tokens_out);
+    jn_kv_int(&w, "tokens_drafted", result->usage.tokens_drafted);
+    jn_kv_int(&w, "tokens_accepted", result->usage.tokens_accepted);
     jn_kv_real(&w, "ms_queue", result->usage.ms_queue, 3);
     jn_kv_real(&w, "ms_prefill", result->usage.ms_prefill, 3);
     jn_kv_real(&w, "ms_decode", result->usage.ms_decode, 3);

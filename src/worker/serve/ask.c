@@ -56,7 +56,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     static const char *const keys[] = {"model",     "sha256",  "kind",     "n_ctx",
                                        "n_seq",     "n_threads", "n_batch",  "n_ubatch",
                                        "flash",     "type_k",  "type_v",   "gpu_layers",
-                                       "turns",     "template", NULL};
+                                       "turns",     "template", "speculate", NULL};
     const char *sha256 = NULL;
     const char *kind = NULL;
     const char *flash = "auto";
@@ -66,7 +66,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     int64_t n_batch = 512;
     int64_t n_ubatch = 0;
     int64_t gpu_layers = -1;
-    *load = (struct engine_load){0};
+    *load = (struct engine_load){.speculate = true};
     *turns = false;
     TRY(jn_only(tree, keys, why));
     TRY(jn_str(tree, "model", true, 128, &load->model, why));
@@ -83,6 +83,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     TRY(read_kv(tree, "type_v", &load->type_v, why));
     TRY(jn_bool(tree, "turns", false, turns, why));
     TRY(jn_str(tree, "template", false, IPC_JSON_MAX, &load->chat_template, why));
+    TRY(jn_bool(tree, "speculate", false, &load->speculate, why));
     if (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64) {
         return bad(why, "sha256", "must be 64 hex digits");
     }
@@ -92,6 +93,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     if (strcmp(flash, "auto") != 0 && strcmp(flash, "on") != 0 && strcmp(flash, "off") != 0) {
         return bad(why, "flash", "must be auto, on or off");
     }
+    load->sha256 = sha256;
     load->kind = kind[0] == 'e' ? ENGINE_EMBED : ENGINE_GENERATE;
     load->flash = flash[0] == 'a'              ? ENGINE_FLASH_AUTO
                   : strcmp(flash, "on") == 0 ? ENGINE_FLASH_ON
@@ -224,9 +226,10 @@ static enum fail read_schema(const json_t *tree, struct engine_ask *ask, struct 
 static enum fail read_generate(const json_t *tree, struct engine_ask *ask, struct fault *why)
 {
     static const char *const keys[] = {
-        "domain", "class",    "messages",    "prompt",  "max_tokens", "temperature",
-        "top_p",  "seed",     "stop",        "stream",  "logprobs",   "json_schema",
-        "tools",  "grammar",  "tool_choice", "now",     "template_vars", NULL};
+        "domain", "class",    "messages",    "prompt",  "max_tokens",    "temperature",
+        "top_p",  "seed",     "stop",        "stream",  "logprobs",      "json_schema",
+        "tools",  "grammar",  "tool_choice", "now",     "template_vars", "reproducible",
+        NULL};
     struct engine_generate *g = &ask->generate;
     int64_t max_tokens = 256;
     int64_t seed = 0;
@@ -259,6 +262,10 @@ static enum fail read_generate(const json_t *tree, struct engine_ask *ask, struc
     if (chat) {
         TRY(ask_read_messages(tree, ask->arena, &g->request, &g->tools, why));
     }
+    /* The clock is not part of the ask. */
+    if (ask->reproducible && chat && json_object_get(tree, "now") == NULL) {
+        return bad(why, "now", "must be given for a reproducible answer");
+    }
     return read_schema(tree, ask, why);
 }
 
@@ -271,8 +278,10 @@ static void free_plan(void *plan)
 
 static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fault *why)
 {
-    static const char *const keys[] = {"domain", "class",  "system", "prefix", "input",
-                                       "suffix", "plan",   "now",    NULL};
+    static const char *const keys[] = {"domain", "class", "system", "prefix", "input",
+                                       "suffix", "plan",  "now",    "seed",   "reproducible",
+                                       NULL};
+    int64_t seed = 0;
     struct engine_form *f = &ask->form;
     struct form_plan *plan = NULL;
     f->system = "";
@@ -284,6 +293,11 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
     TRY(jn_str(tree, "input", true, IPC_FRAME_MAX, &f->input, why));
     TRY(jn_str(tree, "suffix", false, IPC_FRAME_MAX, &f->suffix, why));
     TRY(jn_int(tree, "now", false, 0, NOW_MAX, &f->now, why));
+    TRY(jn_int(tree, "seed", false, INT64_MIN, INT64_MAX, &seed, why));
+    f->seed = (uint64_t)seed;
+    if (ask->reproducible && f->now == 0) {
+        return bad(why, "now", "must be given for a reproducible answer");
+    }
     TRY(form_plan_read(json_object_get(tree, "plan"), &plan, why));
     arena_defer(ask->arena, free_plan, plan);
     f->plan = plan;
@@ -294,7 +308,7 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
 
 static enum fail read_embed(const json_t *tree, struct engine_ask *ask, struct fault *why)
 {
-    static const char *const keys[] = {"domain", "class", "texts", NULL};
+    static const char *const keys[] = {"domain", "class", "texts", "reproducible", NULL};
     json_t *texts = NULL;
     TRY(jn_only(tree, keys, why));
     TRY(jn_array(tree, "texts", true, ENGINE_EMBED_MAX, &texts, why));
@@ -334,15 +348,18 @@ static enum fail read_embed_bulk(const struct ipc_frame *frame, struct engine_as
         return bad(why, "texts", "bulk body without its header");
     }
     uint32_t n = number_at(at, 4);
-    uint32_t class = number_at(at + 4, 2);
+    uint32_t class = number_at(at + 4, 1);
+    uint32_t flags = number_at(at + 5, 1);
     uint32_t domain = number_at(at + 6, 2);
     at += 8;
     left -= 8;
-    if (n < 1 || n > ENGINE_EMBED_MAX || class >= IPC_CLASS_COUNT || domain > DOMAIN_MAX ||
+    if (n < 1 || n > ENGINE_EMBED_MAX || class >= IPC_CLASS_COUNT || flags > 1 ||
+        domain > DOMAIN_MAX ||
         domain < 1 || domain > left || memchr(at, '\0', domain) != NULL) {
         return bad(why, "texts", "bulk header out of bounds");
     }
     ask->class = (enum ipc_class)class;
+    ask->reproducible = flags == 1;
     ask->domain = arena_dup_strn(ask->arena, (const char *)at, domain);
     at += domain;
     left -= domain;
@@ -369,6 +386,7 @@ static enum fail read_common(const json_t *tree, struct engine_ask *ask, struct 
     const char *class = "interactive";
     TRY(jn_str(tree, "domain", true, DOMAIN_MAX, &ask->domain, why));
     TRY(jn_str(tree, "class", false, 16, &class, why));
+    TRY(jn_bool(tree, "reproducible", false, &ask->reproducible, why));
     ask->class = ipc_class_find(class);
     if (ask->class == IPC_CLASS_COUNT) {
         return bad(why, "class", "must be interactive, workflow or batch");

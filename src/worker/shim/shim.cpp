@@ -16,6 +16,7 @@ extern "C" {
 #include <string>
 #include <vector>
 
+#include "build-info.h"
 #include "chat.h"
 #include "jinja/lexer.h"
 #include "jinja/parser.h"
@@ -127,6 +128,11 @@ void shim_quiet(void)
 {
     common_log_set_verbosity_thold(-1);
     common_log_pause(common_log_main());
+}
+
+const char *shim_build(void)
+{
+    return llama_build_info();
 }
 
 void shim_free(char *text)

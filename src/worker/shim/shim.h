@@ -29,6 +29,8 @@ struct shim_chat;
 
 /* Stops `common`'s own log and its thread; before the sandbox. */
 void shim_quiet(void);
+/* llama.cpp's own build, "b123-0a1b2c3". */
+const char *shim_build(void);
 /* For the char * that these functions return; accepts NULL. */
 void shim_free(char *text);
 
