@@ -60,6 +60,15 @@ enum fail fail_param(struct fault *why, const char *param)
     return why->code;
 }
 
+enum fail fail_retry_after(struct fault *why, int seconds)
+{
+    if (why == NULL) {
+        return FAIL_INTERNAL;
+    }
+    why->retry_after_s = seconds > 1 ? seconds : 1;
+    return why->code;
+}
+
 const char *fail_name(enum fail code)
 {
     return code < FAIL_COUNT ? codes[code].name : "internal";

@@ -29,6 +29,7 @@ struct fault {
     char message[320];  /* what happened and where: lower case, one line, no function names */
     char hint[240];     /* what to do: a full sentence, or empty */
     char param[64];     /* the key or parameter at fault, or empty */
+    int retry_after_s;  /* when to try again; 0: nobody computed it */
 };
 
 /* Fills why (which may be NULL) and returns code, so that `return FAULT(...)` reads as one step. */
@@ -40,6 +41,8 @@ enum fail fail_set(struct fault *why, enum fail code, int sys_errno, const char 
 enum fail fail_hint(struct fault *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Names the parameter or key at fault; returns its code. */
 enum fail fail_param(struct fault *why, const char *param);
+/* Says after how many seconds (at least 1) to try again; returns its code. */
+enum fail fail_retry_after(struct fault *why, int seconds);
 
 const char *fail_name(enum fail code);        /* "bad_request"; "ok" for FAIL_NONE */
 enum fail fail_from_name(const char *name);   /* FAIL_INTERNAL when unknown */

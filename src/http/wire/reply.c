@@ -229,6 +229,9 @@ void wire_fault_json(enum fail code, const struct fault *why, struct buf *out)
     jn_kv_str(&j, "param", why && why->param[0] ? why->param : NULL);
     jn_kv_str(&j, "code", fail_name(code));
     jn_kv_str(&j, "hint", why && why->hint[0] ? why->hint : NULL);
+    if (why && why->retry_after_s > 0) {
+        jn_kv_int(&j, "retry_after", why->retry_after_s);
+    }
     jn_object_end(&j);
     jn_object_end(&j);
 }
@@ -236,10 +239,11 @@ void wire_fault_json(enum fail code, const struct fault *why, struct buf *out)
 void wire_fail(struct wire_request *r, enum fail code, const struct fault *why)
 {
     ASSERT(code != FAIL_NONE);
-    /* A number for machines, set by the gate; the others are a short pause. */
+    /* A number for machines, set by the gate or by who refused; the others are a short pause. */
     if (fail_is_retryable(code) && r->headers_len < WIRE_MAX_HEADERS) {
         char s[16];
-        (void)snprintf(s, sizeof(s), "%d", r->retry_after_s > 0 ? r->retry_after_s : 1);
+        int after = why != NULL && why->retry_after_s > 0 ? why->retry_after_s : r->retry_after_s;
+        (void)snprintf(s, sizeof(s), "%d", after > 0 ? after : 1);
         wire_header_add(r, "retry-after", s);
     }
     if (code == FAIL_UNAUTHENTICATED && r->headers_len < WIRE_MAX_HEADERS) {
