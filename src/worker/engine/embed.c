@@ -79,31 +79,49 @@ static void add_text(struct llama_engine *e, struct task *t, int seq, struct slo
     *slot = (struct slot){t, t->embed_next++};
 }
 
+static int embed_pending(const struct llama_engine *e, int of[IPC_CLASS_COUNT])
+{
+    int top = IPC_BATCH;
+    memset(of, 0, IPC_CLASS_COUNT * sizeof *of);
+    for (const struct task *t = e->first; t != NULL; t = t->next) {
+        for (size_t i = t->embed_next; t->state == TASK_RUNNING && i < t->ask->embed.n; i++) {
+            of[t->class] += t->embed_lists[i].n;
+            top = (int)t->class < top ? (int)t->class : top;
+        }
+    }
+    return top;
+}
+
+/* A text of a worse class rides along when what its class is owed covers all of it; an empty one
+   always. A reproducible text is alone: what shares its batch would change its last digits. */
 static int fill(struct llama_engine *e, struct slot slots[ENGINE_SEQ_MAX])
 {
     struct llama_batch *b = &e->batch;
+    struct task *const *order;
+    int of[IPC_CLASS_COUNT], done[IPC_CLASS_COUNT] = {0};
     int n = 0;
+    int tasks = task_order(e, &order);
+    int top = embed_pending(e, of);
+    bool full = false;
     b->n_tokens = 0;
-    for (int class = 0; class < IPC_CLASS_COUNT; class++) {
-        for (struct task *t = e->first; t != NULL; t = t->next) {
-            if (t->state != TASK_RUNNING || (int)t->class != class ||
-                (t->ask->reproducible && n > 0)) {
-                continue;
+    for (int i = 0; i < tasks && !full; i++) {
+        struct task *t = order[i];
+        int allowed = task_allowance(e, (enum ipc_class)top, t->class, of[t->class]);
+        while (t->state == TASK_RUNNING && t->embed_next < t->ask->embed.n) {
+            const struct tokens *list = &t->embed_lists[t->embed_next];
+            full = n == ENGINE_SEQ_MAX || b->n_tokens + list->n > e->n_batch ||
+                   (n > 0 && slots[0].task->ask->reproducible);
+            if (full || (n > 0 && t->ask->reproducible) || done[t->class] + list->n > allowed) {
+                break;
             }
-            if (t->ask->reproducible && t->embed_next < t->ask->embed.n) {
-                add_text(e, t, n, &slots[n]);
-                return 1; /* alone: what shares its batch would change its last digits */
-            }
-            while (t->embed_next < t->ask->embed.n) {
-                const struct tokens *list = &t->embed_lists[t->embed_next];
-                if (n == ENGINE_SEQ_MAX || b->n_tokens + list->n > e->n_batch) {
-                    return n;
-                }
-                add_text(e, t, n, &slots[n]);
-                n++;
-            }
+            done[t->class] += list->n;
+            queue_flow_charge(t->flow, list->n);
+            add_text(e, t, n, &slots[n]);
+            n++;
         }
     }
+    (void)embed_pending(e, of);
+    task_account(e, done, of);
     return n;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), lane.c
- * (a second context for reproducible asks), task.c (asks to tokens, admission, ends), prefix.c
- * (forks and idle cells), step.c (batches), threads.c, generate.c (chat), form.c, choice.c
- * (scoring over a trie), sample.c, embed.c. The life of a task:
- * WAITING (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after
- * the step). tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending
- * the logits of the last one are read and the task says what comes next.
+ * (a second context for reproducible asks), task.c
+ * (asks to tokens, ends), admit.c (whose turn it is, who is put back), prefix.c (forks and idle
+ * cells), step.c (batches), threads.c, generate.c (chat), form.c, choice.c (scoring over a trie),
+ * sample.c, embed.c. The life of a task: WAITING (tokens made) -> RUNNING (it has a sequence and a
+ * reserve of cells) -> ENDED (freed after the step); back to WAITING, with all its tokens, when a
+ * better class needs its cells. tokens[0..n_past) are in the KV; tokens[n_past..n) are pending;
+ * when none is pending the logits of the last one are read and the task says what comes next.
  * Owns: all below. Threads: the engine's one. Limits: MAX_SEQS sequences, n_ctx cells by reserve.
  */
 #pragma once
@@ -15,6 +16,7 @@
 
 #include "base/clock/clock.h"
 #include "base/text/text.h"
+#include "run/queue/queue.h"
 #include "worker/engine/engine.h"
 #include "worker/shim/shim.h"
 
@@ -117,6 +119,12 @@ struct task {
     struct engine_ask *ask; /* NULL in a null run */
     uint64_t id;
     enum ipc_class class;
+    struct queue_flow *flow; /* its team among those of its class */
+    uint64_t number;         /* in order of arrival */
+    int charged;             /* tokens its team was charged when it was admitted */
+    int spent;               /* tokens of it that were decoded since */
+    int put_back;            /* times its cells were taken for a better class */
+    int64_t at_wait;         /* when it last began to wait */
     enum engine_job job;
     const char *domain;
     enum task_state state;
@@ -184,6 +192,11 @@ struct llama_engine {
     int n_seq_used;
     struct task *first; /* all tasks, in order of arrival */
     int n_tasks;
+    uint64_t arrived;
+    struct queue_meter *meters[IPC_CLASS_COUNT];
+    double owed[IPC_CLASS_COUNT]; /* tokens that a class may put beside a better one's */
+    struct task **order;
+    int order_room;
     int n_running;
     struct prefix prefixes[MAX_PREFIXES];
     struct null_scores nulls[MAX_NULLS];
@@ -248,8 +261,25 @@ struct task *task_new(struct llama_engine *e, struct engine_ask *ask);
 void task_end(struct llama_engine *e, struct task *t);
 void task_fail(struct llama_engine *e, struct task *t, const struct fault *why);
 void task_sweep(struct llama_engine *e);
-void task_admit(struct llama_engine *e);
 void task_usage(const struct task *t, struct engine_usage *out);
+
+/* admit.c */
+void engine_turns_init(struct llama_engine *e); /* also of a lane */
+void engine_turns_done(struct llama_engine *e); /* without tasks */
+/* The task is counted with its domain's team in that class from now on; again: moves it there. */
+void task_enroll(struct llama_engine *e, struct task *t, enum ipc_class class);
+/* Its team pays for what was decoded rather than for what was reserved. */
+void task_settle(struct task *t);
+/* All tasks that are not over: by class, then by what their team was given, then by age. Returns
+   how many; *out is valid until the next call. */
+int task_order(struct llama_engine *e, struct task *const **out);
+void task_admit(struct llama_engine *e);
+/* How many of `pending` tokens a class may put into a step whose best class is `top`. */
+int task_allowance(const struct llama_engine *e, enum ipc_class top, enum ipc_class class,
+                   int pending);
+/* A step was made with so many tokens of each class; `pending`: what each still has. */
+void task_account(struct llama_engine *e, const int done[IPC_CLASS_COUNT],
+                  const int pending[IPC_CLASS_COUNT]);
 
 /* prefix.c */
 struct prefix *prefix_match(struct llama_engine *e, const char *domain, const struct tokens *tokens,

@@ -23,8 +23,8 @@
 struct outcome {
     bool over;
     enum fail failed;
-    char text[2048];
-    char streamed[2048];
+    char text[4096];
+    char streamed[4096];
     char reason[16];
     struct engine_usage usage;
     double logprob_mean;
@@ -488,6 +488,157 @@ static void what_runs_in_the_lane_can_be_cancelled(void **state)
     form_plan_free(plan);
 }
 
+/* Classes and teams. */
+
+static struct engine_ask *job(uint64_t id, enum ipc_class class, const char *team, int max_tokens)
+{
+    struct engine_ask *ask = chat(id, team, "Write a long story about a ship and its crew.");
+    ask->class = class;
+    ask->generate.max_tokens = max_tokens;
+    ask->generate.stream = true;
+    return ask;
+}
+
+static void steps(int n)
+{
+    struct engine_step step;
+    for (int i = 0; i < n && engine->ops->forecast(engine, &step); i++) {
+        engine->ops->step(engine, 0);
+    }
+}
+
+static int steps_until_over(uint64_t id)
+{
+    int n = 0;
+    while (!outcomes[id].over && n < 5000) {
+        steps(1);
+        n++;
+    }
+    return n;
+}
+
+static void batch_pauses_while_people_are_served_and_goes_on_as_if_nothing_was(void **state)
+{
+    (void)state;
+    struct engine_step step;
+    submit(job(1, IPC_BATCH, "alone/-", 60));
+    run_all(0);
+    submit(job(2, IPC_BATCH, "paused/-", 60));
+    while (strlen(outcomes[2].streamed) < 20) {
+        steps(1);
+    }
+    submit(job(3, IPC_INTERACTIVE, "people/-", 60));
+    assert_true(engine->ops->forecast(engine, &step));
+    assert_int_equal(step.class, IPC_INTERACTIVE);
+    size_t before = strlen(outcomes[2].streamed);
+    (void)steps_until_over(3);
+    size_t during = strlen(outcomes[2].streamed) - before;
+    assert_false(outcomes[2].over);
+    assert_true(during <= strlen(outcomes[3].streamed) / 4); /* its share is a sixteenth */
+    run_all(0);
+    assert_string_equal(outcomes[2].text, outcomes[2].streamed);
+    assert_string_equal(outcomes[2].text, outcomes[1].text);
+}
+
+static void batch_never_stands_still(void **state)
+{
+    (void)state;
+    submit(job(1, IPC_BATCH, "batch/-", 30));
+    steps(5);
+    size_t before = strlen(outcomes[1].streamed);
+    for (uint64_t id = 2; id < 8; id++) { /* people without pause */
+        submit(job(id, IPC_INTERACTIVE, "people/-", 60));
+        (void)steps_until_over(id);
+    }
+    assert_true(outcomes[1].over || strlen(outcomes[1].streamed) > before + 20);
+    run_all(0);
+}
+
+static void batch_in_every_sequence_does_not_keep_people_out(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 14; id++) { /* n_seq is 12 */
+        submit(job(id, IPC_BATCH, "batch/-", 40));
+    }
+    steps(12);
+    struct engine_stats stats;
+    engine->ops->stats(engine, &stats);
+    assert_int_equal(stats.running, 12);
+    submit(job(20, IPC_INTERACTIVE, "people/-", 8));
+    assert_true(steps_until_over(20) < 20);
+    for (uint64_t id = 1; id <= 14; id++) {
+        assert_false(outcomes[id].over);
+    }
+    run_all(0);
+    for (uint64_t id = 1; id <= 14; id++) {
+        assert_int_equal(outcomes[id].failed, FAIL_NONE);
+        assert_string_equal(outcomes[id].text, outcomes[id].streamed);
+    }
+}
+
+/* n_ctx is 2,048: three jobs of 600 leave no room for a person's 900. */
+static void batch_gives_its_cells_to_people_and_loses_nothing(void **state)
+{
+    (void)state;
+    char before[5][256];
+    for (uint64_t id = 2; id <= 4; id++) {
+        struct engine_ask *ask = job(id, IPC_BATCH, "batch/-", 600);
+        ask->generate.temperature = id == 4 ? 0.8 : 0;
+        submit(ask);
+    }
+    while (strlen(outcomes[4].streamed) < 40) {
+        steps(1);
+    }
+    struct engine_stats stats;
+    for (int id = 2; id <= 4; id++) {
+        (void)text_copy(before[id], sizeof before[id], outcomes[id].streamed);
+    }
+    engine->ops->stats(engine, &stats);
+    assert_int_equal(stats.running, 3);
+    struct engine_ask *person = job(5, IPC_INTERACTIVE, "people/-", 900);
+    person->generate.stops[0] = ".";
+    person->generate.n_stops = 1;
+    submit(person);
+    steps(1);
+    engine->ops->stats(engine, &stats);
+    assert_true(stats.queued >= 1 && stats.running <= 3); /* one was put back, a person runs */
+    (void)steps_until_over(5);
+    assert_int_equal(outcomes[5].failed, FAIL_NONE);
+    size_t n = 200;
+    for (uint64_t id = 2; id <= 4; id++) {
+        while (!outcomes[id].over && strlen(outcomes[id].streamed) < n) {
+            steps(1);
+        }
+    }
+    for (uint64_t id = 2; id <= 4; id++) {
+        engine->ops->cancel(engine, id);
+        assert_int_equal(outcomes[id].failed, FAIL_NONE);
+        assert_string_equal(outcomes[id].text, outcomes[id].streamed);
+        assert_int_equal(strncmp(outcomes[id].text, before[id], strlen(before[id])), 0);
+        assert_true(strlen(outcomes[id].text) >= n);
+    }
+    run_all(0);
+    engine->ops->stats(engine, &stats);
+    assert_int_equal(stats.kv_used, stats.idle_cells);
+}
+
+static void a_team_that_comes_late_does_not_wait_for_anothers_flood(void **state)
+{
+    (void)state;
+    for (uint64_t id = 1; id <= 40; id++) {
+        submit(job(id, IPC_INTERACTIVE, "flood/-", 20));
+    }
+    steps(4);
+    submit(job(50, IPC_INTERACTIVE, "small/-", 20));
+    (void)steps_until_over(50);
+    int over = 0;
+    for (uint64_t id = 1; id <= 40; id++) {
+        over += outcomes[id].over;
+    }
+    assert_in_range(over, 1, 24); /* the dozen that ran, and some that ran beside it */
+    run_all(0);
+}
+
 static int memory_file(const char *bytes, size_t n)
 {
     int fd = memfd_create("model", MFD_CLOEXEC);
@@ -556,6 +707,12 @@ int main(void)
         cmocka_unit_test_setup(many_more_than_fit_wait_their_turn, reset),
         cmocka_unit_test_setup(the_lane_gives_the_same_bytes_at_any_load, reset),
         cmocka_unit_test_setup(what_runs_in_the_lane_can_be_cancelled, reset),
+        cmocka_unit_test_setup(
+            batch_pauses_while_people_are_served_and_goes_on_as_if_nothing_was, reset),
+        cmocka_unit_test_setup(batch_never_stands_still, reset),
+        cmocka_unit_test_setup(batch_in_every_sequence_does_not_keep_people_out, reset),
+        cmocka_unit_test_setup(batch_gives_its_cells_to_people_and_loses_nothing, reset),
+        cmocka_unit_test_setup(a_team_that_comes_late_does_not_wait_for_anothers_flood, reset),
     };
     char path[4096];
     const char *models = getenv("INHOUSE_MODELS");

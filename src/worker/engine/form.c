@@ -147,10 +147,10 @@ static enum fail new_null_run(struct llama_engine *e, struct task *t, const char
                               struct fault *why)
 {
     struct task *n = task_new(e, NULL);
-    n->class = t->class;
     n->job = ENGINE_JOB_FORM;
     n->own_domain = mem_dup_str(t->domain);
     n->domain = n->own_domain;
+    task_enroll(e, n, t->class);
     n->own_plan = form_plan_new();
     for (size_t i = 0; i < t->form_ask->plan->n_pieces; i++) {
         enum fail copied = form_plan_add(n->own_plan, &t->form_ask->plan->pieces[i], why);
@@ -205,7 +205,9 @@ static enum fail want_null(struct llama_engine *e, struct task *t, const char *r
     for (struct task *r = e->first; r != NULL; r = r->next) {
         if (r->state != TASK_ENDED && r->form != NULL && r->form->is_null &&
             strcmp(r->form->null_key, t->form->null_key) == 0) {
-            r->class = t->class < r->class ? t->class : r->class;
+            if (t->class < r->class) {
+                task_enroll(e, r, t->class);
+            }
             t->form->waits_for = r;
             return FAIL_NONE;
         }

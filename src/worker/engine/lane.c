@@ -84,6 +84,7 @@ static enum fail open_lane(struct llama_engine *e, struct fault *why)
     lane->n_batch = LANE_BATCH;
     lane->n_seq = 1;
     lane->n_threads = 1;
+    engine_turns_init(lane);
     lane->batch = llama_batch_init(LANE_BATCH, 0, 1);
     e->lane = lane;
     return FAIL_NONE;
@@ -104,6 +105,7 @@ void lane_close(struct llama_engine *e)
     form_nulls_free(lane);
     llama_batch_free(lane->batch);
     llama_free(lane->context);
+    engine_turns_done(lane);
     mem_free(lane);
     e->lane = NULL;
 }

@@ -464,6 +464,7 @@ static void free_engine(struct engine *engine)
     }
     form_nulls_free(e);
     unload(e);
+    engine_turns_done(e);
     mem_free(e);
 }
 
@@ -485,5 +486,6 @@ struct engine *engine_llama_new(const struct engine_sink *sink)
     struct llama_engine *e = mem_alloc(sizeof *e);
     e->base.ops = &ops;
     e->base.sink = sink;
+    engine_turns_init(e);
     return &e->base;
 }

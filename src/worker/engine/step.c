@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: one step. Running tasks put their pending tokens into one batch (short ones
- * first, then prompt chunks, by class), llama.cpp decodes it, and each task whose tokens are all in
- * says what comes next.
+ * worker/engine, llama: one step. Running tasks of the best class put their pending tokens into one
+ * batch (short ones first, then prompt chunks, both in turn), worse classes what they are owed;
+ * llama.cpp decodes it, and each task whose tokens are all in says what comes next.
  * Owns: the batch. Threads: one. Limits: a step is at most n_batch tokens and about STEP_US_TARGET
  * of measured time.
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SHORT_PENDING 8
+#define OWED_STEP_MAX 64 /* tokens of a worse class in a step that a better one waits for */
 #define FIRST_STEP_TOKENS 64
 #define LEAST_STEP_TOKENS 16
 
@@ -53,14 +54,18 @@ bool step_forecast(struct engine *engine, struct engine_step *out)
     }
     *out = (struct engine_step){.class = IPC_BATCH};
     int tokens = engine->info.kind == ENGINE_EMBED ? embed_forecast(e) : 0;
+    int of[IPC_CLASS_COUNT] = {0};
     for (const struct task *t = e->first; t != NULL; t = t->next) {
         if (t->state == TASK_ENDED) {
             continue;
         }
         out->class = t->class < out->class ? t->class : out->class;
         if (t->job != ENGINE_JOB_EMBED) {
-            tokens += t->state == TASK_RUNNING ? pending(t) : t->n_prompt;
+            of[t->class] += t->state == TASK_RUNNING ? pending(t) : t->tokens.n;
         }
+    }
+    for (int c = 0; c < IPC_CLASS_COUNT; c++) {
+        tokens += task_allowance(e, out->class, (enum ipc_class)c, of[c]);
     }
     int most = step_tokens_max(e, 0);
     tokens = tokens < 1 ? 1 : tokens > most ? most : tokens;
@@ -126,25 +131,59 @@ static void add_pending(struct llama_engine *e, struct task *t, struct room *roo
     room->outputs -= last ? 1 : 0;
 }
 
+static void pending_by_class(const struct llama_engine *e, int of[IPC_CLASS_COUNT])
+{
+    memset(of, 0, IPC_CLASS_COUNT * sizeof *of);
+    for (const struct task *t = e->first; t != NULL; t = t->next) {
+        of[t->class] += pending(t);
+    }
+}
+
+/* One class's tasks, in turn; what they take goes off the room. */
+static void compose_class(struct llama_engine *e, struct task *const *order, int n,
+                          enum ipc_class class, struct room *room, int allowance)
+{
+    int spare = room->tokens > allowance ? room->tokens - allowance : 0;
+    room->tokens -= spare;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < n; i++) {
+            struct task *t = order[i];
+            bool is_short = t->choice.active || pending(t) <= SHORT_PENDING;
+            if (t->state != TASK_RUNNING || t->class != class || t->job == ENGINE_JOB_EMBED ||
+                is_short != (round == 0)) {
+                continue;
+            }
+            if (t->choice.active) {
+                add_branches(e, t, room);
+            } else {
+                add_pending(e, t, room);
+            }
+        }
+    }
+    room->tokens += spare;
+}
+
 static void compose(struct llama_engine *e, uint32_t lease_us)
 {
     struct room room = {step_tokens_max(e, lease_us), STEP_OUTPUTS_MAX};
+    struct task *const *order;
+    int of[IPC_CLASS_COUNT];
+    int top = 0;
+    int n = task_order(e, &order);
     e->batch.n_tokens = 0;
-    for (int round = 0; round < 2; round++) {
-        for (int class = 0; class < IPC_CLASS_COUNT; class++) {
-            for (struct task *t = e->first; t != NULL; t = t->next) {
-                bool is_short = t->choice.active || pending(t) <= SHORT_PENDING;
-                if (t->state != TASK_RUNNING || (int)t->class != class ||
-                    t->job == ENGINE_JOB_EMBED || is_short != (round == 0)) {
-                    continue;
-                }
-                if (t->choice.active) {
-                    add_branches(e, t, &room);
-                } else {
-                    add_pending(e, t, &room);
-                }
-            }
+    pending_by_class(e, of);
+    while (top < IPC_BATCH && of[top] == 0) {
+        top++;
+    }
+    for (int class = top; class < IPC_CLASS_COUNT; class++) {
+        int allowed = task_allowance(e, (enum ipc_class)top, (enum ipc_class)class, of[class]);
+        if (class > top && allowed > OWED_STEP_MAX) {
+            allowed = OWED_STEP_MAX;
         }
+        if (e->batch.n_tokens == 0) {
+            allowed = of[class]; /* the better ones cannot step: they wait for what these hold */
+        }
+        compose_class(e, order, n, (enum ipc_class)class, &room, allowed);
     }
 }
 
@@ -199,19 +238,26 @@ static void learn_speed(struct llama_engine *e, int tokens, int64_t us)
 
 static void count_done(struct llama_engine *e)
 {
+    int done[IPC_CLASS_COUNT] = {0}, left[IPC_CLASS_COUNT];
     for (struct task *t = e->first; t != NULL; t = t->next) {
         if (t->state != TASK_RUNNING) {
             continue;
         }
+        int taken = t->in_batch;
         t->n_past += t->in_batch;
         for (int i = 0; i < t->choice.n_branches; i++) {
             t->choice.branches[i].done += t->choice.branches[i].in_batch;
+            taken += t->choice.branches[i].in_batch;
         }
+        t->spent += taken;
+        done[t->class] += taken;
         if (!t->head_kept && t->n_past >= t->head) {
             prefix_keep(e, t, t->head);
             t->head_kept = true;
         }
     }
+    pending_by_class(e, left);
+    task_account(e, done, left);
 }
 
 static void advance(struct llama_engine *e)

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/engine, llama: the life of a task. Submitted asks become tokens at once and wait; they are
- * admitted in the order of class and arrival when a sequence is free and the cells they may come to
- * need are not promised to others.
- * Owns: the list of tasks. Threads: one. Limits: ENGINE_QUEUE_MAX tasks, n_seq running, n_ctx cells
- * by reserve.
+ * worker/engine, llama: the life of a task. Submitted asks become tokens at once and wait until
+ * admit.c lets them run.
+ * Owns: the list of tasks. Threads: one. Limits: ENGINE_QUEUE_MAX tasks.
  */
 #include "worker/engine/engine_internal.h"
 
 #include <string.h>
 
-#define WAIT_GAIN 32 /* tokens worth waiting for while another task decodes them */
-
-static void task_free(struct llama_engine *e, struct task *t)
+static void task_free(struct task *t)
 {
-    (void)e;
+    if (t->flow != NULL) {
+        queue_flow_leave(t->flow);
+    }
     tokens_done(&t->tokens);
     writing_done(&t->writing);
     form_free(t);
@@ -43,12 +41,13 @@ struct task *task_new(struct llama_engine *e, struct engine_ask *ask)
     t->ask = ask;
     t->seq = -1;
     t->out = -1;
-    t->at_submit = clock_monotonic_us();
+    t->at_submit = t->at_wait = clock_monotonic_us();
+    t->number = ++e->arrived;
     if (ask != NULL) {
         t->id = ask->id;
-        t->class = ask->class;
         t->job = ask->job;
         t->domain = ask->domain;
+        task_enroll(e, t, ask->class);
     }
     struct task **end = &e->first;
     while (*end != NULL) {
@@ -146,6 +145,7 @@ void task_end(struct llama_engine *e, struct task *t)
         t->source->used_at = clock_monotonic_us();
         t->source = NULL;
     }
+    task_settle(t);
     t->state = TASK_ENDED;
     if (e->context != NULL) {
         prefix_trim(e);
@@ -169,7 +169,7 @@ void task_sweep(struct llama_engine *e)
         if (t->state == TASK_ENDED) {
             *at = t->next;
             e->n_tasks--;
-            task_free(e, t);
+            task_free(t);
         } else {
             at = &t->next;
         }
@@ -193,108 +193,4 @@ void task_cancel(struct engine *engine, uint64_t id)
         break;
     }
     task_sweep(e);
-}
-
-/* Another running task is about to keep a prefix that this one could fork from: worth a wait. */
-static bool better_soon(const struct llama_engine *e, const struct task *t, int shared)
-{
-    for (const struct task *r = e->first; r != NULL; r = r->next) {
-        if (r->state != TASK_RUNNING || r->head_kept || r->head < shared + WAIT_GAIN ||
-            strcmp(r->domain, t->domain) != 0) {
-            continue;
-        }
-        int n = 0;
-        while (n < r->head && n < t->n_prompt - 1 && r->tokens.at[n] == t->tokens.at[n]) {
-            n++;
-        }
-        if (n >= shared + WAIT_GAIN) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int promised(const struct llama_engine *e)
-{
-    int cells = prefix_cells(e, false);
-    for (const struct task *t = e->first; t != NULL; t = t->next) {
-        cells += t->state == TASK_RUNNING ? t->reserve : 0;
-    }
-    return cells;
-}
-
-enum admission { ADMITTED, NOT_YET, NO_ROOM };
-
-static enum admission admit(struct llama_engine *e, struct task *t)
-{
-    int shared = 0;
-    if (t->form != NULL && t->form->waits_for != NULL) {
-        return NOT_YET;
-    }
-    if (e->is_lane) {
-        lane_clear(e);
-    }
-    struct prefix *p = prefix_match(e, t->domain, &t->tokens, t->n_prompt - 1, &shared);
-    if (better_soon(e, t, shared)) {
-        return NOT_YET;
-    }
-    if (p != NULL) {
-        p->users++; /* not to be evicted while we make room */
-    }
-    int need = t->n_prompt + t->max_new - shared;
-    while (promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {
-    }
-    if (promised(e) + need > e->base.info.n_ctx && p != NULL && e->n_running == 0) {
-        /* Alone and still too much: the fork itself is in the way. */
-        p->users--;
-        p = NULL;
-        shared = 0;
-        need = t->n_prompt + t->max_new;
-        while (prefix_evict(e)) {
-        }
-    }
-    int seq = promised(e) + need > e->base.info.n_ctx ? -1 : engine_seq_take(e);
-    if (seq < 0) {
-        if (p != NULL) {
-            p->users--;
-        }
-        return NO_ROOM;
-    }
-    t->seq = seq;
-    t->source = p;
-    t->n_shared = shared;
-    t->cached = shared;
-    t->n_past = shared;
-    t->reserve = need;
-    if (shared > 0) {
-        llama_memory_seq_cp(llama_get_memory(e->context), p->seq, seq, 0, shared);
-    }
-    t->head_kept = t->head <= shared;
-    return ADMITTED;
-}
-
-void task_admit(struct llama_engine *e)
-{
-    for (int class = 0; class < IPC_CLASS_COUNT; class++) {
-        for (struct task *t = e->first; t != NULL; t = t->next) {
-            if (t->state != TASK_WAITING || (int)t->class != class) {
-                continue;
-            }
-            if (t->job != ENGINE_JOB_EMBED) {
-                if (e->n_running >= e->n_seq) {
-                    return;
-                }
-                enum admission outcome = admit(e, t);
-                if (outcome == NO_ROOM) {
-                    return; /* nobody overtakes: the large ask would starve */
-                }
-                if (outcome == NOT_YET) {
-                    continue;
-                }
-            }
-            t->state = TASK_RUNNING;
-            t->at_admit = clock_monotonic_us();
-            e->n_running++;
-        }
-    }
 }
