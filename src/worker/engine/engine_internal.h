@@ -216,7 +216,7 @@ struct llama_engine {
     enum ggml_type type_v;
     bool is_lane;              /* one task at a time, from an empty KV, in fixed chunks */
     struct llama_engine *lane; /* NULL until the first reproducible ask */
-    int since_lane;            /* steps of this one since the lane's last */
+    double lane_credit;        /* microseconds that the lane is behind */
     int64_t lane_used_at;
 };
 

@@ -4,8 +4,8 @@
  * hang on nothing but the ask: one task at a time from an empty KV (in a shared one even freed
  * cells of others change the logits), no prefix from another ask, chunks of LANE_CHUNK tokens
  * whatever the load or the lease, one thread, no abort. It runs through the same code as the main
- * context: the lane is a struct llama_engine of its own that borrows the model. Steps of the two
- * take turns, so the lane never has more than every second one.
+ * context: the lane is a struct llama_engine of its own that borrows the model. The two share the
+ * time: of three parts the lane has one, of a better class two, beside a better class one in nine.
  * Owns: the lane's context and batch. Threads: one. Limits: LANE_CTX tokens; closed after
  * LANE_IDLE_US without an ask.
  */
@@ -18,7 +18,7 @@
 #define LANE_CTX 4096
 #define LANE_BATCH 256 /* tokens: the deepest label's path fits */
 #define LANE_IDLE_US 300000000
-#define LANE_PATIENCE 8 /* steps of better classes before one of the lane's */
+#define CREDIT_US_MAX 400000 /* what either may be ahead of the other */
 
 void engine_fingerprint(const struct llama_engine *e, const struct engine_load *load,
                         struct engine_loaded *info)
@@ -177,7 +177,19 @@ static struct llama_engine *turn_of(struct llama_engine *e)
     if (lane == IPC_CLASS_COUNT || own == IPC_CLASS_COUNT) {
         return lane == IPC_CLASS_COUNT ? e : e->lane;
     }
-    return e->since_lane >= (lane <= own ? 1 : LANE_PATIENCE) ? e->lane : e;
+    return e->lane_credit > 0 ? e->lane : e;
+}
+
+/* A step's time moves the credit; that of the main context counts by how the classes compare. */
+static void account(struct llama_engine *e, bool by_lane, int64_t us)
+{
+    int lane = e->lane == NULL ? IPC_CLASS_COUNT : best_class(e->lane);
+    int own = best_class(e);
+    double part = lane < own ? 2 : lane == own ? 0.5 : 0.125;
+    e->lane_credit += by_lane ? -(double)us : (double)us * part;
+    e->lane_credit = e->lane_credit > CREDIT_US_MAX    ? CREDIT_US_MAX
+                     : e->lane_credit < -CREDIT_US_MAX ? -CREDIT_US_MAX
+                                                       : e->lane_credit;
 }
 
 bool lane_forecast(struct engine *engine, struct engine_step *out)
@@ -189,9 +201,13 @@ void lane_step(struct engine *engine, uint32_t lease_us)
 {
     struct llama_engine *e = llama_of(engine);
     struct llama_engine *turn = turn_of(e);
-    e->since_lane = turn == e ? e->since_lane + 1 : 0;
+    int64_t start = clock_monotonic_us();
     step_run(&turn->base, lease_us);
+    int64_t now = clock_monotonic_us();
+    if (e->lane != NULL) {
+        account(e, turn != e, now - start);
+    }
     if (turn != e) {
-        e->lane_used_at = clock_monotonic_us();
+        e->lane_used_at = now;
     }
 }
