@@ -108,6 +108,30 @@ static void known_keys_reach_the_model_and_unknown_ones_are_ignored(void **state
     openai_chat_ask_done(&ask);
 }
 
+static void what_is_reproducible_is_in_the_ask(void **state)
+{
+    (void)state;
+    struct openai_chat_ask ask;
+    struct fault why;
+    AUTO_JSON json_t *j = decoded(HEAD ",\"reproducible\":true,\"seed\":7,\"now\":9}", &ask);
+    assert_true(ask.reproducible && ask.seed == 7 && ask.now == 9);
+    assert_true(json_is_true(json_object_get(j, "reproducible")));
+    assert_int_equal(json_integer_value(json_object_get(j, "now")), 9);
+    openai_chat_ask_done(&ask);
+    json_decref(j);
+    j = decoded(HEAD ",\"reproducible\":true,\"seed\":-1}", &ask);
+    assert_int_equal(json_integer_value(json_object_get(j, "now")), TASK_REPRODUCIBLE_NOW);
+    openai_chat_ask_done(&ask);
+    json_decref(j);
+    j = decoded(HEAD ",\"reproducible\":false,\"now\":9}", &ask);
+    assert_true(!ask.reproducible && json_object_get(j, "now") == NULL);
+    openai_chat_ask_done(&ask);
+    static const char unseeded[] = HEAD ",\"reproducible\":true}";
+    assert_int_equal(openai_chat_decode(unseeded, sizeof unseeded - 1, 4096, 1, &ask, &why),
+                     FAIL_BAD_REQUEST);
+    assert_string_equal(why.param, "seed");
+}
+
 static void tool_calls_are_not_streamed_as_text(void **state)
 {
     (void)state;
@@ -184,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(known_keys_reach_the_model_and_unknown_ones_are_ignored),
+        cmocka_unit_test(what_is_reproducible_is_in_the_ask),
         cmocka_unit_test(tool_calls_are_not_streamed_as_text),
         cmocka_unit_test(embeddings_take_texts_and_refuse_token_numbers),
         cmocka_unit_test(worker_answers_are_reshaped_never_passed_through),
