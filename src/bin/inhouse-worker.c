@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log/log.h"
+#include "base/text/text.h"
 #include "worker/engine/engine.h"
 #include "worker/sandbox/sandbox.h"
 #include "worker/serve/serve.h"
@@ -21,19 +22,21 @@
 #define EXIT_OPTIONS 2
 #define EXIT_START 4
 #define WATCHDOG_EXIT 5
+#define MEMORY_MAX_LEAST (256 << 20)
 
 struct options {
     const char *engine;
     const char *engine_dir;
     bool seal;
+    int64_t memory_max; /* 0: no bound */
     enum log_level level;
 };
 
 static int usage(void)
 {
     static const char text[] =
-        "usage: inhouse-worker --engine llama|fake [--engine-dir DIR] [--no-seal] [--log-level "
-        "LEVEL]\n"
+        "usage: inhouse-worker --engine llama|fake [--engine-dir DIR] [--no-seal] [--memory-max "
+        "BYTES] [--log-level LEVEL]\n"
         "Serves one model over the socket on descriptor 3; inhoused starts it. LEVEL: debug, info, "
         "warn, error.\n"
         "       inhouse-worker --tool import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]\n"
@@ -59,6 +62,7 @@ static bool read_options(int argc, char **argv, struct options *o)
     static const struct option longs[] = {{"engine", required_argument, NULL, 'e'},
                                           {"engine-dir", required_argument, NULL, 'd'},
                                           {"no-seal", no_argument, NULL, 'n'},
+                                          {"memory-max", required_argument, NULL, 'm'},
                                           {"log-level", required_argument, NULL, 'l'},
                                           {NULL, 0, NULL, 0}};
     *o = (struct options){.engine = "llama", .seal = true, .level = LOG_LEVEL_WARN};
@@ -72,6 +76,11 @@ static bool read_options(int argc, char **argv, struct options *o)
             break;
         case 'n':
             o->seal = false;
+            break;
+        case 'm':
+            if (!text_read_int(optarg, MEMORY_MAX_LEAST, INT64_MAX, &o->memory_max)) {
+                return false;
+            }
             break;
         case 'l':
             if (!read_level(optarg, &o->level)) {
@@ -148,8 +157,9 @@ int main(int argc, char **argv)
                                   .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
                                   .build = INHOUSE_VERSION,
                                   .engine_new = fake ? engine_fake_new : engine_llama_new};
-    const struct sandbox_options seal = {
-        .profile = !fake && engine_llama_gpus() > 0 ? SANDBOX_GPU : SANDBOX_TIGHT};
+    bool gpu = !fake && engine_llama_gpus() > 0;
+    const struct sandbox_options seal = {.profile = gpu ? SANDBOX_GPU : SANDBOX_TIGHT,
+                                         .memory_max = gpu ? 0 : (uint64_t)o.memory_max};
     if (o.seal && sandbox_enter_as(&seal, &report, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_ERROR, "worker.seal", &why);
         return EXIT_START;

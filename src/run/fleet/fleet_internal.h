@@ -71,6 +71,7 @@ struct member {
     struct ipc_turn turn;
     int n_ctx_asked;
     int n_ctx, n_embd;
+    int landlock_abi;       /* what HELLO said; 0: none */
     int64_t n_params;
     size_t dim;             /* of the vectors it has sent, 0: none yet */
     char arch[32];
@@ -112,8 +113,9 @@ void fleet_sweep_later(struct fleet *f);
 /* Where an ask belongs now; NULL when its model is gone or its role served by nobody. */
 struct member *fleet_home_of(const struct fleet *f, const struct ask *a);
 
-/* spawn.c: forks and execs a worker; on success the socket and pid are the caller's. */
-enum fail spawn_worker(const struct fleet *f, int *socket, pid_t *pid, int *pid_fd,
+/* spawn.c: forks and execs a worker for m's model; on success the socket and pid are the
+   caller's. */
+enum fail spawn_worker(const struct member *m, int *socket, pid_t *pid, int *pid_fd,
                        struct fault *why);
 
 /* lease.c */

@@ -237,6 +237,32 @@ static void send_load(struct member *m)
     buf_done(&b);
 }
 
+/* No model is given to a worker that is not closed in. */
+static void on_hello(struct member *m, const struct ipc_frame *frame)
+{
+    AUTO_JSON json_t *j = NULL;
+    struct fault why;
+    int64_t landlock = 0;
+    bool seccomp = false;
+    enum fail f = jn_parse((const char *)frame->body, frame->head.len, "HELLO", &j, &why);
+    const json_t *sandbox = f == FAIL_NONE ? json_object_get(j, "sandbox") : NULL;
+    f = f != FAIL_NONE ? f : jn_int(sandbox, "landlock_abi", true, 0, 1000, &landlock, &why);
+    f = f != FAIL_NONE ? f : jn_bool(sandbox, "seccomp", true, &seccomp, &why);
+    if (f != FAIL_NONE) {
+        member_kill(m, why.message);
+        return;
+    }
+    m->landlock_abi = (int)landlock;
+    if (m->fleet->options.seal && !seccomp) {
+        FAULT(&why, FAIL_INTERNAL, "the worker for %s is not sealed", m->name);
+        fail_hint(&why, "Install the worker that belongs to this server.");
+        break_member(m, &why);
+        member_kill(m, why.message);
+        return;
+    }
+    send_load(m);
+}
+
 static void on_loaded(struct member *m, const struct ipc_frame *frame)
 {
     AUTO_JSON json_t *j = NULL;
@@ -277,6 +303,7 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     m->load_deaths = 0;
     log_write(LOG_LEVEL_INFO, "worker.ready",
               LOG_FIELDS(LOG_TEXT("model", m->name), LOG_NUM("pid", m->pid),
+                         LOG_NUM("landlock", m->landlock_abi),
                          LOG_NUM("ms", (clock_monotonic_us() - m->started_us) / 1000)));
     fleet_changed(m->fleet);
     member_pump(m);
@@ -292,7 +319,7 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
     switch ((enum ipc_type)frame->head.type) {
     case IPC_HELLO:
         if (m->state == FLEET_STARTING) {
-            send_load(m);
+            on_hello(m, frame);
         }
         return;
     case IPC_TURN:
@@ -515,7 +542,7 @@ void member_start(struct member *m)
     ipc_writer_free(m->writer);
     m->reader = ipc_reader_new(IPC_WORKER);
     m->writer = ipc_writer_new(IPC_SERVER, FLEET_OUT_MAX);
-    enum fail failed = spawn_worker(f, &m->socket, &m->pid, &m->pid_fd, &why);
+    enum fail failed = spawn_worker(m, &m->socket, &m->pid, &m->pid_fd, &why);
     if (failed == FAIL_NONE) {
         m->watching = EPOLLIN | EPOLLRDHUP;
         failed = loop_watch(f->loop, m->socket, m->watching, on_socket, m, &why);

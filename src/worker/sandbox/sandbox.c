@@ -2,14 +2,18 @@
 /*
  * worker/sandbox. The list of calls is what llama.cpp, glibc and our loop were seen to need (strace
  * of load, Jinja, grammar, decode, embed, threads); what libraries try but can do without gets
- * EACCES instead of death.
+ * EACCES instead of death. Calls that may name another process may only name this one.
  * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0 (LOG_FILE_MAX when stderr
- * is a file; the caller's for a folder), NOFILE NOFILE_MAX.
+ * is a file; the caller's for a folder), NOFILE NOFILE_MAX, MSGQUEUE 0, MEMLOCK 0 in the tight
+ * seal, AS and NPROC as the caller says.
  */
 #include "worker/sandbox/sandbox_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -25,6 +29,10 @@
 #include "base/mem/mem.h"
 
 #define NOFILE_MAX 64
+#define NOBODY 65534
+/* Of the user's threads, all programs together: far above what anybody has, so that a thread bomb
+   ends before the machine does. The kernel does not hold root to it: root becomes nobody. */
+#define THREADS_MAX 16384
 /* Log lines may go to a file that stderr is; nothing else is open for writing. */
 #define LOG_FILE_MAX (256u * 1024 * 1024)
 
@@ -43,7 +51,7 @@ struct landlock_ruleset {
 /* asm/prctl.h: asks for the registers of AMX, which ggml does when it first sees such a machine. */
 #define ARCH_REQ_XCOMP_PERM_CALL 0x1023
 
-static enum fail enter_landlock(const struct sandbox_options *options, int *abi,
+static enum fail enter_landlock(const struct sandbox_options *options, int max, int *abi,
                                 struct fault *why)
 {
     static const struct {
@@ -54,7 +62,7 @@ static enum fail enter_landlock(const struct sandbox_options *options, int *abi,
         {3, {0x7fff, 0, 0}}, {2, {0x3fff, 0, 0}}, {1, {0x1fff, 0, 0}},
     };
     long have = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
-    *abi = have < 1 ? 0 : (int)have;
+    *abi = have < 1 ? 0 : have > max ? max : (int)have;
     if (*abi == 0 && options->profile != SANDBOX_TIGHT) {
         FAULT(why, FAIL_UNSUPPORTED, "this kernel has no Landlock, and this work needs paths");
         return fail_hint(why, "A kernel with Landlock (5.13 or newer, lsm=landlock) can do it.");
@@ -86,14 +94,14 @@ static enum fail enter_landlock(const struct sandbox_options *options, int *abi,
 static const int allowed[] = {
     CALL(futex), CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64),
     CALL(lseek), CALL(close), CALL(dup), CALL(poll), CALL(ppoll), CALL(recvmsg), CALL(sendmsg),
-    CALL(brk), CALL(munmap), CALL(mremap), CALL(madvise), CALL(fadvise64), CALL(membarrier),
+    CALL(brk), CALL(munmap), CALL(mremap), CALL(fadvise64), CALL(membarrier),
     CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(sigaltstack),
     CALL(setitimer), CALL(clock_gettime), CALL(clock_getres), CALL(clock_nanosleep),
     CALL(nanosleep), CALL(gettimeofday), CALL(time), CALL(restart_syscall), CALL(getrandom),
-    CALL(sched_yield), CALL(sched_getaffinity), CALL(sched_setaffinity), CALL(getcpu),
-    CALL(set_robust_list), CALL(get_robust_list), CALL(rseq), CALL(set_tid_address),
+    CALL(sched_yield), CALL(sched_getaffinity), CALL(getcpu),
+    CALL(set_robust_list), CALL(rseq), CALL(set_tid_address),
     CALL(getpid), CALL(gettid), CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid),
-    CALL(getrusage), CALL(sysinfo), CALL(fstat), CALL(exit), CALL(exit_group), CALL(tgkill),
+    CALL(getrusage), CALL(sysinfo), CALL(fstat), CALL(exit), CALL(exit_group),
 };
 
 /* Tried by libraries at run time, not needed: an error instead of death. */
@@ -105,7 +113,7 @@ static const int refused[] = {
     CALL(uname), CALL(mlock), CALL(mlock2), CALL(munlock), CALL(setpriority), CALL(getpriority),
     CALL(sched_setscheduler), CALL(sched_getscheduler), CALL(sched_getparam),
     CALL(sched_setparam), CALL(set_mempolicy), CALL(get_mempolicy), CALL(mbind),
-    CALL(prlimit64), CALL(ftruncate), CALL(truncate), CALL(creat),
+    CALL(prlimit64), CALL(ftruncate), CALL(truncate), CALL(creat), CALL(get_robust_list),
 };
 
 /* Allowed beside them where Landlock holds the paths: the first for a folder, both for a GPU's
@@ -165,6 +173,31 @@ static int add_loosened(scmp_filter_ctx f, enum sandbox_profile profile)
     return rc;
 }
 
+/* A thread of this process, never another process and never a namespace. */
+#define CLONE_WATCHED                                                                          \
+    (CLONE_THREAD | CLONE_PTRACE | CLONE_UNTRACED | CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWUTS | \
+     CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_IO)
+
+/* Calls that can name a process name this one; hints about memory are only hints. */
+static int add_own_only(scmp_filter_ctx f)
+{
+    const uint32_t allow = SCMP_ACT_ALLOW;
+    int rc = 0;
+    rc |= seccomp_rule_add(f, allow, CALL(tgkill), 1,
+                           SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    rc |= seccomp_rule_add(f, allow, CALL(sched_setaffinity), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+    rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(sched_setaffinity), 1,
+                           SCMP_A0(SCMP_CMP_NE, 0));
+    /* The rest of madvise can hurt the machine (MADV_HWPOISON). */
+    static const unsigned hints[] = {
+        MADV_NORMAL,   MADV_RANDOM,     MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE,
+        MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP,   MADV_DODUMP,   MADV_DONTFORK, MADV_DOFORK};
+    for (size_t i = 0; i < COUNT_OF(hints); i++) {
+        rc |= seccomp_rule_add(f, allow, CALL(madvise), 1, SCMP_A2(SCMP_CMP_EQ, hints[i]));
+    }
+    return rc;
+}
+
 static int add_conditions(scmp_filter_ctx f, enum sandbox_profile profile)
 {
     const uint32_t allow = SCMP_ACT_ALLOW;
@@ -186,7 +219,7 @@ static int add_conditions(scmp_filter_ctx f, enum sandbox_profile profile)
     }
     /* Threads, not processes. clone3's flags cannot be read here: glibc falls back to clone. */
     rc |= seccomp_rule_add(f, allow, CALL(clone), 1,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_WATCHED, CLONE_THREAD));
     rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
     /* Flags of its own descriptors; thread names. */
     static const unsigned fcntls[] = {F_GETFD, F_SETFD, F_GETFL};
@@ -207,6 +240,7 @@ static enum fail enter_seccomp(enum sandbox_profile profile, struct fault *why)
         return FAULT(why, FAIL_INTERNAL, "libseccomp cannot start");
     }
     int rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+    rc |= seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     (void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     for (size_t i = 0; i < COUNT_OF(allowed); i++) {
         rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
@@ -221,6 +255,7 @@ static enum fail enter_seccomp(enum sandbox_profile profile, struct fault *why)
         rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(socket), 0);
     }
     rc |= add_loosened(f, profile);
+    rc |= add_own_only(f);
     rc |= add_conditions(f, profile);
     if (rc == 0) {
         rc = seccomp_load(f);
@@ -229,11 +264,21 @@ static enum fail enter_seccomp(enum sandbox_profile profile, struct fault *why)
     return rc == 0 ? FAIL_NONE : FAULT(why, FAIL_INTERNAL, "the seccomp filter does not load");
 }
 
+/* The lower of what holds and what is asked for; RLIM_INFINITY asks for nothing. */
+static rlim_t lower(__rlimit_resource_t what, rlim_t max)
+{
+    struct rlimit now = {RLIM_INFINITY, RLIM_INFINITY};
+    (void)getrlimit(what, &now);
+    return max > now.rlim_max ? now.rlim_max : max;
+}
+
 static enum fail set_limits(const struct sandbox_options *options, struct fault *why)
 {
     struct stat out;
     bool log_file = fstat(STDERR_FILENO, &out) == 0 && S_ISREG(out.st_mode);
     rlim_t file_max = log_file ? LOG_FILE_MAX : 0;
+    rlim_t memory = options->memory_max, threads = options->threads_max;
+    bool tight = options->profile == SANDBOX_TIGHT;
     if (options->profile == SANDBOX_FOLDER) {
         file_max = options->out_bytes_max;
     }
@@ -242,7 +287,11 @@ static enum fail set_limits(const struct sandbox_options *options, struct fault 
         rlim_t value;
     } limits[] = {{RLIMIT_CORE, 0},
                   {RLIMIT_FSIZE, file_max},
-                  {RLIMIT_NOFILE, NOFILE_MAX}};
+                  {RLIMIT_NOFILE, NOFILE_MAX},
+                  {RLIMIT_MSGQUEUE, 0},
+                  {RLIMIT_MEMLOCK, lower(RLIMIT_MEMLOCK, tight ? 0 : RLIM_INFINITY)},
+                  {RLIMIT_AS, lower(RLIMIT_AS, memory == 0 ? RLIM_INFINITY : memory)},
+                  {RLIMIT_NPROC, lower(RLIMIT_NPROC, threads == 0 ? THREADS_MAX : threads)}};
     (void)signal(SIGXFSZ, SIG_IGN); /* a full log must not end the worker */
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
         struct rlimit limit = {limits[i].value, limits[i].value};
@@ -253,26 +302,70 @@ static enum fail set_limits(const struct sandbox_options *options, struct fault 
     return FAIL_NONE;
 }
 
-enum fail sandbox_enter(struct sandbox_report *out, struct fault *why)
+/* When memory runs out the kernel takes the worker, not the server: raising one's own score needs
+   no right. */
+static void offer_to_die_first(void)
 {
-    const struct sandbox_options tight = {.profile = SANDBOX_TIGHT};
-    return sandbox_enter_as(&tight, out, why);
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, "800", 3);
+        close(fd);
+    }
+}
+
+/* Every capability goes, but for a folder the one that its files may need. In the tight seal, which
+   opens nothing, root becomes nobody too, where there is such a user (not in every namespace). */
+static enum fail drop_rights(enum sandbox_profile profile, struct fault *why)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct now[2], kept[2] = {{0}, {0}};
+    if (profile == SANDBOX_TIGHT && geteuid() == 0 && setgroups(0, NULL) == 0 &&
+        setresgid(NOBODY, NOBODY, NOBODY) == 0) {
+        (void)!setresuid(NOBODY, NOBODY, NOBODY);
+    }
+    if (profile == SANDBOX_FOLDER && syscall(SYS_capget, &head, now) == 0) {
+        kept[0].effective = kept[0].permitted = now[0].permitted & (1u << CAP_DAC_OVERRIDE);
+    }
+    if (syscall(SYS_capset, &head, kept) != 0) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot drop the capabilities");
+    }
+    /* A change of user cleared the signal that its parent asked for. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot give up privileges");
+    }
+    return FAIL_NONE;
+}
+
+enum fail sandbox_enter_layers(const struct sandbox_options *options,
+                               const struct sandbox_layers *layers, struct sandbox_report *out,
+                               struct fault *why)
+{
+    *out = (struct sandbox_report){0};
+    offer_to_die_first();
+    enum fail failed = drop_rights(options->profile, why);
+    if (failed == FAIL_NONE) {
+        failed = set_limits(options, why);
+    }
+    if (failed == FAIL_NONE) {
+        failed = enter_landlock(options, layers->landlock_max, &out->landlock_abi, why);
+    }
+    if (failed == FAIL_NONE && layers->seccomp) {
+        failed = enter_seccomp(options->profile, why);
+        out->seccomp = failed == FAIL_NONE;
+    }
+    return failed;
 }
 
 enum fail sandbox_enter_as(const struct sandbox_options *options, struct sandbox_report *out,
                            struct fault *why)
 {
-    *out = (struct sandbox_report){0};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot give up privileges");
-    }
-    enum fail failed = set_limits(options, why);
-    if (failed == FAIL_NONE) {
-        failed = enter_landlock(options, &out->landlock_abi, why);
-    }
-    if (failed == FAIL_NONE) {
-        failed = enter_seccomp(options->profile, why);
-    }
-    out->seccomp = failed == FAIL_NONE;
-    return failed;
+    static const struct sandbox_layers all = {.landlock_max = INT_MAX, .seccomp = true};
+    return sandbox_enter_layers(options, &all, out, why);
+}
+
+enum fail sandbox_enter(struct sandbox_report *out, struct fault *why)
+{
+    const struct sandbox_options tight = {.profile = SANDBOX_TIGHT};
+    return sandbox_enter_as(&tight, out, why);
 }

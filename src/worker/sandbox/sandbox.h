@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker/sandbox: the process closes itself in, for good: no_new_privs, not dumpable, Landlock with
- * no path allowed, seccomp (one list, everything else kills the process), rlimits. Afterwards it
- * can compute, use the descriptors it holds and receive new ones; it cannot open, connect, exec,
- * fork or trace.
+ * worker/sandbox: the process closes itself in, for good: no capability (root becomes nobody),
+ * no_new_privs, not dumpable, Landlock with no path allowed, seccomp (one list, everything else
+ * kills the process), rlimits; it dies with its parent. Afterwards it can compute, use the
+ * descriptors it holds and receive new ones; it cannot open, connect, exec, fork, trace or signal
+ * (hostile_test.c tries).
  * Owns: nothing. Threads: call before others exist; threads may be started afterwards, processes
  * not.
  */
@@ -34,6 +35,9 @@ enum sandbox_profile {
 };
 struct sandbox_options {
     enum sandbox_profile profile;
+    uint64_t memory_max;      /* bytes of address space (RLIMIT_AS); 0: no bound. Not for a GPU,
+                                 whose driver reserves far more than it uses */
+    uint64_t threads_max;     /* of this user, all programs together (RLIMIT_NPROC); 0: 16,384 */
     int in_file;              /* FOLDER: the file, as a descriptor */
     int out_folder;           /* FOLDER: the folder, as a descriptor */
     uint64_t out_bytes_max;   /* FOLDER: the most bytes of one file in it (RLIMIT_FSIZE) */
