@@ -312,12 +312,21 @@ static void on_embedded(void *arg, const struct fleet_answer *a)
     next_step(t);
 }
 
+/* A model that made room for another comes back for the tasks after this one. */
+static void wake(const struct task *t, enum fleet_role role)
+{
+    if (t->desk->house.roster != NULL) {
+        roster_wake(t->desk->house.roster, role);
+    }
+}
+
 /* The task's one embedding, of masked text: heads were trained on such. */
 static void step_embed(struct task *t)
 {
     bool wanted = t->heads != NULL || t->shelf != NULL;
     wanted = wanted && !t->late && !t->cancelled;
     if (!wanted || !fleet_is_serving(t->desk->house.fleet, FLEET_EMBED)) {
+        wake(t, FLEET_EMBED);
         next_step(t);
         return;
     }
@@ -471,6 +480,7 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
         why_not = "not asked for";
     } else if (!fleet_is_serving(t->desk->house.fleet, role)) {
         why_not = "no model is loaded";
+        wake(t, role);
     } else if (t->late || t->cancelled) {
         why_not = "the deadline has passed";
     } else {

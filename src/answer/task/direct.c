@@ -7,53 +7,106 @@
 
 #define EMBED_CHUNK 64
 
-/* A role stays a role, so that a change of its model takes the request along; a name is one
-   model. */
-static enum fail find_model(struct task *t, struct fault *why)
+/* ---- which model ---- */
+
+static void take_model(struct task *t, const struct fleet_model *m)
+{
+    memcpy(t->model_name, m->name, sizeof(t->model_name));
+    memcpy(t->model_sha256, m->sha256, sizeof(t->model_sha256));
+}
+
+/* A role stays a role, so that a change of its model takes the request along; a name is one model.
+   `load`: it is stored and must be loaded first. */
+static enum fail find_model(struct task *t, bool *load, struct fault *why)
 {
     struct fleet *fleet = t->desk->house.fleet;
+    struct roster *roster = t->desk->house.roster;
     bool embed = t->kind == TASK_EMBED;
-    enum fleet_role role = fleet_role_find(t->model);
     if (strcmp(t->model, "auto") == 0) {
         enum fleet_role best = fleet_is_serving(fleet, FLEET_HEAVY) ? FLEET_HEAVY : FLEET_LIGHT;
-        role = embed ? FLEET_EMBED : best;
+        t->model = fleet_role_name(embed ? FLEET_EMBED : best);
     }
     struct fleet_model m;
-    bool found = role != FLEET_ROLE_COUNT;
-    if (found) {
-        fleet_model_get(fleet, role, &m);
-        m.kind = fleet_role_kind(role);
-    } else {
-        found = fleet_model_find(fleet, fleet_find(fleet, t->model), &m);
-        t->model_id = m.id;
-        for (int i = FLEET_ROLE_COUNT - 1; i >= 0; i--) {
-            role = (m.roles & 1u << i) != 0 ? (enum fleet_role)i : role;
-        }
-    }
-    if (!found) {
+    struct roster_model stored;
+    enum fleet_role role = fleet_role_find(t->model);
+    bool loaded = fleet_model_find(fleet, fleet_find(fleet, t->model), &m);
+    *load = !loaded && roster != NULL && roster_on_demand(roster) &&
+            roster_find(roster, t->model, &stored);
+    if (!loaded && !*load && role == FLEET_ROLE_COUNT) {
         FAULT(why, FAIL_NOT_FOUND, "there is no model \"%.64s\"", t->model);
         fail_param(why, "model");
         fail_hint(why, "GET /v1/models lists them; `inhouse models add` adds one.");
         return FAIL_NOT_FOUND;
     }
-    if (m.kind != (embed ? FLEET_KIND_EMBED : FLEET_KIND_GENERATE)) {
+    enum fleet_kind kind = loaded ? m.kind : *load ? stored.kind : fleet_role_kind(role);
+    if (kind != (embed ? FLEET_KIND_EMBED : FLEET_KIND_GENERATE)) {
         FAULT(why, FAIL_BAD_REQUEST, "the model \"%.64s\" does not %s", t->model,
               embed ? "make embeddings" : "generate text");
         return fail_param(why, "model");
     }
+    t->model_id = role == FLEET_ROLE_COUNT ? m.id : 0;
+    for (int i = FLEET_ROLE_COUNT - 1; role == FLEET_ROLE_COUNT && i >= 0; i--) {
+        role = (m.roles & 1u << i) != 0 ? (enum fleet_role)i : role;
+    }
     t->role = role;
-    memcpy(t->model_name, m.name, sizeof(t->model_name));
-    memcpy(t->model_sha256, m.sha256, sizeof(t->model_sha256));
+    take_model(t, &m);
     return FAIL_NONE;
 }
-
-/* ---- chat ---- */
 
 static void too_late(struct fault *why)
 {
     FAULT(why, FAIL_DEADLINE, "the answer was not ready within its deadline");
     fail_hint(why, "Give it more time with a longer deadline, or send it when less is going on.");
 }
+
+static void go_on(struct task *t);
+
+static void on_model(void *arg, uint32_t model, const struct fault *why)
+{
+    struct task *t = arg;
+    struct fleet_model m;
+    t->want = 0;
+    if (why != NULL) {
+        task_fail(t, why);
+        return;
+    }
+    (void)fleet_model_find(t->desk->house.fleet, model, &m);
+    t->model_id = fleet_role_find(t->model) == FLEET_ROLE_COUNT ? model : 0;
+    take_model(t, &m);
+    go_on(t);
+}
+
+/* The request waits, within its deadline, until its model is loaded. */
+static void load_model(struct task *t)
+{
+    t->want = roster_want(t->desk->house.roster, t->model, false, on_model, t);
+}
+
+/* It may have been unloaded since it was found: then it comes back. */
+static bool must_reload(const struct task *t)
+{
+    struct fleet_model m;
+    return t->model_id != 0 && t->desk->house.roster != NULL &&
+           (!fleet_model_find(t->desk->house.fleet, t->model_id, &m) ||
+            m.state == FLEET_STOPPING);
+}
+
+void direct_give_up(struct task *t)
+{
+    struct fault why;
+    roster_forget(t->desk->house.roster, t->want);
+    t->want = 0;
+    if (t->cancelled) {
+        FAULT(&why, FAIL_STOPPED, "the client left");
+    } else {
+        FAULT(&why, FAIL_DEADLINE, "the model \"%.64s\" was not loaded within the deadline",
+              t->model);
+        fail_hint(&why, "It goes on loading: ask again, or give more time.");
+    }
+    task_fail(t, &why);
+}
+
+/* ---- chat ---- */
 
 static void chat_failed(struct task *t, const struct fleet_answer *a)
 {
@@ -120,6 +173,10 @@ static void chat_ask(struct task *t)
         task_fail(t, &late);
         return;
     }
+    if (must_reload(t)) {
+        load_model(t);
+        return;
+    }
     char domain[128];
     desk_domain(&t->who, NULL, domain, sizeof(domain));
     buf_init(&body, IPC_FRAME_MAX);
@@ -177,12 +234,13 @@ static void chat_accepted(void *arg, enum fail code, const struct fault *why)
 void chat_start(struct task *t)
 {
     struct fault why;
-    if (find_model(t, &why) != FAIL_NONE) {
+    bool load = false;
+    if (find_model(t, &load, &why) != FAIL_NONE) {
         task_fail(t, &why);
-    } else if (t->stream) {
-        record_accepted(t, chat_accepted);
+    } else if (load) {
+        load_model(t);
     } else {
-        chat_ask(t);
+        go_on(t);
     }
 }
 
@@ -237,6 +295,10 @@ static void embed_next(struct task *t)
         record_direct(t, "answered");
         return;
     }
+    if (must_reload(t)) {
+        load_model(t);
+        return;
+    }
     struct buf body;
     char domain[128];
     size_t n = t->texts_len - t->texts_done, bytes = 0, fit = 0;
@@ -272,7 +334,8 @@ void embed_start(struct task *t)
 {
     struct fault why;
     struct buf joined;
-    if (find_model(t, &why) != FAIL_NONE) {
+    bool load = false;
+    if (find_model(t, &load, &why) != FAIL_NONE) {
         task_fail(t, &why);
         return;
     }
@@ -284,5 +347,20 @@ void embed_start(struct task *t)
     t->ask_json = arena_dup(t->arena, joined.data != NULL ? joined.data : "", joined.len);
     t->ask_len = joined.len;
     buf_done(&joined);
-    embed_next(t);
+    if (load) {
+        load_model(t);
+    } else {
+        go_on(t);
+    }
+}
+
+static void go_on(struct task *t)
+{
+    if (t->kind == TASK_EMBED) {
+        embed_next(t);
+    } else if (t->stream && !t->accepted) {
+        record_accepted(t, chat_accepted);
+    } else {
+        chat_ask(t);
+    }
 }

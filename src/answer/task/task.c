@@ -299,17 +299,25 @@ void task_fail(struct task *t, const struct fault *why)
     }
 }
 
-static void on_deadline(void *arg)
+/* Late or cancelled: whatever it waits for ends now. It may be gone afterwards. */
+static void interrupt(struct task *t)
 {
-    struct task *t = arg;
-    t->deadline_timer = 0;
-    t->late = true;
     if (t->ask != 0) {
         fleet_cancel(t->desk->house.fleet, t->ask);
     }
     if (t->state == TASK_ACCEPTED) {
         start_early(t);
+    } else if (t->want != 0) {
+        direct_give_up(t);
     }
+}
+
+static void on_deadline(void *arg)
+{
+    struct task *t = arg;
+    t->deadline_timer = 0;
+    t->late = true;
+    interrupt(t);
 }
 
 void task_start(struct task *t)
@@ -447,12 +455,7 @@ static void cancel_now(void *arg)
     }
     if (found != NULL) {
         found->cancelled = true;
-        if (found->ask != 0) {
-            fleet_cancel(c->desk->house.fleet, found->ask);
-        }
-        if (found->state == TASK_ACCEPTED) {
-            start_early(found);
-        }
+        interrupt(found);
     }
     mem_free(c);
 }

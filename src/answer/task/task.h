@@ -21,6 +21,7 @@
 #include "base/text/text.h"
 #include "run/fleet/fleet.h"
 #include "run/ipc/ipc.h"
+#include "run/roster/roster.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
 
@@ -149,6 +150,7 @@ struct task_house {
     struct store *store;
     struct audit *audit;
     struct fleet *fleet;
+    struct roster *roster; /* NULL: no model is loaded on demand */
     struct task_sink sink;
     int max_running;     /* tasks climbing at once; the rest wait, then queue_full */
     int max_waiting;

@@ -113,6 +113,7 @@ struct task {
 
     /* chat and embed */
     const char *model;      /* as asked */
+    uint64_t want;          /* the roster loads its model */
     uint32_t model_id;      /* 0: whatever serves the role */
     enum fleet_role role;   /* FLEET_ROLE_COUNT: a model that serves none */
     char model_name[72];
@@ -189,6 +190,8 @@ void draft_free(struct compose_result *r);
 bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
 void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result);
 /* direct.c: chats and embeddings */
+/* Late or cancelled while its model is loaded. */
+void direct_give_up(struct task *t);
 void chat_start(struct task *t);
 void embed_start(struct task *t);
 /* record.c: writes the leaf, the row and what belongs to it; then task_finish */

@@ -310,6 +310,12 @@ int command_models_add(struct cli *cli);
 int command_models_import(struct cli *cli);
 int command_models_list(struct cli *cli);
 int command_models_show(struct cli *cli);
+int command_models_load(struct cli *cli);
+int command_models_unload(struct cli *cli);
+int command_models_pin(struct cli *cli);
+int command_models_unpin(struct cli *cli);
+/* The server's view of the models as a table; false when no server runs. */
+bool loading_list(struct cli *cli, int *status);
 int command_learn(struct cli *cli);
 int command_run(struct cli *cli);
 int command_review_list(struct cli *cli);

@@ -150,6 +150,9 @@ static void models(struct doctor *d)
             say(d, roles[i], i == 2, "no model: %s", without[i]);
         }
     }
+    char text[24];
+    say(d, "memory", true, "models may use %s together, unless models.memory_mb says otherwise",
+        cli_bytes(models_memory_default(), text));
     for (size_t i = 0; i < models_broken(m); i++) {
         say(d, "manifest", false, "%s", models_broken_at(m, i)->message);
     }

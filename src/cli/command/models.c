@@ -136,6 +136,10 @@ int command_models_list(struct cli *cli)
                                           ">size", "licence", "sha256"};
     struct fault why;
     struct models *m = NULL;
+    int shown = COMMAND_OK;
+    if (loading_list(cli, &shown)) {
+        return shown;
+    }
     if (open_store(cli, &m, &why) != FAIL_NONE) {
         return cli_fail(cli, &why);
     }

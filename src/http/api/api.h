@@ -20,6 +20,7 @@
 #include "base/store/store.h"
 #include "http/wire/wire.h"
 #include "run/fleet/fleet.h"
+#include "run/roster/roster.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
 
@@ -32,10 +33,9 @@ struct api_house {
     struct keyring *keyring;
     struct task_desk *desk;
     struct fleet *fleet;
+    struct roster *roster;
     const char *home;
     const char *engine; /* "llama" or "fake" */
-    /* configured name, "" or NULL: the inventory's own choice */
-    const char *role_model[FLEET_ROLE_COUNT];
     int64_t context_max;
     int64_t requests_per_minute; /* of one key */
     void (*stop)(void *arg);     /* POST /api/v1/stop; core thread */
@@ -53,14 +53,6 @@ void api_set_rate(struct api *a, int64_t requests_per_minute); /* any thread */
 /* For wire_options: the table and the gate. `arg` of the handlers is the api. */
 const struct wire_route *api_routes(size_t *count);
 void api_gate(struct api *a, struct wire_gate *out);
-
-/*
- * Reads the inventory and loads what a role lacks: on a crunch thread (hashing), then on the core.
- * done (core thread, may be NULL) gets how many models were handed to the fleet and what failed
- * first (NULL: nothing). Any thread.
- */
-typedef void (*api_loaded_fn)(void *arg, int loaded, const struct fault *why);
-void api_load_models(struct api *a, api_loaded_fn done, void *arg);
 
 /* The OpenAPI 3.1 description of routes.def, as JSON. Pure. */
 void api_describe(struct buf *out);

@@ -52,7 +52,6 @@ struct api {
     struct bucket buckets[API_MAX_BUCKETS];
     int64_t rate;
     struct job jobs[API_MAX_JOBS];
-    bool loading, load_again; /* core thread: one inventory pass at a time */
 };
 
 /* Every handler of routes.def. */
@@ -96,6 +95,9 @@ struct ladder_form *api_form_find(struct api *a, const char *name);
 /* Asked before a definition is stored: is there room for one of that name? */
 MUST_CHECK enum fail api_form_room(struct api *a, const char *name, struct fault *why);
 MUST_CHECK enum fail api_form_set(struct api *a, struct ladder_form *form, struct fault *why);
+
+/* status.c, core thread: "roles":{...}, what serves each. */
+void api_put_roles(struct jn_writer *w, const struct api *a);
 
 /* jobs.c, core thread. NULL when all are running. */
 struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server about itself: health, status, models, rewriting, the end. */
+/* The server about itself: health, status, rewriting, the end. */
 #include "http/api/api_internal.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock/clock.h"
-#include "run/models/models.h"
 
 void api_health(struct wire_request *r, void *arg)
 {
@@ -54,7 +53,7 @@ static const char *state_name(enum fleet_state s)
     return names[s];
 }
 
-static void put_roles(struct jn_writer *w, const struct api *a)
+void api_put_roles(struct jn_writer *w, const struct api *a)
 {
     jn_key(w, "roles");
     jn_object_begin(w);
@@ -138,8 +137,8 @@ static void status_on_core(struct api *a, struct wire_request *r, void *arg)
     jn_kv_int(&w, "uptime_s", (clock_monotonic_us() - a->started_us) / 1000000);
     jn_kv_str(&w, "engine", a->h.engine);
     jn_kv_int(&w, "port", a->wire ? wire_port(a->wire) : 0);
-    jn_kv_bool(&w, "loading", a->loading);
-    put_roles(&w, a);
+    jn_kv_bool(&w, "loading", roster_is_scanning(a->h.roster));
+    api_put_roles(&w, a);
     put_counters(&w, a);
     jn_kv_int(&w, "records", *records);
     jn_kv_int(&w, "keys", (int64_t)keyring_count(a->h.keyring));
@@ -159,89 +158,6 @@ void api_status(struct wire_request *r, void *arg)
     *records = audit_size(c);
     api_reader_give(a, c);
     api_on_core(a, r, status_on_core, records);
-}
-
-/* ---- models ---- */
-
-static void put_entry(struct jn_writer *w, const struct models_entry *e)
-{
-    jn_object_begin(w);
-    jn_kv_str(w, "name", e->name);
-    jn_kv_str(w, "role", e->role);
-    jn_kv_str(w, "kind", e->kind);
-    jn_kv_str(w, "arch", e->arch);
-    jn_kv_str(w, "quant", e->quant);
-    jn_kv_str(w, "source", e->source);
-    jn_kv_str(w, "licence", e->licence);
-    jn_kv_str(w, "sha256", e->sha256);
-    jn_kv_int(w, "bytes", e->bytes);
-    api_put_time(w, "added_at", e->added_at);
-    jn_object_end(w);
-}
-
-static void models_on_core(struct api *a, struct wire_request *r, void *arg)
-{
-    struct buf *list = arg;
-    struct jn_writer w;
-    struct buf body;
-    api_open(&w, &body);
-    jn_key(&w, "models");
-    jn_put_raw(&w, list->data, list->len);
-    put_roles(&w, a);
-    jn_kv_bool(&w, "loading", a->loading);
-    buf_done(list);
-    api_send(r, 200, &w);
-}
-
-static void models_on_crunch(struct api *a, struct wire_request *r, void *arg)
-{
-    struct buf *list = arg;
-    struct models *m;
-    struct fault why;
-    struct jn_writer w;
-    enum fail f = models_open(a->h.home, &m, &why);
-    if (f != FAIL_NONE) {
-        wire_fail(r, f, &why);
-        return;
-    }
-    buf_init(list, API_ANSWER_BYTES);
-    jn_begin(&w, list, false);
-    jn_array_begin(&w);
-    for (size_t i = 0; i < models_count(m); i++) {
-        put_entry(&w, models_at(m, i));
-    }
-    jn_array_end(&w);
-    models_close(m);
-    api_on_core(a, r, models_on_core, list);
-}
-
-void api_models(struct wire_request *r, void *arg)
-{
-    api_on_crunch(arg, r, models_on_crunch, wire_alloc(r, sizeof(struct buf)));
-}
-
-static void rescanned(void *arg, int loaded, const struct fault *why)
-{
-    struct wire_request *r = arg;
-    if (why != NULL && loaded == 0) {
-        wire_fail(r, why->code, why);
-        return;
-    }
-    struct jn_writer w;
-    struct buf body;
-    api_open(&w, &body);
-    jn_kv_int(&w, "loading", loaded);
-    jn_kv_str(&w, "problem", why ? why->message : NULL);
-    api_send(r, 200, &w);
-}
-
-void api_models_rescan(struct wire_request *r, void *arg)
-{
-    static const char *const keys[] = {NULL};
-    AUTO_JSON json_t *body = api_body(r, keys, true);
-    if (body != NULL) {
-        api_load_models(arg, rescanned, r);
-    }
 }
 
 /* ---- orders ---- */

@@ -45,6 +45,7 @@ struct house {
     struct audit *audit;
     struct keyring *keyring;
     struct fleet *fleet;
+    struct roster *roster;
     struct task_desk *desk;
     struct api *api;
     struct wire *wire;
@@ -311,6 +312,7 @@ static void fleet_changed(void *arg)
                   LOG_FIELDS(LOG_TEXT("role", fleet_role_name((enum fleet_role)i)),
                              LOG_TEXT("model", m.name), LOG_NUM("state", m.state)));
     }
+    roster_fleet_changed(s->roster);
     task_fleet_changed(s->desk);
 }
 
@@ -338,7 +340,23 @@ static enum fail open_core(struct house *s, struct fault *why)
                               .sink = {.create = sink_create, .redraft = sink_redraft},
                               .max_running = (int)c->limits_tasks_running,
                               .max_waiting = (int)c->limits_tasks_waiting};
+    struct roster_options roster = {.loop = s->loop,
+                                    .crunch = s->crunch,
+                                    .fleet = s->fleet,
+                                    .home = s->home,
+                                    .engine = c->engine_kind,
+                                    .role_model = {c->models_embed, c->models_light,
+                                                   c->models_heavy, c->models_rerank},
+                                    .memory_bytes = c->models_memory_mb * 1024 * 1024,
+                                    .n_ctx_light = (int)c->models_ctx_light,
+                                    .n_ctx_heavy = (int)c->models_ctx_heavy,
+                                    .on_demand = c->models_on_demand};
     if (f == FAIL_NONE) {
+        roster.fleet = s->fleet;
+        f = roster_new(&roster, &s->roster, why);
+    }
+    if (f == FAIL_NONE) {
+        desk.roster = s->roster;
         f = task_desk_new(&desk, &s->desk, why);
     }
     if (f == FAIL_NONE) {
@@ -357,9 +375,9 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .keyring = s->keyring,
                               .desk = s->desk,
                               .fleet = s->fleet,
+                              .roster = s->roster,
                               .home = s->home,
                               .engine = c->engine_kind,
-                              .role_model = {c->models_embed, c->models_light, c->models_heavy},
                               .context_max = c->models_ctx_light < c->models_ctx_heavy
                                                  ? c->models_ctx_light
                                                  : c->models_ctx_heavy,
@@ -487,7 +505,7 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
 
 void house_run(struct house *s)
 {
-    api_load_models(s->api, NULL, NULL);
+    roster_scan(s->roster, NULL, NULL);
     if (s->o.linger_s > 0) {
         s->alone_since_us = clock_monotonic_us();
         (void)loop_timer_add(s->loop, 250, watch_clients, s);
@@ -545,6 +563,7 @@ void house_close(struct house *s)
     }
     api_free(s->api);
     task_desk_free(s->desk);
+    roster_free(s->roster);
     fleet_free(s->fleet);
     if (s->stopping && s->audit != NULL &&
         store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {

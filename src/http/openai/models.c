@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /v1/models: the loaded models by name, and the roles that stand for them. Read on the core
-   thread. */
+/* /v1/models: what a request may name: the loaded models, those that it would load, and the roles
+   that stand for them. Read on the core thread. */
 #include "http/openai/openai_internal.h"
 
 #include <string.h>
@@ -27,6 +27,34 @@ static bool put_model(struct jn_writer *w, const struct listing *l, const char *
     return true;
 }
 
+static bool is_seen(const struct fleet_model seen[FLEET_ROLE_COUNT], const char *name)
+{
+    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+        if (strcmp(seen[role].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Models that serve no role: loaded, or stored where a request may load them. */
+static bool put_others(struct jn_writer *w, const struct listing *l,
+                       const struct fleet_model seen[FLEET_ROLE_COUNT])
+{
+    struct roster *roster = l->h->roster;
+    bool wrote = false;
+    for (size_t i = 0; roster != NULL && i < roster_count(roster); i++) {
+        struct roster_model m;
+        roster_at(roster, i, &m);
+        bool may = m.state == ROSTER_READY || m.state == ROSTER_LOADING ||
+                   (roster_on_demand(roster) && m.state != ROSTER_BROKEN);
+        if (may && !is_seen(seen, m.entry.name)) {
+            wrote = put_model(w, l, m.entry.name) || wrote;
+        }
+    }
+    return wrote;
+}
+
 /* Every id a request may name as its model; true when one was written. */
 static bool put_models(struct jn_writer *w, const struct listing *l)
 {
@@ -49,6 +77,7 @@ static bool put_models(struct jn_writer *w, const struct listing *l)
         wrote = put_model(w, l, fleet_role_name((enum fleet_role)role)) || wrote;
         any_text = any_text || fleet_role_kind((enum fleet_role)role) == FLEET_KIND_GENERATE;
     }
+    wrote = put_others(w, l, seen) || wrote;
     return (any_text && put_model(w, l, "auto")) || wrote;
 }
 
@@ -62,7 +91,7 @@ static void list_on_core(void *arg)
     if (l->only != NULL) {
         if (!put_models(&w, l)) {
             struct fault why;
-            FAULT(&why, FAIL_NOT_FOUND, "no loaded model is named \"%.72s\"", l->only);
+            FAULT(&why, FAIL_NOT_FOUND, "no model is named \"%.72s\"", l->only);
             fail_hint(&why, "GET /v1/models lists them.");
             fail_param(&why, "model");
             buf_done(&body);

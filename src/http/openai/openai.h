@@ -30,6 +30,7 @@ struct openai_house {
     struct loop *loop;
     struct task_desk *desk;
     struct fleet *fleet;
+    struct roster *roster; /* NULL: only what is loaded can be named */
     int64_t context_max; /* tokens; a larger max_tokens is taken down to this */
     int64_t started_at;  /* µs UTC, the `created` of models */
 };

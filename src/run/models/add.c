@@ -263,6 +263,13 @@ static enum fail add_locked(struct models *m, const struct models_add *what, int
     if (f == FAIL_NONE) {
         f = check_free_name(m, e, why);
     }
+    for (size_t i = 0; f == FAIL_NONE && i < m->n; i++) {
+        if (strcmp(m->entries[i].sha256, e->sha256) == 0) { /* the same file again */
+            e->pin = m->entries[i].pin;
+            e->memory_bytes = m->entries[i].memory_bytes;
+            e->memory_ctx = m->entries[i].memory_ctx;
+        }
+    }
     if (f == FAIL_NONE) {
         f = place(m, temp, fd, e, why);
     }

@@ -402,7 +402,11 @@ static enum fail check_keys(const struct reader *r, struct models_facts *out, st
     } counts[] = {{"block_count", LAYERS_MAX, &out->layers},
                   {"embedding_length", 1u << 20, &out->width},
                   {"context_length", 1u << 30, &out->context},
-                  {"attention.head_count", 1u << 16, &out->heads}};
+                  {"attention.head_count", 1u << 16, &out->heads},
+                  {"attention.head_count_kv", 1u << 16, &out->heads_kv},
+                  {"attention.key_length", 1u << 16, &out->key_length},
+                  {"attention.value_length", 1u << 16, &out->value_length},
+                  {"feed_forward_length", 1u << 24, &out->feed_forward}};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(counts); i++) {
         f = count_of(r, out->arch, counts[i].name, counts[i].max, counts[i].to, why);
     }

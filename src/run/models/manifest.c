@@ -46,6 +46,13 @@ static void put_manifest(struct buf *b, const struct models_entry *e)
     jn_kv_str(&w, "source", e->source);
     jn_kv_str(&w, "licence", e->licence);
     jn_kv_str(&w, "added_at", clock_show(e->added_at, at));
+    if (e->pin != MODELS_PIN_BY_ROLE) {
+        jn_kv_bool(&w, "pinned", e->pin == MODELS_PIN_YES);
+    }
+    if (e->memory_bytes > 0) {
+        jn_kv_int(&w, "memory_bytes", e->memory_bytes);
+        jn_kv_int(&w, "memory_ctx", e->memory_ctx);
+    }
     jn_object_end(&w);
     buf_add_char(b, '\n');
 }
@@ -153,8 +160,21 @@ static enum fail take_manifest(const json_t *obj, struct models_entry *e, struct
     if (f == FAIL_NONE) {
         f = jn_str(obj, "added_at", true, CLOCK_RFC3339_SIZE, &at, why);
     }
+    bool pinned = false;
+    if (f == FAIL_NONE) {
+        f = jn_bool(obj, "pinned", false, &pinned, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_int(obj, "memory_bytes", false, 0, INT64_MAX, &e->memory_bytes, why);
+    }
+    if (f == FAIL_NONE) {
+        f = jn_int(obj, "memory_ctx", false, 0, 1 << 24, &e->memory_ctx, why);
+    }
     if (f != FAIL_NONE) {
         return f;
+    }
+    if (json_object_get(obj, "pinned") != NULL) {
+        e->pin = pinned ? MODELS_PIN_YES : MODELS_PIN_NO;
     }
     uint8_t hash[32];
     const char *wrong = !text_is_name(e->name)                                        ? "name"

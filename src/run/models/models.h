@@ -27,6 +27,9 @@
 #define MODELS_NAME_SIZE 65 /* [a-z0-9][a-z0-9._-]{0,63} and NUL */
 #define MODELS_MAX 1024
 
+/* May a model be unloaded to make room for another? By default not while it serves a role. */
+enum models_pin { MODELS_PIN_BY_ROLE, MODELS_PIN_YES, MODELS_PIN_NO };
+
 /* One model as its manifest says. */
 struct models_entry {
     char name[MODELS_NAME_SIZE];
@@ -40,6 +43,9 @@ struct models_entry {
     char sha256[TEXT_SHA256_HEX_SIZE];
     int64_t bytes;
     int64_t added_at; /* µs since 1970 UTC */
+    enum models_pin pin;
+    int64_t memory_bytes; /* the most its worker was seen to use, 0: never loaded */
+    int64_t memory_ctx;   /* with a context of so many tokens */
 };
 
 /* What a GGUF header says, after every check passed. Strings are "" and numbers 0 when unsaid. */
@@ -54,6 +60,10 @@ struct models_facts {
     uint32_t width;   /* embedding length */
     uint32_t context; /* tokens it was trained with */
     uint32_t heads;
+    uint32_t heads_kv;     /* 0: as heads, or not the same in every layer */
+    uint32_t key_length;   /* of a head, 0: width / heads */
+    uint32_t value_length; /* the same */
+    uint32_t feed_forward; /* width of the feed-forward layers, 0: unsaid */
     uint64_t vocabulary;
     uint64_t tensors;
     uint64_t parameters;
@@ -156,6 +166,26 @@ MUST_CHECK enum fail models_show(const struct models *m, const struct models_ent
 MUST_CHECK enum fail models_open_fd(const struct models *m, const struct models_entry *entry,
                                     models_progress_fn progress, void *ctx, int *fd,
                                     struct fault *why);
+
+/*
+ * Bytes a worker needs for the model of that header: its weights (twice where the CPU backend keeps
+ * a rearranged copy of them), an f16 KV cache of n_ctx tokens (0: an embedding model), the buffers
+ * of a step of n_batch tokens, and the process itself. An estimate before loading; pure.
+ */
+int64_t models_memory_estimate(const struct models_facts *f, int64_t n_ctx, int64_t n_batch);
+
+/* Bytes that loaded models may use when nothing is configured: 70 % of the machine's memory, or of
+   the control group's limit where that is less. 0 when neither is told. */
+int64_t models_memory_default(void);
+
+/* What was learned about a stored model after it was added. */
+struct models_note {
+    enum models_pin pin;
+    int64_t memory_bytes, memory_ctx;
+};
+/* Writes it to the manifest. FAIL_NOT_FOUND when the model is gone. Blocks on the disk. */
+MUST_CHECK enum fail models_note(struct models *m, const char *sha256,
+                                 const struct models_note *note, struct fault *why);
 
 /* Checks a GGUF header from a descriptor (position untouched) or from memory. `what` names the file
    in messages. FAIL_BAD_REQUEST damaged; FAIL_UNSUPPORTED of a kind that is not served;
