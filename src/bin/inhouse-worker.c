@@ -39,8 +39,7 @@ static int usage(void)
         "BYTES] [--log-level LEVEL]\n"
         "Serves one model over the socket on descriptor 3; inhoused starts it. LEVEL: debug, info, "
         "warn, error.\n"
-        "       inhouse-worker --tool import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]\n"
-        "       inhouse-worker --tool check --in FILE.gguf\n";
+        "       inhouse-worker --tool import|check|quantize|measure|compare ...: jobs on files\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     return EXIT_OPTIONS;
 }
@@ -122,10 +121,17 @@ static const char *default_engine_dir(char *room, size_t size)
     return room;
 }
 
-static enum fail seal_tool(struct fault *why)
+static enum fail seal_tool(const struct tool_reach *reach, struct fault *why)
 {
     struct sandbox_report report;
-    return sandbox_enter(&report, why);
+    if (reach == NULL) {
+        return sandbox_enter(&report, why);
+    }
+    const struct sandbox_options folder = {.profile = SANDBOX_FOLDER,
+                                           .in_file = reach->in_file,
+                                           .out_folder = reach->out_folder,
+                                           .out_bytes_max = reach->out_bytes_max};
+    return sandbox_enter_as(&folder, &report, why);
 }
 
 int main(int argc, char **argv)

@@ -198,6 +198,46 @@ static enum fail check_free_name(const struct models *m, const struct models_ent
                : FAIL_NONE;
 }
 
+enum fail models_take_file(const struct models *m, const char *path, struct models_release *out,
+                           struct fault *why)
+{
+    const struct models_add what = {.path = path, .link = true};
+    struct models_entry e = {0};
+    struct models_facts facts;
+    struct stat st;
+    char temp[TEMP_SIZE];
+    int fd = -1, from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (from < 0) {
+        return FAULT_ERRNO(why, FAIL_NOT_FOUND, "%.200s: cannot be opened", path);
+    }
+    snprintf(temp, sizeof(temp), ".new-%d", (int)getpid());
+    enum fail f = models_gguf_check(from, path, &facts, why);
+    if (f == FAIL_NONE) {
+        f = bring(m, &what, from, facts.bytes, temp, NULL, NULL, &fd, why);
+    }
+    if (f == FAIL_NONE) {
+        f = settle(&what, fd, &e, NULL, NULL, why);
+    }
+    if (f == FAIL_NONE && renameat(m->dir, temp, m->dir, e.sha256) != 0) {
+        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "models/%s: cannot be put in place",
+                        e.sha256);
+    }
+    if (f == FAIL_NONE) {
+        text_copy(out->sha256, sizeof(out->sha256), e.sha256);
+        text_copy(out->quant, sizeof(out->quant), facts.quant);
+        out->bytes = e.bytes;
+        if (fstat(fd, &st) == 0) {
+            models_seen_put(m, e.sha256, &st);
+        }
+    }
+    unlinkat(m->dir, temp, 0);
+    close(from);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return f;
+}
+
 static enum fail place(struct models *m, const char *temp, int fd, const struct models_entry *e,
                        struct fault *why)
 {
@@ -268,6 +308,8 @@ static enum fail add_locked(struct models *m, const struct models_add *what, int
             e->pin = m->entries[i].pin;
             e->memory_bytes = m->entries[i].memory_bytes;
             e->memory_ctx = m->entries[i].memory_ctx;
+            e->active = m->entries[i].active;
+            e->candidate = m->entries[i].candidate;
         }
     }
     if (f == FAIL_NONE) {
@@ -338,10 +380,14 @@ enum fail models_remove(struct models *m, const char *name, struct fault *why)
         if (unlinkat(m->dir, file, 0) != 0) {
             f = FAULT_ERRNO(why, FAIL_INTERNAL, "models/%s: cannot be removed", file);
         } else {
-            unlinkat(m->dir, e.sha256, 0);
-            snprintf(file, sizeof(file), ".seen-%s", e.sha256);
-            unlinkat(m->dir, file, 0);
             models_drop_entry(m, e.sha256);
+            models_drop_file(m, e.sha256);
+            if (e.active.there) {
+                models_drop_file(m, e.active.sha256);
+            }
+            if (e.candidate.there) {
+                models_drop_file(m, e.candidate.sha256);
+            }
         }
     }
     close(lock);

@@ -29,6 +29,56 @@ bool models_role_is_known(const char *role)
     return false;
 }
 
+void models_run_put(struct jn_writer *w, const struct models_run *run)
+{
+    const struct {
+        const char *key;
+        int value;
+    } numbers[] = {{"n_threads", run->n_threads}, {"n_batch", run->n_batch},
+                   {"n_ubatch", run->n_ubatch}};
+    const char *const words[][2] = {{"flash", run->flash}, {"type_k", run->type_k},
+                                    {"type_v", run->type_v}};
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        if (numbers[i].value > 0) {
+            jn_kv_int(w, numbers[i].key, numbers[i].value);
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (words[i][1][0] != '\0') {
+            jn_kv_str(w, words[i][0], words[i][1]);
+        }
+    }
+    if (run->gpu_layers >= 0) {
+        jn_kv_int(w, "gpu_layers", run->gpu_layers);
+    }
+}
+
+static void put_release(struct jn_writer *w, const char *key, const struct models_release *r)
+{
+    char at[CLOCK_RFC3339_SIZE];
+    if (!r->there) {
+        return;
+    }
+    jn_key(w, key);
+    jn_object_begin(w);
+    jn_kv_str(w, "sha256", r->sha256);
+    jn_kv_int(w, "bytes", r->bytes);
+    jn_kv_str(w, "quant", r->quant);
+    jn_kv_str(w, "made_at", clock_show(r->made_at, at));
+    jn_kv_str(w, "machine", r->machine);
+    jn_key(w, "run");
+    jn_object_begin(w);
+    models_run_put(w, &r->run);
+    jn_object_end(w);
+    jn_kv_real(w, "prefill", r->prefill, 2);
+    jn_kv_real(w, "decode_1", r->decode_1, 2);
+    jn_kv_real(w, "decode_8", r->decode_8, 2);
+    jn_kv_real(w, "speed", r->speed, 4);
+    jn_kv_real(w, "kl", r->kl, 6);
+    jn_kv_real(w, "top_1", r->top_1, 4);
+    jn_object_end(w);
+}
+
 static void put_manifest(struct buf *b, const struct models_entry *e)
 {
     struct jn_writer w;
@@ -53,6 +103,8 @@ static void put_manifest(struct buf *b, const struct models_entry *e)
         jn_kv_int(&w, "memory_bytes", e->memory_bytes);
         jn_kv_int(&w, "memory_ctx", e->memory_ctx);
     }
+    put_release(&w, "active", &e->active);
+    put_release(&w, "candidate", &e->candidate);
     jn_object_end(&w);
     buf_add_char(b, '\n');
 }
@@ -138,6 +190,74 @@ static enum fail take_text(const json_t *obj, const char *key, char *out, size_t
     return f;
 }
 
+/* A word of the list, or "" when the key is not there. */
+static enum fail take_word(const json_t *obj, const char *key, const char *const *list, char *out,
+                           size_t room, struct fault *why)
+{
+    const char *s = "";
+    enum fail f = jn_str(obj, key, false, room - 1, &s, why);
+    bool known = s[0] == '\0';
+    for (; !known && *list != NULL; list++) {
+        known = strcmp(*list, s) == 0;
+    }
+    text_copy(out, room, s);
+    return f != FAIL_NONE || known
+               ? f
+               : FAULT(why, FAIL_BAD_REQUEST, "\"%s\" has a value it cannot have", key);
+}
+
+static enum fail take_run(const json_t *obj, struct models_run *run, struct fault *why)
+{
+    static const char *const flashes[] = {"auto", "on", "off", NULL};
+    static const char *const types[] = {"f16", "q8_0", NULL};
+    int64_t threads = 0, batch = 0, ubatch = 0, layers = -1;
+    enum fail f = jn_int(obj, "n_threads", false, 1, 64, &threads, why);
+    f = f != FAIL_NONE ? f : jn_int(obj, "n_batch", false, 16, 2048, &batch, why);
+    f = f != FAIL_NONE ? f : jn_int(obj, "n_ubatch", false, 16, 2048, &ubatch, why);
+    f = f != FAIL_NONE ? f : jn_int(obj, "gpu_layers", false, -1, 1024, &layers, why);
+    f = f != FAIL_NONE ? f : take_word(obj, "flash", flashes, run->flash, sizeof(run->flash), why);
+    f = f != FAIL_NONE ? f : take_word(obj, "type_k", types, run->type_k, sizeof(run->type_k), why);
+    f = f != FAIL_NONE ? f : take_word(obj, "type_v", types, run->type_v, sizeof(run->type_v), why);
+    run->n_threads = (int)threads;
+    run->n_batch = (int)batch;
+    run->n_ubatch = (int)ubatch;
+    run->gpu_layers = (int)layers;
+    return f;
+}
+
+static enum fail take_release(const json_t *obj, const char *key, struct models_release *r,
+                              struct fault *why)
+{
+    json_t *j = NULL, *run = NULL;
+    const char *at = NULL;
+    uint8_t hash[32];
+    enum fail f = jn_object(obj, key, false, &j, why);
+    if (f != FAIL_NONE || j == NULL) {
+        return f;
+    }
+    const struct {
+        const char *key;
+        double *out;
+    } reals[] = {{"prefill", &r->prefill}, {"decode_1", &r->decode_1}, {"decode_8", &r->decode_8},
+                 {"speed", &r->speed},     {"kl", &r->kl},             {"top_1", &r->top_1}};
+    f = take_text(j, "sha256", r->sha256, sizeof(r->sha256), why);
+    f = f != FAIL_NONE ? f : take_text(j, "quant", r->quant, sizeof(r->quant), why);
+    f = f != FAIL_NONE ? f : take_text(j, "machine", r->machine, sizeof(r->machine), why);
+    f = f != FAIL_NONE ? f : jn_int(j, "bytes", true, 1, INT64_MAX, &r->bytes, why);
+    f = f != FAIL_NONE ? f : jn_str(j, "made_at", true, CLOCK_RFC3339_SIZE, &at, why);
+    f = f != FAIL_NONE ? f : jn_object(j, "run", true, &run, why);
+    f = f != FAIL_NONE ? f : take_run(run, &r->run, why);
+    for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(reals); i++) {
+        f = jn_real(j, reals[i].key, true, 0, 1e12, reals[i].out, why);
+    }
+    if (f == FAIL_NONE && (strlen(r->sha256) != 64 || !text_unhex(r->sha256, 64, hash) ||
+                           !clock_read(at, &r->made_at))) {
+        f = FAULT(why, FAIL_BAD_REQUEST, "\"%s\" has a value it cannot have", key);
+    }
+    r->there = f == FAIL_NONE;
+    return f;
+}
+
 static enum fail take_manifest(const json_t *obj, struct models_entry *e, struct fault *why)
 {
     const struct {
@@ -154,6 +274,8 @@ static enum fail take_manifest(const json_t *obj, struct models_entry *e, struct
         f = take_text(obj, texts[i].key, texts[i].out, texts[i].room, why);
     }
     const char *at = NULL;
+    f = f != FAIL_NONE ? f : take_release(obj, "active", &e->active, why);
+    f = f != FAIL_NONE ? f : take_release(obj, "candidate", &e->candidate, why);
     if (f == FAIL_NONE) {
         f = jn_int(obj, "bytes", true, 1, INT64_MAX, &e->bytes, why);
     }

@@ -5,9 +5,10 @@
  * A model is `models/<sha256>` (0444, never changed once it is there) beside its manifest
  * `models/<sha256>.json`. Both appear by rename, so a crash or a full disk leaves nothing half
  * written. A file is hashed on the very descriptor that is handed on, so what was checked is what
- * is loaded.
- * The GGUF header is read by a small checker of our own, never by ggml: the server stays up
- * whatever the file holds. Whether llama.cpp can load it is for the worker to find out.
+ * is loaded. A model may have releases beside its original file (models_propose): their files lie
+ * in the same folder and are named in its manifest only. The GGUF header is read by a small checker
+ * of our own, never by ggml: the server stays up whatever the file holds. Whether llama.cpp can
+ * load it is for the worker to find out.
  *
  * Owns: the folder `models` under the data folder, and struct models.
  * Threads: none shared; a struct models belongs to one thread. Adding, importing and the first
@@ -29,6 +30,29 @@
 
 /* May a model be unloaded to make room for another? By default not while it serves a role. */
 enum models_pin { MODELS_PIN_BY_ROLE, MODELS_PIN_YES, MODELS_PIN_NO };
+/* How a worker uses a model: keys of LOAD (docs/protocol/worker.md). 0, "" and gpu_layers -1 leave
+   the choice to the fleet and the worker. */
+struct models_run {
+    int n_threads, n_batch, n_ubatch;
+    char flash[8];             /* "auto", "on", "off" */
+    char type_k[8], type_v[8]; /* "f16", "q8_0" */
+    int gpu_layers;
+};
+
+/* A way to serve a model that was measured on this machine: perhaps another file made from the
+   original, and how to use it. A candidate serves nobody until a person adopts it. */
+struct models_release {
+    bool there;
+    char sha256[TEXT_SHA256_HEX_SIZE]; /* the original's when only the use differs */
+    int64_t bytes;
+    char quant[24];
+    struct models_run run;
+    int64_t made_at;  /* µs since 1970 UTC */
+    char machine[96]; /* where it was measured, and with which engine */
+    /* tokens a second here; speed: work per time against the original used with defaults */
+    double prefill, decode_1, decode_8, speed;
+    double kl, top_1; /* against the original file (worker/tool/compare.c) */
+};
 
 /* One model as its manifest says. */
 struct models_entry {
@@ -46,6 +70,7 @@ struct models_entry {
     enum models_pin pin;
     int64_t memory_bytes; /* the most its worker was seen to use, 0: never loaded */
     int64_t memory_ctx;   /* with a context of so many tokens */
+    struct models_release active, candidate;
 };
 
 /* What a GGUF header says, after every check passed. Strings are "" and numbers 0 when unsaid. */
@@ -153,15 +178,46 @@ MUST_CHECK enum fail models_import(struct models *m, const struct models_import 
  */
 MUST_CHECK enum fail models_remove(struct models *m, const char *name, struct fault *why);
 
-/* Reads the header of a stored model. */
+/* What serves a model: its adopted release, or the file itself with defaults. */
+struct models_serving {
+    const char *sha256, *quant; /* the entry's: borrowed */
+    int64_t bytes;
+    struct models_run run;
+};
+void models_serving_get(const struct models_entry *entry, struct models_serving *out);
+/* Writes the members of a run that are set, as keys of the object that is open. */
+struct jn_writer;
+void models_run_put(struct jn_writer *w, const struct models_run *run);
+/* The path of a stored file, below the data folder given to models_open: for the worker's tools. */
+bool models_path(const struct models *m, const char *sha256, char *out, size_t room);
+
+/*
+ * Makes a release the candidate of the model of that exact name; an older candidate goes. path: the
+ * file it serves (hard-linked, see models_add.link), NULL for the original; sha256, bytes, quant
+ * and there of *release are filled in. Errors as models_add; FAIL_NOT_FOUND no such model.
+ */
+MUST_CHECK enum fail models_propose(struct models *m, const char *name, const char *path,
+                                    struct models_release *release, struct fault *why);
+/*
+ * A person's decision: the candidate becomes active (the release it replaces goes), or with back
+ * the active one becomes the candidate again and the original file serves. sha256 (may be NULL):
+ * the candidate, or active one, that was meant. One write of the manifest: a crash leaves either
+ * the old state or the new. *out (may be NULL): the entry afterwards. FAIL_NOT_FOUND no such model;
+ * FAIL_CONFLICT no such release.
+ */
+MUST_CHECK enum fail models_adopt(struct models *m, const char *name, bool back,
+                                  const char *sha256, struct models_entry *out, struct fault *why);
+
+/* Reads the header of a stored model: of the original file. */
 MUST_CHECK enum fail models_show(const struct models *m, const struct models_entry *entry,
                                  struct models_facts *out, struct fault *why);
 
 /*
- * Opens a stored model read-only (O_CLOEXEC; the caller owns *fd) and makes sure it is the file of
- * its manifest: header, size and sha256, hashed on this descriptor. The hash is skipped when the
- * same file (device, inode, size, both times) passed before, so only the first start is slow.
- * FAIL_NOT_FOUND the file is gone; FAIL_MODEL_UNAVAILABLE it is not the file it was.
+ * Opens the file that serves a stored model (models_serving_get) read-only (O_CLOEXEC; the caller
+ * owns *fd) and makes sure it is the file of its manifest: header, size and sha256, hashed on this
+ * descriptor. The hash is skipped when the same file (device, inode, size, both times) passed
+ * before, so only the first start is slow. FAIL_NOT_FOUND the file is gone; FAIL_MODEL_UNAVAILABLE
+ * it is not the file it was.
  */
 MUST_CHECK enum fail models_open_fd(const struct models *m, const struct models_entry *entry,
                                     models_progress_fn progress, void *ctx, int *fd,

@@ -21,6 +21,13 @@ void models_drop_entry(struct models *m, const char *sha256);
 /* store.c: the only writer lock between processes. Waits; close *lock to release. */
 enum fail models_lock(struct models *m, int *lock, struct fault *why);
 
+/* add.c: checks, links (or copies) and hashes a GGUF into the folder under its sha256; fills in
+   sha256, bytes and quant. Called with the lock held. */
+enum fail models_take_file(const struct models *m, const char *path, struct models_release *out,
+                           struct fault *why);
+/* release.c: removes a file that no entry and no release names. */
+void models_drop_file(const struct models *m, const char *sha256);
+
 /* import.c: removes the folder of an import, with what is in it. */
 void models_clean_import(const struct models *m, const char *name);
 

@@ -592,6 +592,78 @@ static void a_broken_manifest_stops_nobody(void **state)
     models_close(m);
 }
 
+static size_t count_models(const char *home)
+{
+    struct models *m = open_store(home);
+    size_t n = 0;
+    for (const char *hex = "0123456789abcdef"; *hex != '\0'; hex++) {
+        n += count_files(home, (char[]){*hex, '\0'});
+    }
+    models_close(m);
+    return n; /* files and manifests */
+}
+
+static void assert_serves(struct models *m, const char *name, const char *sha256, const char *flash)
+{
+    const struct models_entry *e = models_find(m, name);
+    struct models_serving s;
+    struct fault why = {0};
+    struct stat st;
+    int fd = -1;
+    assert_non_null(e);
+    models_serving_get(e, &s);
+    assert_string_equal(s.sha256, sha256);
+    assert_string_equal(s.run.flash, flash);
+    assert_int_equal(models_open_fd(m, e, NULL, NULL, &fd, &why), FAIL_NONE);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, s.bytes);
+    close(fd);
+}
+
+static void a_release_serves_once_it_is_adopted(void **state)
+{
+    const char *home = *state;
+    char path[600], sha[2][TEXT_SHA256_HEX_SIZE];
+    struct fault why = {0};
+    struct models_entry e;
+    struct models *m = open_store(home);
+    snprintf(path, sizeof(path), "%s/tuned.gguf", home);
+    put_file(path, &(struct spec){.alignment = 64});
+    text_copy(sha[0], sizeof(sha[0]), models_at(m, 0)->sha256);
+    AUTO_FREE char *name = mem_dup_str(models_at(m, 0)->name);
+    size_t before = count_models(home);
+    struct models_release r = {.run = {.flash = "off", .n_threads = 2, .gpu_layers = -1},
+                               .prefill = 100, .speed = 1.25, .machine = "here"};
+    assert_int_equal(models_propose(m, "nobody", path, &r, &why), FAIL_NOT_FOUND);
+    assert_int_equal(models_adopt(m, name, false, NULL, NULL, &why), FAIL_CONFLICT);
+    assert_int_equal(models_propose(m, name, path, &r, &why), FAIL_NONE);
+    text_copy(sha[1], sizeof(sha[1]), r.sha256);
+    assert_serves(m, name, sha[0], ""); /* nothing unapproved serves */
+    assert_int_equal(count_models(home), before + 1);
+    assert_int_equal(models_adopt(m, name, false, sha[0], NULL, &why), FAIL_CONFLICT);
+    assert_int_equal(models_adopt(m, name, false, sha[1], &e, &why), FAIL_NONE);
+    assert_true(e.active.there && !e.candidate.there);
+    models_close(m);
+    m = open_store(home); /* as written down */
+    assert_serves(m, name, sha[1], "off");
+    assert_int_equal(models_find(m, name)->active.run.n_threads, 2);
+    assert_true(models_find(m, name)->active.speed == 1.25);
+    assert_int_equal(models_find(m, name)->active.run.gpu_layers, -1);
+    /* Another use of the original replaces it; the file made before goes. */
+    r = (struct models_release){.run = {.flash = "on", .gpu_layers = 0}, .machine = "here"};
+    assert_int_equal(models_propose(m, name, NULL, &r, &why), FAIL_NONE);
+    assert_int_equal(models_adopt(m, name, false, NULL, NULL, &why), FAIL_NONE);
+    assert_serves(m, name, sha[0], "on");
+    assert_int_equal(count_models(home), before);
+    /* Adding the same file again keeps what was decided; going back is one step, and forth too. */
+    assert_int_equal(models_adopt(m, name, true, NULL, NULL, &why), FAIL_NONE);
+    assert_serves(m, name, sha[0], "");
+    assert_int_equal(models_adopt(m, name, true, NULL, NULL, &why), FAIL_CONFLICT);
+    assert_int_equal(models_adopt(m, name, false, NULL, NULL, &why), FAIL_NONE);
+    assert_serves(m, name, sha[0], "on");
+    models_close(m);
+}
+
 static void an_import_without_a_worker_says_so(void **state)
 {
     const char *home = *state;
@@ -666,6 +738,7 @@ int main(void)
         cmocka_unit_test(the_newest_of_a_role_wins),
         cmocka_unit_test(refuses_with_one_clear_error),
         cmocka_unit_test(a_changed_file_is_not_served),
+        cmocka_unit_test(a_release_serves_once_it_is_adopted),
         cmocka_unit_test(a_broken_manifest_stops_nobody),
         cmocka_unit_test(an_import_without_a_worker_says_so),
         cmocka_unit_test(nothing_is_left_behind),

@@ -209,19 +209,34 @@ enum fail models_get(const struct models *m, const char *name_or_role,
                      role ? " --role " : "", role ? name_or_role : "");
 }
 
-static enum fail open_stored(const struct models *m, const struct models_entry *e, int *fd,
-                             struct stat *st, struct fault *why)
+void models_serving_get(const struct models_entry *e, struct models_serving *out)
 {
-    *fd = openat(m->dir, e->sha256, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    *out = e->active.there
+               ? (struct models_serving){e->active.sha256, e->active.quant, e->active.bytes,
+                                         e->active.run}
+               : (struct models_serving){e->sha256, e->quant, e->bytes, {.gpu_layers = -1}};
+}
+
+bool models_path(const struct models *m, const char *sha256, char *out, size_t room)
+{
+    int n = snprintf(out, room, "%s/models/%s", m->home, sha256);
+    return n > 0 && (size_t)n < room;
+}
+
+static enum fail open_stored(const struct models *m, const struct models_entry *e,
+                             const char *sha256, int64_t bytes, int *fd, struct stat *st,
+                             struct fault *why)
+{
+    *fd = openat(m->dir, sha256, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (*fd < 0) {
         FAULT_ERRNO(why, FAIL_NOT_FOUND, "model %s: its file models/%s cannot be opened", e->name,
-                    e->sha256);
+                    sha256);
         return fail_hint(why, "Add it again: `inhouse models add FILE.gguf --name %s`.", e->name);
     }
-    if (fstat(*fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_size != e->bytes) {
+    if (fstat(*fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_size != bytes) {
         FAULT(why, FAIL_MODEL_UNAVAILABLE,
               "model %s: its file has %jd bytes and the manifest says %" PRId64, e->name,
-              (intmax_t)st->st_size, e->bytes);
+              (intmax_t)st->st_size, bytes);
         fail_hint(why, "The file was changed: remove the model and add it again.");
         close(*fd);
         *fd = -1;
@@ -235,7 +250,7 @@ enum fail models_show(const struct models *m, const struct models_entry *entry,
 {
     int fd = -1;
     struct stat st;
-    enum fail f = open_stored(m, entry, &fd, &st, why);
+    enum fail f = open_stored(m, entry, entry->sha256, entry->bytes, &fd, &st, why);
     if (f == FAIL_NONE) {
         f = models_gguf_check(fd, entry->name, out, why);
         close(fd);
@@ -245,26 +260,26 @@ enum fail models_show(const struct models *m, const struct models_entry *entry,
 
 /* Header first, so that a damaged file is told as such; then the hash, unless this file passed
  * before. */
-static enum fail verify(const struct models *m, const struct models_entry *e, int fd,
-                        const struct stat *st, models_progress_fn progress, void *ctx,
+static enum fail verify(const struct models *m, const struct models_entry *e, const char *sha256,
+                        int fd, const struct stat *st, models_progress_fn progress, void *ctx,
                         struct fault *why)
 {
     char hex[TEXT_SHA256_HEX_SIZE];
     struct models_facts facts;
     enum fail f = models_gguf_check(fd, e->name, &facts, why);
-    if (f != FAIL_NONE || models_seen_is(m, e->sha256, st)) {
+    if (f != FAIL_NONE || models_seen_is(m, sha256, st)) {
         return f;
     }
     f = models_hash_fd(fd, (uint64_t)st->st_size, e->name, progress, ctx, hex, why);
-    if (f == FAIL_NONE && strcmp(hex, e->sha256) != 0) {
+    if (f == FAIL_NONE && strcmp(hex, sha256) != 0) {
         FAULT(why, FAIL_MODEL_UNAVAILABLE, "model %s: its file's sha256 begins %.16s and not %.16s",
-              e->name, hex, e->sha256);
+              e->name, hex, sha256);
         return fail_hint(why,
                          "The file was changed or the disk is failing: remove the model, add it "
                          "again from its source, and look at the disk.");
     }
     if (f == FAIL_NONE) {
-        models_seen_put(m, e->sha256, st);
+        models_seen_put(m, sha256, st);
     }
     return f;
 }
@@ -273,9 +288,11 @@ enum fail models_open_fd(const struct models *m, const struct models_entry *entr
                          models_progress_fn progress, void *ctx, int *fd, struct fault *why)
 {
     struct stat st;
-    enum fail f = open_stored(m, entry, fd, &st, why);
+    struct models_serving s;
+    models_serving_get(entry, &s);
+    enum fail f = open_stored(m, entry, s.sha256, s.bytes, fd, &st, why);
     if (f == FAIL_NONE) {
-        f = verify(m, entry, *fd, &st, progress, ctx, why);
+        f = verify(m, entry, s.sha256, *fd, &st, progress, ctx, why);
         if (f != FAIL_NONE) {
             close(*fd);
             *fd = -1;

@@ -223,5 +223,9 @@ struct engine {
 enum fail engine_llama_start(const char *dir, struct fault *why);
 /* After that: GPUs the engine can use. */
 int engine_llama_gpus(void);
+/* Compute threads as the engine runs them: they sleep between steps. NULL for fewer than two. */
+struct ggml_threadpool;
+struct ggml_threadpool *engine_pool_new(unsigned n_threads);
+void engine_pool_free(struct ggml_threadpool *pool);
 struct engine *engine_llama_new(const struct engine_sink *sink);
 struct engine *engine_fake_new(const struct engine_sink *sink);

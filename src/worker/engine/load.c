@@ -195,7 +195,7 @@ void engine_abort_at(struct llama_engine *e, int64_t monotonic_us)
     aborting = false;
 }
 
-static struct ggml_threadpool *new_pool(unsigned n_threads)
+struct ggml_threadpool *engine_pool_new(unsigned n_threads)
 {
     ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(cpu);
@@ -210,7 +210,7 @@ static struct ggml_threadpool *new_pool(unsigned n_threads)
     return make(&params);
 }
 
-static void free_pool(struct ggml_threadpool *pool)
+void engine_pool_free(struct ggml_threadpool *pool)
 {
     ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(cpu);
@@ -235,7 +235,7 @@ static void unload(struct llama_engine *e)
         llama_free(e->context);
         e->context = NULL;
     }
-    free_pool(e->pool);
+    engine_pool_free(e->pool);
     e->pool = NULL;
     if (e->model != NULL) {
         llama_model_free(e->model);
@@ -295,7 +295,7 @@ static enum fail open_context(struct llama_engine *e, const struct engine_load *
         return FAULT(why, FAIL_UNSUPPORTED,
                      "only decoder models with a plain attention cache can generate here");
     }
-    e->pool = new_pool(load->n_threads);
+    e->pool = engine_pool_new(load->n_threads);
     if (e->pool != NULL) {
         llama_attach_threadpool(e->context, e->pool, e->pool);
     }

@@ -15,20 +15,19 @@
 #include "ggml-backend.h"
 #include "llama.h"
 
-/* The engine says why a load failed only in its log: the last error line is kept. */
+void tool_keep_error(char *kept, size_t room, const char *text)
+{
+    /* The first one names the cause; those after it only say that loading failed. */
+    if (kept[0] == '\0' && text[0] != '\0' && text[0] != '\n') {
+        (void)text_copy(kept, room, text);
+        kept[strcspn(kept, "\n")] = '\0';
+    }
+}
+
 static void keep_error(enum ggml_log_level level, const char *text, void *user)
 {
-    char *kept = user;
-    if (level == GGML_LOG_LEVEL_ERROR && text[0] != '\0' && text[0] != '\n') {
-        AUTO_FREE char *line = mem_dup_str(text);
-        char *end = strchr(line, '\n');
-        if (end != NULL) {
-            *end = '\0';
-        }
-        /* The first one names the cause; those after it only say that loading failed. */
-        if (kept[0] == '\0') {
-            text_copy(kept, 200, line);
-        }
+    if (level == GGML_LOG_LEVEL_ERROR) {
+        tool_keep_error(user, 200, text);
     }
 }
 
@@ -91,7 +90,7 @@ static int check_sealed(void *arg, int data)
     }
     if (f == FAIL_NONE) {
         llama_backend_init();
-        f = job->seal(&why);
+        f = job->seal(NULL, &why);
     }
     if (f == FAIL_NONE) {
         f = load_and_say(job->file, job->in_file, error, &why);

@@ -129,7 +129,7 @@ static int import_sealed(void *arg, int data)
     struct fault why = {0};
     FILE *out = fdopen(data, "wb");
     ASSERT(out != NULL);
-    enum fail f = job->seal(&why);
+    enum fail f = job->seal(NULL, &why);
     if (f == FAIL_NONE) {
         f = convert(job->files, job->half, out, &why);
     }

@@ -95,6 +95,8 @@ struct options {
     const char *in;
     const char *out;
     const char *type;
+    const char *against;
+    const char *plan;
 };
 
 static bool read_options(int argc, char **argv, struct options *o)
@@ -103,7 +105,9 @@ static bool read_options(int argc, char **argv, struct options *o)
         const char **to = strcmp(argv[i], "--in") == 0     ? &o->in
                           : strcmp(argv[i], "--out") == 0  ? &o->out
                           : strcmp(argv[i], "--type") == 0 ? &o->type
-                                                           : NULL;
+                          : strcmp(argv[i], "--plan") == 0 ? &o->plan
+                          : strcmp(argv[i], "--against") == 0 ? &o->against
+                                                              : NULL;
         if (to == NULL || i + 1 >= argc) {
             return false;
         }
@@ -115,23 +119,66 @@ static bool read_options(int argc, char **argv, struct options *o)
 static int usage(void)
 {
     fputs("usage: inhouse-worker --tool import --in FOLDER --out EMPTY_FOLDER [--type f16|f32]\n"
-          "       inhouse-worker --tool check --in FILE.gguf\n",
+          "       inhouse-worker --tool check --in FILE.gguf\n"
+          "       inhouse-worker --tool quantize --in FILE.gguf --out EMPTY_FOLDER --type TYPE\n"
+          "       inhouse-worker --tool measure --in FILE.gguf [--plan JSON]\n"
+          "       inhouse-worker --tool compare --in FILE.gguf --against FILE.gguf [--plan JSON]\n",
           stderr);
     return 2;
 }
 
+/* The jobs, and the options each must have (1) and may have (2), in the order of struct options. */
+enum job { JOB_IMPORT, JOB_CHECK, JOB_QUANTIZE, JOB_MEASURE, JOB_COMPARE, JOB_COUNT };
+static const struct {
+    const char *name;
+    int in, out, type, against, plan;
+} jobs[JOB_COUNT] = {[JOB_IMPORT] = {"import", 1, 1, 2, 0, 0},
+                     [JOB_CHECK] = {"check", 1, 0, 0, 0, 0},
+                     [JOB_QUANTIZE] = {"quantize", 1, 1, 1, 0, 0},
+                     [JOB_MEASURE] = {"measure", 1, 0, 0, 0, 2},
+                     [JOB_COMPARE] = {"compare", 1, 0, 0, 1, 2}};
+
+static bool fits(int rule, const char *value)
+{
+    return rule == 2 || (rule == 1) == (value != NULL);
+}
+
+static enum job find_job(const char *name, const struct options *o)
+{
+    int i = 0;
+    while (i < JOB_COUNT &&
+           !(strcmp(jobs[i].name, name) == 0 && fits(jobs[i].in, o->in) &&
+             fits(jobs[i].out, o->out) && fits(jobs[i].type, o->type) &&
+             fits(jobs[i].against, o->against) && fits(jobs[i].plan, o->plan))) {
+        i++;
+    }
+    return (enum job)i;
+}
+
 int tool_main(int argc, char **argv, const char *engine_dir, tool_seal_fn seal)
 {
-    struct options o = {NULL, NULL, "f16"};
-    if (argc < 1 || !read_options(argc, argv, &o) || o.in == NULL) {
+    struct options o = {0};
+    if (argc < 1 || !read_options(argc, argv, &o)) {
         return usage();
     }
-    bool half = strcmp(o.type, "f16") == 0;
-    if (strcmp(argv[0], "import") == 0 && o.out != NULL && (half || strcmp(o.type, "f32") == 0)) {
-        return tool_import(o.in, o.out, half, seal);
-    }
-    if (strcmp(argv[0], "check") == 0 && o.out == NULL) {
+    bool f32 = o.type != NULL && strcmp(o.type, "f32") == 0;
+    switch (find_job(argv[0], &o)) {
+    case JOB_IMPORT:
+        return f32 || o.type == NULL || strcmp(o.type, "f16") == 0
+                   ? tool_import(o.in, o.out, !f32, seal)
+                   : usage();
+    case JOB_CHECK:
         return tool_check(o.in, engine_dir, seal);
+    case JOB_QUANTIZE:
+        return tool_quantize_knows(o.type)
+                   ? tool_quantize(o.in, o.out, o.type, engine_dir, seal)
+                   : usage();
+    case JOB_MEASURE:
+        return tool_measure(o.in, o.plan, engine_dir, seal);
+    case JOB_COMPARE:
+        return tool_compare(o.in, o.against, o.plan, engine_dir, seal);
+    case JOB_COUNT:
+        break;
     }
     return usage();
 }

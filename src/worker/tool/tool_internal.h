@@ -106,6 +106,14 @@ enum fail tool_gguf_write(const struct tool_bert *bert, const struct tool_safete
 /* The jobs. Each opens its files, seals, prints its lines, and returns the exit status. */
 int tool_import(const char *in_dir, const char *out_dir, bool half, tool_seal_fn seal);
 int tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal);
+/* type is one that tool_quantize_knows. */
+int tool_quantize(const char *in_file, const char *out_dir, const char *type,
+                  const char *engine_dir, tool_seal_fn seal);
+bool tool_quantize_knows(const char *type);
+/* plan is JSON text, NULL for the defaults. */
+int tool_measure(const char *in_file, const char *plan, const char *engine_dir, tool_seal_fn seal);
+int tool_compare(const char *in_file, const char *original, const char *plan,
+                 const char *engine_dir, tool_seal_fn seal);
 
 /*
  * keep.c: runs job(arg, data) in a child whose stdout is a pipe, relays its lines to our stdout and
@@ -113,6 +121,42 @@ int tool_check(const char *in_file, const char *engine_dir, tool_seal_fn seal);
  * status. The job seals itself: it may write into pipes, and into files not at all.
  */
 int tool_keep(int (*job)(void *arg, int data), void *arg, int out_file, uint64_t max);
+
+/* Keeps the first line of the first text it is given: what the engine complained of. */
+void tool_keep_error(char *kept, size_t room, const char *text);
+
+/*
+ * bench.c: what measure and compare share. A run is a way to use a model; its keys are those of
+ * LOAD (docs/protocol/worker.md): n_threads, n_batch, n_ubatch, flash, type_k, type_v, with its
+ * defaults.
+ */
+struct llama_model;
+struct llama_context;
+struct ggml_threadpool;
+struct tool_run {
+    int n_threads, n_batch, n_ubatch;
+    int flash; /* enum llama_flash_attn_type */
+    int type_k, type_v; /* enum ggml_type */
+};
+enum fail tool_run_read(const json_t *obj, struct tool_run *run, struct fault *why);
+/* The backends, before the seal. */
+enum fail tool_engine_start(const char *engine_dir, char *error, struct fault *why);
+/* Inside the seal; in_file names the file in messages. llama_model_free it. */
+enum fail tool_model_load(FILE *file, const char *in_file, const char *error,
+                          struct llama_model **out, struct fault *why);
+/* A context as the engine makes it, with its thread pool; tool_context_close both. */
+struct tool_context {
+    struct llama_context *context;
+    struct ggml_threadpool *pool;
+};
+enum fail tool_context_open(struct llama_model *model, const struct tool_run *run, int n_ctx,
+                            int n_outputs, struct tool_context *out, struct fault *why);
+void tool_context_close(struct tool_context *c);
+/* Tokens of a text, at most max, into out; how many. */
+int tool_tokens(const struct llama_model *model, const char *text, int32_t *out, int max);
+
+#define TOOL_PASSAGES 3
+extern const char *const tool_passages[TOOL_PASSAGES]; /* passage.c */
 
 /* Makes text out of a hostile file fit for a line: '?' for every byte that is not UTF-8. */
 void tool_clean(char *text);
