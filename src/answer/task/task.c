@@ -99,8 +99,20 @@ bool desk_shelf_put(struct task_desk *desk, struct shelf *shelf)
 
 void desk_domain(const struct principal *who, const char *dataset, char *out, size_t room)
 {
-    /* team + dataset + label; every dataset is internal until labels come */
-    snprintf(out, room, "%.50s/%.50s/internal", who->team, dataset != NULL ? dataset : "-");
+    /* team + dataset + label; every dataset is internal until labels come. Whole names, or two that
+       begin alike would share; too long for the room, a digest stands for them. */
+    int n = snprintf(out, room, "%s/%s/internal", who->team, dataset != NULL ? dataset : "-");
+    if (n < 0 || (size_t)n >= room) {
+        struct buf all;
+        uint8_t hash[32];
+        char hex[2 * sizeof(hash) + 1];
+        buf_init(&all, 1024 * 1024);
+        (void)buf_printf(&all, "%s/%s/internal", who->team, dataset != NULL ? dataset : "-");
+        text_sha256(all.data, all.len, hash);
+        text_hex(hash, sizeof(hash), hex);
+        (void)text_copy(out, room, hex);
+        buf_done(&all);
+    }
 }
 
 enum fail task_desk_new(const struct task_house *house, struct task_desk **out, struct fault *why)

@@ -329,6 +329,7 @@ static enum fail open_core(struct house *s, struct fault *why)
                                   .n_ctx_light = (int)c->models_ctx_light,
                                   .n_ctx_heavy = (int)c->models_ctx_heavy,
                                   .n_seq = (int)c->models_seq,
+                                  .prefix_ram_mb = (int)c->engine_prefix_ram_mb,
                                   .max_open = OPEN_ASKS,
                                   .max_waiting = (size_t)c->limits_tasks_running * 4};
     enum fail f = fleet_new(s->loop, &fleet, &s->fleet, why);

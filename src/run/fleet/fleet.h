@@ -64,6 +64,7 @@ struct fleet_options {
     bool seal;
     int threads;             /* of each worker, 0: cores */
     int n_ctx_light, n_ctx_heavy, n_seq;
+    int prefix_ram_mb;       /* of each worker, for prefixes that left its KV */
     size_t max_open;         /* asks a worker holds at once; the rest wait here */
     size_t max_waiting;      /* asks waiting per model before queue_full */
 };

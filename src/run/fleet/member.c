@@ -229,6 +229,7 @@ static void send_load(struct member *m)
     if (m->kind == FLEET_KIND_GENERATE) {
         jn_kv_int(&w, "n_ctx", m->n_ctx_asked > 0 ? m->n_ctx_asked : o->n_ctx_light);
         jn_kv_int(&w, "n_seq", o->n_seq);
+        jn_kv_int(&w, "prefix_ram_mb", o->prefix_ram_mb);
     }
     jn_kv_int(&w, "n_threads", o->threads);
     jn_kv_bool(&w, "turns", true);

@@ -137,7 +137,7 @@ static bool better_soon(const struct llama_engine *e, const struct task *t, int 
     return false;
 }
 
-static int promised(const struct llama_engine *e)
+int task_promised(const struct llama_engine *e)
 {
     int cells = prefix_cells(e, false);
     for (const struct task *t = e->first; t != NULL; t = t->next) {
@@ -176,7 +176,7 @@ static bool may_put_back(const struct task *t, enum ipc_class for_class)
    enough. */
 static void make_room(struct llama_engine *e, const struct task *t, int need)
 {
-    int room = e->base.info.n_ctx - promised(e);
+    int room = e->base.info.n_ctx - task_promised(e);
     int gain = 0;
     for (const struct task *v = e->first; v != NULL; v = v->next) {
         gain += may_put_back(v, t->class) ? v->reserve : 0;
@@ -184,7 +184,7 @@ static void make_room(struct llama_engine *e, const struct task *t, int need)
     if (room + gain < need) {
         return;
     }
-    while (e->base.info.n_ctx - promised(e) < need) {
+    while (e->base.info.n_ctx - task_promised(e) < need) {
         struct task *victim = NULL;
         for (struct task *v = e->first; v != NULL; v = v->next) {
             if (may_put_back(v, t->class) &&
@@ -197,7 +197,7 @@ static void make_room(struct llama_engine *e, const struct task *t, int need)
             return;
         }
         put_back(e, victim);
-        while (promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {
+        while (task_promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {
         }
     }
 }
@@ -214,20 +214,20 @@ static enum admission admit(struct llama_engine *e, struct task *t)
         lane_clear(e);
     }
     int known = t->put_back > 0 ? t->tokens.n : t->n_prompt;
-    struct prefix *p = prefix_match(e, t->domain, &t->tokens, known - 1, &shared);
-    if (better_soon(e, t, shared)) {
+    if (better_soon(e, t, prefix_reach(e, t, known - 1))) {
         return NOT_YET;
     }
+    struct prefix *p = prefix_take(e, t, known - 1, &shared);
     if (p != NULL) {
         p->users++; /* not to be evicted while we make room */
     }
     int need = t->n_prompt + t->max_new - shared;
-    while (promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {
+    while (task_promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {
     }
-    if (promised(e) + need > e->base.info.n_ctx) {
+    if (task_promised(e) + need > e->base.info.n_ctx) {
         make_room(e, t, need);
     }
-    if (promised(e) + need > e->base.info.n_ctx && p != NULL && e->n_running == 0) {
+    if (task_promised(e) + need > e->base.info.n_ctx && p != NULL && e->n_running == 0) {
         /* Alone and still too much: the fork itself is in the way. */
         p->users--;
         p = NULL;
@@ -236,7 +236,7 @@ static enum admission admit(struct llama_engine *e, struct task *t)
         while (prefix_evict(e)) {
         }
     }
-    int seq = promised(e) + need > e->base.info.n_ctx ? -1 : engine_seq_take(e);
+    int seq = task_promised(e) + need > e->base.info.n_ctx ? -1 : engine_seq_take(e);
     if (seq < 0) {
         if (p != NULL) {
             p->users--;

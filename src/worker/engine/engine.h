@@ -24,6 +24,7 @@
 #define ENGINE_SEQ_MAX 64           /* asks running at once */
 #define ENGINE_IDLE_CELLS_MAX 2048  /* KV cells of prefixes nobody is using */
 #define ENGINE_STOPS_MAX 8
+#define ENGINE_STASH_MB_MAX 65536
 #define ENGINE_EMBED_MAX 256
 #define ENGINE_LOGPROBS_MAX 5
 #define ENGINE_LOGPROB_TOKENS_MAX 512
@@ -43,6 +44,8 @@ struct engine_load {
     enum engine_flash flash;
     enum engine_kv type_k, type_v; /* a quantised type_v needs flash */
     int gpu_layers; /* layers kept on a GPU, if the engine has one; -1: as many as it likes */
+    unsigned idle_cells; /* 0: ENGINE_IDLE_CELLS_MAX */
+    unsigned stash_mb;   /* RAM for prefixes that left the KV; 0: they are forgotten */
     const char *chat_template; /* NULL: the model's own */
     bool speculate;            /* n-gram drafts, see speculate.c */
     const char *sha256;        /* of the file, for the fingerprint; NULL: not known */
@@ -179,6 +182,9 @@ struct engine_stats {
     int idle_cells;
     int prefixes;
     int64_t lane_bytes; /* KV of the reproducible lane, 0 while it is closed */
+    int stashed; /* prefixes that wait in RAM */
+    int64_t stash_bytes;
+    int64_t restored; /* times one came back, since the load */
 };
 
 struct engine;

@@ -2,12 +2,13 @@
 /*
  * worker/engine, the llama engine's inside, shared by its files: load.c (model, context), lane.c
  * (a second context for reproducible asks), task.c
- * (asks to tokens, ends), admit.c (whose turn it is, who is put back), prefix.c (forks and idle
- * cells), step.c (batches), threads.c, generate.c (chat), form.c, choice.c (scoring over a trie),
- * sample.c, embed.c. The life of a task: WAITING (tokens made) -> RUNNING (it has a sequence and a
- * reserve of cells) -> ENDED (freed after the step); back to WAITING, with all its tokens, when a
- * better class needs its cells. tokens[0..n_past) are in the KV; tokens[n_past..n) are pending;
- * when none is pending the logits of the last one are read and the task says what comes next.
+ * (asks to tokens, ends), admit.c (whose turn it is, who is put back), prefix.c (the tree
+ * of resident prefixes), stash.c (those that wait in RAM), step.c (batches), threads.c, generate.c
+ * (chat), form.c, choice.c (scoring over a trie), sample.c, embed.c. The life of a task: WAITING
+ * (tokens made) -> RUNNING (it has a sequence and a reserve of cells) -> ENDED (freed after the
+ * step); back to WAITING, with all its tokens, when a better class needs its cells.
+ * tokens[0..n_past) are in the KV; tokens[n_past..n) are pending; when none is pending the logits
+ * of the last one are read and the task says what comes next.
  * Owns: all below. Threads: the engine's one. Limits: MAX_SEQS sequences, n_ctx cells by reserve.
  */
 #pragma once
@@ -38,6 +39,9 @@ struct tokens {
 void tokens_add(struct tokens *list, const llama_token *more, int n);
 void tokens_done(struct tokens *list);
 
+/* How many the two have in common from the start, at most max. */
+int tokens_common(const struct tokens *a, const struct tokens *b, int max);
+
 /* Tokens resident in the KV that asks of one domain fork from. */
 struct prefix {
     bool used;
@@ -46,6 +50,19 @@ struct prefix {
     int seq;
     int users; /* running tasks forked from it: not evicted while > 0 */
     int64_t used_at;
+    struct prefix *parent; /* whose first `fork` cells are also its own; NULL: nobody's */
+    int fork;
+};
+
+/* A prefix that left the KV, as llama.cpp's state of one sequence. */
+struct stashed {
+    struct stashed *next;
+    char *domain;
+    struct tokens tokens;
+    uint8_t *state;
+    size_t bytes;
+    int64_t used_at;
+    bool pinned; /* being restored */
 };
 
 /* Null-prompt scores of one form, by domain, prompt and plan. */
@@ -199,6 +216,13 @@ struct llama_engine {
     int order_room;
     int n_running;
     struct prefix prefixes[MAX_PREFIXES];
+    int idle_cells; /* of prefixes nobody is using: at most so many stay */
+    struct stashed *stash;
+    int n_stashed;
+    size_t stash_bytes;
+    size_t stash_budget; /* 0: nothing is stashed */
+    double us_per_mib;   /* measured, of restoring */
+    int64_t n_restored;
     struct null_scores nulls[MAX_NULLS];
     llama_token digit[12]; /* single-character tokens of 0-9, '-', '.'; -1: none */
     struct speed speed[2]; /* of one thread, of all */
@@ -274,6 +298,8 @@ void task_settle(struct task *t);
    how many; *out is valid until the next call. */
 int task_order(struct llama_engine *e, struct task *const **out);
 void task_admit(struct llama_engine *e);
+/* Cells that prefixes hold and running tasks may come to need. */
+int task_promised(const struct llama_engine *e);
 /* How many of `pending` tokens a class may put into a step whose best class is `top`. */
 int task_allowance(const struct llama_engine *e, enum ipc_class top, enum ipc_class class,
                    int pending);
@@ -282,14 +308,44 @@ void task_account(struct llama_engine *e, const int done[IPC_CLASS_COUNT],
                   const int pending[IPC_CLASS_COUNT]);
 
 /* prefix.c */
-struct prefix *prefix_match(struct llama_engine *e, const char *domain, const struct tokens *tokens,
-                            int max, int *shared);
-/* Keeps the first n tokens of a running task for others; frees idle ones over the limit. */
+/* How many of a waiting task's first max tokens resident or stashed prefixes could spare it. */
+int prefix_reach(struct llama_engine *e, const struct task *t, int max);
+/* The resident prefix that shares most of them, restored where that is cheaper than decoding; NULL
+   and *shared 0 when none shares MIN_SHARED. */
+struct prefix *prefix_take(struct llama_engine *e, const struct task *t, int max, int *shared);
+/* The longest start of these tokens that resident prefixes of the domain hold. */
+int prefix_common(const struct llama_engine *e, const char *domain, const struct tokens *tokens);
+/* An empty one with a sequence of its own, evicting an idle one if need be; NULL: no room. */
+struct prefix *prefix_new(struct llama_engine *e, const char *domain);
+/* Keeps the first n tokens of a running task for others. */
 void prefix_keep(struct llama_engine *e, struct task *t, int n);
+/* KV cells of the prefixes, shared ones counted once. idle_only: those no running task uses. */
 int prefix_cells(const struct llama_engine *e, bool idle_only);
-/* Evicts the idle prefix used longest ago; false when none is idle. */
+/* Evicts the idle prefix used longest ago into the stash; false when none is idle. */
 bool prefix_evict(struct llama_engine *e);
+void prefix_drop(struct llama_engine *e, struct prefix *p);
 void prefix_trim(struct llama_engine *e);
+/* Frees all, resident and stashed. */
+void prefix_done(struct llama_engine *e);
+
+/* stash.c */
+/* Copies the state of a sequence that holds exactly the first n tokens. kept: so many of them are
+   held elsewhere. NULL when that is not worth it. */
+struct stashed *stash_put(struct llama_engine *e, const char *domain, const struct tokens *tokens,
+                          int n, int seq, int kept);
+/* The same of the first n tokens of a running task. */
+struct stashed *stash_task(struct llama_engine *e, struct task *t, int n);
+/* Takes over `state`; NULL (and it is freed) when it does not fit under the budget. */
+struct stashed *stash_add(struct llama_engine *e, const char *domain, const llama_token *tokens,
+                          int n, uint8_t *state, size_t bytes);
+/* The blob that shares most with these tokens, when restoring it is cheaper than decoding what it
+   has beyond `resident`; *shared tokens of it match. */
+struct stashed *stash_match(struct llama_engine *e, const char *domain, const struct tokens *tokens,
+                            int max, int resident, int *shared);
+/* Makes its first n tokens a resident prefix, if they and `also` more cells fit. A blob that
+   llama.cpp refuses is forgotten. */
+bool stash_restore(struct llama_engine *e, struct stashed *s, int n, int also);
+void stash_done(struct llama_engine *e);
 
 /* step.c */
 bool step_forecast(struct engine *engine, struct engine_step *out);

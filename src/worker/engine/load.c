@@ -359,6 +359,8 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
     ASSERT(!engine->loaded);
     e->n_seq = (int)load->n_seq;
     e->n_threads = (int)load->n_threads;
+    e->idle_cells = load->idle_cells > 0 ? (int)load->idle_cells : ENGINE_IDLE_CELLS_MAX;
+    e->stash_budget = (size_t)load->stash_mb * 1024 * 1024;
     e->step_cap = 0;
     memset(e->speed, 0, sizeof e->speed);
     enum fail failed = load_file(e, fd, load, why);
@@ -437,7 +439,10 @@ static void stats(struct engine *engine, struct engine_stats *out)
                                  .queued = e->n_tasks - e->n_running,
                                  .kv_used = prefix_cells(e, false),
                                  .kv_cells = engine->loaded ? engine->info.n_ctx : 0,
-                                 .idle_cells = prefix_cells(e, true)};
+                                 .idle_cells = prefix_cells(e, true),
+                                 .stashed = e->n_stashed,
+                                 .stash_bytes = (int64_t)e->stash_bytes,
+                                 .restored = e->n_restored};
     for (const struct task *t = e->first; t != NULL; t = t->next) {
         out->kv_used += t->state == TASK_RUNNING ? t->reserve : 0;
     }
@@ -460,8 +465,7 @@ static void free_engine(struct engine *engine)
         }
     }
     task_sweep(e);
-    while (prefix_evict(e)) {
-    }
+    prefix_done(e);
     form_nulls_free(e);
     unload(e);
     engine_turns_done(e);

@@ -56,7 +56,8 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     static const char *const keys[] = {"model",     "sha256",  "kind",     "n_ctx",
                                        "n_seq",     "n_threads", "n_batch",  "n_ubatch",
                                        "flash",     "type_k",  "type_v",   "gpu_layers",
-                                       "turns",     "template", "speculate", NULL};
+                                       "turns",     "template", "speculate", "prefix_cells",
+                                       "prefix_ram_mb", NULL};
     const char *sha256 = NULL;
     const char *kind = NULL;
     const char *flash = "auto";
@@ -66,6 +67,8 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     int64_t n_batch = 512;
     int64_t n_ubatch = 0;
     int64_t gpu_layers = -1;
+    int64_t idle_cells = ENGINE_IDLE_CELLS_MAX;
+    int64_t stash_mb = 0;
     *load = (struct engine_load){.speculate = true};
     *turns = false;
     TRY(jn_only(tree, keys, why));
@@ -82,6 +85,8 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     TRY(read_kv(tree, "type_k", &load->type_k, why));
     TRY(read_kv(tree, "type_v", &load->type_v, why));
     TRY(jn_bool(tree, "turns", false, turns, why));
+    TRY(jn_int(tree, "prefix_cells", false, 1, ENGINE_IDLE_CELLS_MAX, &idle_cells, why));
+    TRY(jn_int(tree, "prefix_ram_mb", false, 0, ENGINE_STASH_MB_MAX, &stash_mb, why));
     TRY(jn_str(tree, "template", false, IPC_JSON_MAX, &load->chat_template, why));
     TRY(jn_bool(tree, "speculate", false, &load->speculate, why));
     if (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64) {
@@ -107,6 +112,8 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     load->n_seq = (unsigned)n_seq;
     load->n_threads = (unsigned)n_threads;
     load->n_batch = (unsigned)n_batch;
+    load->idle_cells = (unsigned)idle_cells;
+    load->stash_mb = (unsigned)stash_mb;
     return FAIL_NONE;
 }
 

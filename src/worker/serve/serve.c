@@ -170,6 +170,9 @@ static void answer_ping(struct serve *s, uint64_t id)
     jn_kv_int(&w, "kv_cells", stats.kv_cells);
     jn_kv_int(&w, "idle_cells", stats.idle_cells);
     jn_kv_int(&w, "prefixes", stats.prefixes);
+    jn_kv_int(&w, "stashed", stats.stashed);
+    jn_kv_int(&w, "stash_bytes", stats.stash_bytes);
+    jn_kv_int(&w, "restored", stats.restored);
     jn_kv_int(&w, "lane_bytes", stats.lane_bytes);
     jn_kv_int(&w, "rss_bytes", resident_bytes(s->options->statm));
     jn_object_end(&w);

@@ -366,4 +366,33 @@ enum fail shim_encode(struct llama_context *context, const struct llama_batch *b
     });
 }
 
+enum fail shim_state_size(struct llama_context *context, int seq, size_t *bytes, struct fault *why)
+{
+    return guarded(why, FAIL_INTERNAL, "state size", [&] {
+        *bytes = llama_state_seq_get_size(context, seq);
+        return FAIL_NONE;
+    });
+}
+
+enum fail shim_state_get(struct llama_context *context, int seq, uint8_t *out, size_t bytes,
+                         struct fault *why)
+{
+    return guarded(why, FAIL_INTERNAL, "state get", [&] {
+        size_t n = llama_state_seq_get_data(context, out, bytes, seq);
+        return n == bytes ? FAIL_NONE
+                          : FAULT(why, FAIL_INTERNAL, "a state of %zu bytes, not %zu", n, bytes);
+    });
+}
+
+enum fail shim_state_set(struct llama_context *context, int seq, const uint8_t *state, size_t bytes,
+                         struct fault *why)
+{
+    return guarded(why, FAIL_INTERNAL, "state set", [&] {
+        size_t n = llama_state_seq_set_data(context, state, bytes, seq);
+        return n == bytes ? FAIL_NONE
+                          : FAULT(why, FAIL_INTERNAL, "llama.cpp took %zu of a state's %zu bytes",
+                                  n, bytes);
+    });
+}
+
 } /* extern "C" */

@@ -82,3 +82,12 @@ enum fail shim_decode(struct llama_context *context, const struct llama_batch *b
                       struct fault *why);
 enum fail shim_encode(struct llama_context *context, const struct llama_batch *batch, int *rc,
                       struct fault *why);
+
+/* The state of one sequence, llama_state_seq_*: its size in bytes, a copy of it, and the way back.
+   FAIL_INTERNAL when llama.cpp writes or takes another number of bytes: after a failed set the
+   sequence holds nothing that may be used. */
+enum fail shim_state_size(struct llama_context *context, int seq, size_t *bytes, struct fault *why);
+enum fail shim_state_get(struct llama_context *context, int seq, uint8_t *out, size_t bytes,
+                         struct fault *why);
+enum fail shim_state_set(struct llama_context *context, int seq, const uint8_t *state, size_t bytes,
+                         struct fault *why);
