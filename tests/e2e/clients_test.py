@@ -140,7 +140,7 @@ class Clients(unittest.TestCase):
             got = e2e.at_once(lambda i: s.chat(f"%%slow:300%% {i}"), list(range(40)), threads=40)
             codes = [r[0] for r in got]
             self.assertEqual(set(codes), {200, 429}, codes)
-            self.assertGreaterEqual(codes.count(200), 12)
+            self.assertGreaterEqual(codes.count(200), 4 + 6)  # one team has three quarters of the places
             full = [r[1]["error"] for r in got if r[0] == 429]
             self.assertEqual({e["code"] for e in full}, {"queue_full"})
             self.assertTrue(all(e["hint"] for e in full))

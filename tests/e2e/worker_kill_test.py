@@ -49,7 +49,7 @@ class WorkerKill(unittest.TestCase):
         before = self.s.status()["roles"]["light"]
 
         def kill():
-            self.s.wait(lambda s: s["roles"]["light"]["running"] >= 20, what="a run in the middle")
+            self.s.wait(lambda s: s["roles"]["light"]["running"] >= 12, what="a run in the middle")
             os.kill(before["pid"], signal.SIGKILL)
         killer = threading.Thread(target=kill)
         killer.start()

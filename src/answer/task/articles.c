@@ -167,7 +167,8 @@ static void embed_next(struct rebuild *r)
         return;
     }
     struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
-                            .body = body.data, .len = body.len, .done = on_vectors, .arg = r};
+                            .body = body.data, .len = body.len, .team = r->who.team,
+                            .class = IPC_BATCH, .done = on_vectors, .arg = r};
     fleet_ask(r->desk->house.fleet, &ask);
     buf_done(&body);
 }

@@ -341,7 +341,9 @@ static void step_embed(struct task *t)
     ok = fleet_embed_body(&body, t->class, t->reproducible, domain, &text, 1);
     if (ok) {
         struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
-                                .body = body.data, .len = body.len, .done = on_embedded, .arg = t};
+                                .body = body.data, .len = body.len, .team = t->who.team,
+                                .class = t->class, .deadline_us = t->due_us,
+                                .done = on_embedded, .arg = t};
         t->ask = fleet_ask(t->desk->house.fleet, &ask);
     }
     buf_done(&masked);
@@ -498,7 +500,8 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
         return;
     }
     struct fleet_ask ask = {.role = role, .type = IPC_FORM, .body = body.data, .len = body.len,
-                            .plan = t->plan, .done = done, .arg = t};
+                            .plan = t->plan, .team = t->who.team, .class = t->class,
+                            .deadline_us = t->due_us, .done = done, .arg = t};
     t->ask = fleet_ask(t->desk->house.fleet, &ask);
     buf_done(&body);
 }

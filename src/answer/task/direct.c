@@ -204,6 +204,10 @@ static void chat_ask(struct task *t)
                             .type = IPC_GENERATE,
                             .body = body.data,
                             .len = body.len,
+                            .team = t->who.team,
+                            .class = t->class,
+                            .max_tokens = t->max_tokens,
+                            .deadline_us = t->due_us,
                             .on_text = t->stream ? chat_text : NULL,
                             .done = chat_done,
                             .arg = t};
@@ -324,6 +328,9 @@ static void embed_next(struct task *t)
                             .flags = IPC_FLAG_BULK,
                             .body = body.data,
                             .len = body.len,
+                            .team = t->who.team,
+                            .class = t->class,
+                            .deadline_us = t->due_us,
                             .done = embed_done,
                             .arg = t};
     t->ask = fleet_ask(t->desk->house.fleet, &ask);

@@ -164,7 +164,8 @@ static void embed_next(struct learn_job *j)
     bool ok = fleet_embed_body(&body, IPC_BATCH, false, domain, texts, n);
     ASSERT(ok); /* 32 x 32 KiB at most fits a frame */
     struct fleet_ask ask = {.role = FLEET_EMBED, .type = IPC_EMBED, .flags = IPC_FLAG_BULK,
-                            .body = body.data, .len = body.len, .done = on_vectors, .arg = j};
+                            .body = body.data, .len = body.len, .team = j->who.team,
+                            .class = IPC_BATCH, .done = on_vectors, .arg = j};
     fleet_ask(j->desk->house.fleet, &ask);
     for (size_t i = 0; i < n; i++) {
         buf_done(&masked[i]);

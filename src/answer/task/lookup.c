@@ -4,7 +4,7 @@
 
 void task_counts(const struct task_desk *desk, struct task_counts *out)
 {
-    *out = (struct task_counts){desk->running_len, desk->waiting_len, desk->learning};
+    *out = (struct task_counts){desk->running_len, (int)queue_waiting(desk->queue), desk->learning};
 }
 
 const struct ladder_form *task_form_find(struct task_desk *desk, const char *name)

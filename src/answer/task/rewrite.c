@@ -173,7 +173,8 @@ static void ask_rewrite(struct rewrite *w)
     fleet_model_get(w->owner->desk->house.fleet, FLEET_HEAVY, &m);
     memcpy(w->model_sha256, m.sha256, sizeof(w->model_sha256));
     struct fleet_ask ask = {.role = FLEET_HEAVY, .type = IPC_GENERATE, .body = body.data,
-                            .len = body.len, .done = on_rewritten, .arg = w};
+                            .len = body.len, .team = w->who.team, .class = IPC_BATCH,
+                            .max_tokens = ANSWER_TOKENS, .done = on_rewritten, .arg = w};
     fleet_ask(w->owner->desk->house.fleet, &ask);
     buf_done(&body);
 }

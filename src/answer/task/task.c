@@ -119,7 +119,8 @@ enum fail task_desk_new(const struct task_house *house, struct task_desk **out, 
 {
     struct task_desk *d = mem_alloc(sizeof(*d));
     d->house = *house;
-    d->waiting_last = &d->waiting_first;
+    struct queue_options places = {.name = "their turn", .places = (size_t)house->max_waiting};
+    d->queue = queue_new(&places);
     enum fail f = store_reader_open(house->store, &d->reader, why);
     if (f == FAIL_NONE) {
         f = shelves_load(d, why);
@@ -150,6 +151,7 @@ void task_desk_free(struct task_desk *d)
         shelf_unref(d->shelves[i]);
     }
     store_reader_close(d->reader);
+    queue_free(d->queue);
     mem_free(d);
 }
 
@@ -191,50 +193,38 @@ void task_form_set(struct task_desk *desk, struct ladder_form *form)
 
 static void drained_if_empty(struct task_desk *d)
 {
-    if (d->draining && d->running_len == 0 && d->waiting_len == 0 && d->on_drained != NULL) {
+    if (d->draining && d->running_len == 0 && queue_waiting(d->queue) == 0 &&
+        d->on_drained != NULL) {
         loop_post(d->house.loop, d->on_drained, d->on_drained_arg);
         d->on_drained = NULL;
     }
+}
+
+/* A class may run what the better ones leave of the limit, and always one. */
+static unsigned free_classes(const struct task_desk *d)
+{
+    unsigned classes = 0;
+    int held = 0;
+    for (int c = 0; c < IPC_CLASS_COUNT; c++) {
+        held += d->running_of[c];
+        classes |= held < d->house.max_running || d->running_of[c] == 0 ? 1u << c : 0;
+    }
+    return classes;
 }
 
 /* A task may end at once and so come here again: the loop goes on instead, or a long queue of such
    tasks would need a deep stack. */
 static void start_waiting(struct task_desk *d)
 {
+    struct queue_item *item;
     if (d->starting) {
         return;
     }
     d->starting = true;
-    while (d->waiting_first != NULL && d->running_len < d->house.max_running) {
-        struct task *t = d->waiting_first;
-        d->waiting_first = t->next;
-        if (d->waiting_first == NULL) {
-            d->waiting_last = &d->waiting_first;
-        }
-        d->waiting_len--;
-        task_start(t);
+    while ((item = queue_next(d->queue, free_classes(d))) != NULL) {
+        task_start(item->owner);
     }
     d->starting = false;
-}
-
-/* Takes a task that waits out of the queue and starts it although none has its turn yet: it is
-   late or nobody wants its answer, so it ends soon and lets the others through. */
-static void start_early(struct task *t)
-{
-    struct task_desk *d = t->desk;
-    struct task **at = &d->waiting_first;
-    while (*at != NULL && *at != t) {
-        at = &(*at)->next;
-    }
-    if (*at == NULL) {
-        return;
-    }
-    *at = t->next;
-    if (t->next == NULL) {
-        d->waiting_last = at;
-    }
-    d->waiting_len--;
-    task_start(t);
 }
 
 static void task_free(struct task *t)
@@ -291,6 +281,8 @@ void task_finish(struct task *t)
             t->next->prev = t->prev;
         }
         d->running_len--;
+        d->running_of[t->class]--;
+        queue_settle(d->queue, &t->turn, 1, !t->cancelled, clock_monotonic_us());
     } else {
         t->state = TASK_FAILED; /* refused before it started */
     }
@@ -318,7 +310,7 @@ static void interrupt(struct task *t)
         fleet_cancel(t->desk->house.fleet, t->ask);
     }
     if (t->state == TASK_ACCEPTED) {
-        start_early(t);
+        task_start(t); /* before its turn: it ends soon and lets the others through */
     } else if (t->want != 0) {
         direct_give_up(t);
     }
@@ -335,6 +327,7 @@ static void on_deadline(void *arg)
 void task_start(struct task *t)
 {
     struct task_desk *d = t->desk;
+    queue_take(d->queue, &t->turn, clock_monotonic_us());
     t->state = TASK_CLIMBING;
     t->prev = NULL;
     t->next = d->running;
@@ -343,6 +336,7 @@ void task_start(struct task *t)
     }
     d->running = t;
     d->running_len++;
+    d->running_of[t->class]++;
     if (t->cancelled) {
         struct fault why;
         FAULT(&why, FAIL_STOPPED, "the client left before the task started");
@@ -373,22 +367,21 @@ static void accept_now(void *arg)
         refuse(t, &why);
         return;
     }
-    if (d->running_len >= d->house.max_running && d->waiting_len >= d->house.max_waiting) {
-        FAULT(&why, FAIL_QUEUE_FULL, "%d tasks already wait", d->waiting_len);
-        fail_hint(&why, "Send fewer at once, or try again in a moment.");
+    int64_t now = clock_monotonic_us();
+    int64_t deadline = t->deadline_ms > 0 ? t->deadline_ms : default_deadline_ms[t->class];
+    t->turn = (struct queue_item){.owner = t, .class = t->class, .cost = 1};
+    t->due_us = now + deadline * 1000;
+    /* Turns are of tasks here; their tokens are shared where they are decoded. */
+    unsigned classes = free_classes(d);
+    if ((classes & 1u << t->class) != 0 && queue_next(d->queue, classes) == NULL) {
+        queue_adopt(d->queue, &t->turn, t->who.team, true);
+    } else if (queue_put(d->queue, &t->turn, t->who.team, t->class, 1, 0, now, &why) !=
+               FAIL_NONE) {
         refuse(t, &why);
         return;
     }
-    int64_t deadline = t->deadline_ms > 0 ? t->deadline_ms : default_deadline_ms[t->class];
     t->deadline_timer = loop_timer_add(d->house.loop, deadline, on_deadline, t);
-    if (d->running_len < d->house.max_running) {
-        task_start(t);
-        return;
-    }
-    t->next = NULL;
-    *d->waiting_last = t;
-    d->waiting_last = &t->next;
-    d->waiting_len++;
+    start_waiting(d);
 }
 
 static struct task *task_make(struct task_desk *desk, const struct task_request *r)
@@ -436,6 +429,7 @@ uint64_t task_submit(struct task_desk *desk, const struct task_request *r)
         t->model = arena_dup_str(a, r->model);
         t->ask_json = arena_dup(a, r->ask_json, r->ask_len);
         t->ask_len = r->ask_len;
+        t->max_tokens = r->max_tokens;
         t->stream = r->stream;
     } else {
         t->model = arena_dup_str(a, r->model);
@@ -455,15 +449,21 @@ struct cancel {
     uint64_t handle;
 };
 
+static bool has_handle(const struct queue_item *item, void *arg)
+{
+    return ((const struct task *)item->owner)->handle == *(const uint64_t *)arg;
+}
+
 static void cancel_now(void *arg)
 {
     struct cancel *c = arg;
-    struct task *lists[2] = {c->desk->running, c->desk->waiting_first};
-    struct task *found = NULL;
-    for (int i = 0; i < 2 && found == NULL; i++) {
-        for (struct task *t = lists[i]; t != NULL && found == NULL; t = t->next) {
-            found = t->handle == c->handle ? t : NULL;
-        }
+    struct task *found = c->desk->running;
+    while (found != NULL && found->handle != c->handle) {
+        found = found->next;
+    }
+    if (found == NULL) {
+        struct queue_item *item = queue_find(c->desk->queue, has_handle, &c->handle);
+        found = item != NULL ? item->owner : NULL;
     }
     if (found != NULL) {
         found->cancelled = true;

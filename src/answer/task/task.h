@@ -70,6 +70,7 @@ struct task_request {
     const char *model;
     const char *ask_json;
     size_t ask_len;
+    int max_tokens; /* as in ask_json: what it may cost */
     bool stream;
 
     /* TASK_EMBED: model as above */
@@ -152,7 +153,9 @@ struct task_house {
     struct fleet *fleet;
     struct roster *roster; /* NULL: no model is loaded on demand */
     struct task_sink sink;
-    int max_running;     /* tasks climbing at once; the rest wait, then queue_full */
+    /* Tasks of a class and the better ones climbing at once, of each class always one. The rest
+       wait, teams in turn (run/queue), then queue_full: no team has all max_waiting places. */
+    int max_running;
     int max_waiting;
 };
 

@@ -10,6 +10,7 @@
 #include "answer/learn/learn.h"
 #include "answer/reuse/reuse.h"
 #include "answer/task/task.h"
+#include "run/queue/queue.h"
 
 #define TASK_ARENA_BYTES ((size_t)24 * 1024 * 1024)
 #define TASK_IDEMPOTENCY_US ((int64_t)24 * 3600 * 1000000) /* how long a key is kept */
@@ -50,7 +51,7 @@ struct task;
 typedef void (*task_step_fn)(struct task *t);
 
 struct task {
-    struct task *next, *prev; /* running list */
+    struct task *next, *prev; /* running list, once it runs */
     struct task_desk *desk;
     uint64_t handle;
     struct id id;
@@ -62,6 +63,8 @@ struct task {
     int64_t created_at;  /* wall, µs */
     int64_t started_us;  /* monotonic */
     int64_t deadline_ms;
+    int64_t due_us;      /* the same as a monotonic time */
+    struct queue_item turn; /* at the desk; the fleet has a queue of its own per model */
     uint64_t deadline_timer;
     uint64_t ask;        /* open at the fleet, 0: none */
     bool cancelled;
@@ -120,6 +123,7 @@ struct task {
     char model_sha256[65];
     const char *ask_json;
     size_t ask_len;
+    int max_tokens;
     bool stream;
     bool accepted;          /* the stream's first record is durable */
     struct buf held;        /* text that waits for it */
@@ -141,8 +145,9 @@ struct task_desk {
     struct shelf *shelves[64];
     size_t shelves_len;
     struct task *running;
-    struct task *waiting_first, **waiting_last;
-    int running_len, waiting_len;
+    struct queue *queue; /* who waits; who runs is in service */
+    int running_len;
+    int running_of[IPC_CLASS_COUNT];
     uint64_t next_handle; /* atomic: handed out on any thread */
     bool draining;
     loop_call_fn on_drained;

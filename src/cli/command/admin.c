@@ -142,6 +142,51 @@ static void show_role(struct measure_table *t, const char *role, const json_t *r
     measure_table_row(t, cells);
 }
 
+/* One row a team that has asks at a model now, and its wait there. */
+static size_t show_queue(struct measure_table *t, const json_t *q)
+{
+    size_t i, rows = 0;
+    const json_t *team;
+    char rate[24], waiting[24], running[24], wait[24];
+    (void)snprintf(rate, sizeof(rate), "%.0f",
+                   json_number_value(json_object_get(q, "tokens_per_second")));
+    json_array_foreach(json_object_get(q, "teams"), i, team) {
+        long long n = json_integer_value(json_object_get(team, "waiting"));
+        long long open = json_integer_value(json_object_get(team, "in_service"));
+        const json_t *seconds = json_object_get(team, "wait_s");
+        if (n + open == 0) {
+            continue;
+        }
+        (void)snprintf(waiting, sizeof(waiting), "%lld", n);
+        (void)snprintf(running, sizeof(running), "%lld", open);
+        (void)cli_duration(json_number_value(seconds), wait);
+        const char *cells[] = {cli_str(q, "model"), cli_str(team, "team"),
+                               running,             waiting,
+                               rate,                seconds != NULL ? wait : NULL};
+        measure_table_row(t, cells);
+        rows++;
+    }
+    return rows;
+}
+
+static void show_queues(struct cli *cli, const json_t *queues)
+{
+    static const char *const columns[] = {"*model",   "team",      ">running",
+                                          ">waiting", ">tokens/s", ">next in"};
+    struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
+    size_t i, rows = 0;
+    const json_t *q;
+    json_array_foreach(queues, i, q) {
+        rows += show_queue(t, q);
+    }
+    if (rows == 0) {
+        measure_table_free(t);
+        return;
+    }
+    printf("\n");
+    cli_print_table(cli, t);
+}
+
 int command_status(struct cli *cli)
 {
     struct fault why;
@@ -186,6 +231,7 @@ int command_status(struct cli *cli)
     }
     printf("\n");
     cli_print_table(cli, t);
+    show_queues(cli, json_object_get(j, "queues"));
     const json_t *tasks = json_object_get(j, "tasks"), *rewrite = json_object_get(j, "rewrite");
     printf(
         "\ntasks: %lld running, %lld waiting; drafts: %lld rewritten, %lld refused, %lld waiting\n",

@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include "base/clock/clock.h"
+#include "run/queue/queue.h"
+
+#define QUEUE_TEAMS_SHOWN 256
 
 void api_health(struct wire_request *r, void *arg)
 {
@@ -82,6 +85,63 @@ void api_put_roles(struct jn_writer *w, const struct api *a)
     jn_object_end(w);
 }
 
+/* ---- queues ---- */
+
+static void put_queue(struct jn_writer *w, const struct queue *q)
+{
+    struct queue_stats s;
+    struct queue_team team;
+    queue_stats_get(q, &s);
+    jn_key(w, "waiting");
+    jn_object_begin(w);
+    for (int c = 0; c < IPC_CLASS_COUNT; c++) {
+        jn_kv_int(w, ipc_class_name((enum ipc_class)c), (int64_t)s.waiting[c]);
+    }
+    jn_object_end(w);
+    jn_kv_int(w, "in_service", (int64_t)s.in_service);
+    jn_kv_int(w, "tokens_waiting", (int64_t)s.cost_waiting);
+    jn_kv_real(w, "tokens_per_second", s.rate, 1);
+    jn_kv_int(w, "refused_full", s.refused_full);
+    jn_kv_int(w, "refused_late", s.refused_late);
+    jn_key(w, "teams");
+    jn_array_begin(w);
+    for (size_t i = 0; i < QUEUE_TEAMS_SHOWN && queue_team_at(q, i, &team); i++) {
+        double wait = queue_wait_s(q, team.name, IPC_INTERACTIVE);
+        double batch = queue_wait_s(q, team.name, IPC_BATCH);
+        jn_object_begin(w);
+        jn_kv_str(w, "team", team.name);
+        jn_kv_int(w, "waiting", (int64_t)team.waiting);
+        jn_kv_int(w, "in_service", (int64_t)team.in_service);
+        jn_kv_int(w, "tokens_waiting", (int64_t)team.cost_waiting);
+        jn_kv_int(w, "tokens_served", (int64_t)team.served);
+        if (wait >= 0) {
+            jn_kv_real(w, "wait_s", wait, 2);
+            jn_kv_real(w, "wait_s_batch", batch, 2);
+        }
+        jn_object_end(w);
+    }
+    jn_array_end(w);
+}
+
+static void put_queues(struct jn_writer *w, const struct api *a)
+{
+    uint32_t ids[2 * FLEET_MODELS_MAX];
+    size_t n = fleet_ids(a->h.fleet, ids);
+    jn_key(w, "queues");
+    jn_array_begin(w);
+    for (size_t i = 0; i < n; i++) {
+        struct fleet_model m;
+        if (!fleet_model_find(a->h.fleet, ids[i], &m)) {
+            continue;
+        }
+        jn_object_begin(w);
+        jn_kv_str(w, "model", m.name);
+        put_queue(w, fleet_queue(a->h.fleet, ids[i]));
+        jn_object_end(w);
+    }
+    jn_array_end(w);
+}
+
 static void put_counters(struct jn_writer *w, struct api *a)
 {
     struct task_counts tasks;
@@ -139,6 +199,7 @@ static void status_on_core(struct api *a, struct wire_request *r, void *arg)
     jn_kv_int(&w, "port", a->wire ? wire_port(a->wire) : 0);
     jn_kv_bool(&w, "loading", roster_is_scanning(a->h.roster));
     api_put_roles(&w, a);
+    put_queues(&w, a);
     put_counters(&w, a);
     jn_kv_int(&w, "records", *records);
     jn_kv_int(&w, "keys", (int64_t)keyring_count(a->h.keyring));

@@ -285,10 +285,11 @@ static void chat_start(void *arg)
     struct chat *c = arg;
     struct task_request t = {.kind = TASK_CHAT,
                              .who = c->who,
-                             .class = IPC_INTERACTIVE,
+                             .class = c->ask.class,
                              .model = resolve(c),
                              .ask_json = c->ask.ask.data,
                              .ask_len = c->ask.ask.len,
+                             .max_tokens = (int)c->ask.max_tokens,
                              .stream = c->ask.stream && !c->ask.has_tools,
                              .reproducible = c->ask.reproducible,
                              .seed = c->ask.seed,

@@ -238,11 +238,26 @@ static enum fail put_sampling(struct jn_writer *w, const json_t *root, int64_t c
         f = jn_int(root, "seed", false, INT64_MIN, INT64_MAX, &seed, why);
     }
     if (f == FAIL_NONE) {
-        jn_kv_int(w, "max_tokens", limit < context_max ? limit : context_max);
+        out->max_tokens = limit < context_max ? limit : context_max;
+        jn_kv_int(w, "max_tokens", out->max_tokens);
         jn_kv_real(w, "temperature", temperature, 4);
         jn_kv_real(w, "top_p", top_p, 4);
         out->seed = (int64_t)((uint64_t)seed & UINT32_MAX);
         jn_kv_int(w, "seed", out->seed);
+    }
+    return f;
+}
+
+/* "flex" is OpenAI's word for what may wait: batch here. */
+static enum fail read_tier(const json_t *root, struct openai_chat_ask *out, struct fault *why)
+{
+    const char *tier = "auto";
+    enum fail f = jn_str(root, "service_tier", false, 32, &tier, why);
+    out->class = strcmp(tier, "flex") == 0 ? IPC_BATCH : IPC_INTERACTIVE;
+    if (f == FAIL_NONE && out->class == IPC_INTERACTIVE && strcmp(tier, "auto") != 0 &&
+        strcmp(tier, "default") != 0 && strcmp(tier, "priority") != 0) {
+        return refuse(why, FAIL_BAD_REQUEST, "service_tier",
+                      "must be auto, default, flex or priority");
     }
     return f;
 }
@@ -429,6 +444,9 @@ static enum fail decode_root(const json_t *root, int64_t context_max, int64_t se
     }
     if (f == FAIL_NONE) {
         f = put_sampling(&w, root, context_max, seed, out, why);
+    }
+    if (f == FAIL_NONE) {
+        f = read_tier(root, out, why);
     }
     if (f == FAIL_NONE) {
         f = put_reproducible(&w, root, out, why);

@@ -50,6 +50,8 @@ struct openai_chat_ask {
     bool one_tool_call; /* parallel_tool_calls: false */
     bool logprobs;
     int top_logprobs;
+    int64_t max_tokens;
+    enum ipc_class class; /* batch with service_tier "flex", else interactive */
     bool reproducible; /* with the seed and `now` that are in the ask too */
     int64_t seed, now;
     struct buf ask; /* the GENERATE body without domain and class */

@@ -6,14 +6,38 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/text/text.h"
 
 #define TOKENS_MAX 10000000
 #define MS_MAX 1e9
 
+void ask_leave(struct ask *a)
+{
+    if (a->queue == NULL) {
+        return;
+    }
+    if (a->item.started_us > 0) {
+        queue_settle(a->queue, &a->item, 0, false, clock_monotonic_us());
+    } else {
+        queue_remove(a->queue, &a->item);
+    }
+    a->queue = NULL;
+}
+
+/* It took so many tokens; those that were cached cost a tenth. */
+static void settle(struct ask *a, double in, double cached, double out, bool whole)
+{
+    double took = in - cached + cached / 10 + out;
+    whole = whole && a->deaths == 0 && a->kills == 0;
+    queue_settle(a->queue, &a->item, took > 0 ? took : 0, whole, clock_monotonic_us());
+    a->queue = NULL;
+}
+
 void ask_free(struct ask *a)
 {
+    ask_leave(a);
     mem_free(a->body);
     mem_free(a);
 }
@@ -21,6 +45,7 @@ void ask_free(struct ask *a)
 void answer_fail(struct ask *a, enum fail code, const struct fault *why)
 {
     struct fleet_answer answer = {.code = code, .why = why};
+    ask_leave(a);
     a->done(a->arg, &answer);
     ask_free(a);
 }
@@ -152,6 +177,7 @@ static void deliver_error(const struct member *m, struct ask *a, const json_t *j
     struct fleet_answer answer = by(m);
     answer.code = why.code;
     answer.why = &why;
+    ask_leave(a);
     a->done(a->arg, &answer);
 }
 
@@ -179,6 +205,7 @@ static enum fail deliver_json(const struct member *m, struct ask *a, const struc
             g.tool_calls_json = array_text(j, "tool_calls", &calls);
             g.logprobs_json = array_text(j, "logprobs", &logprobs);
             answer.generated = &g;
+            settle(a, g.tokens_in, g.tokens_cached, g.tokens_out, !a->cancelled);
             a->done(a->arg, &answer);
         }
         buf_done(&calls);
@@ -190,6 +217,8 @@ static enum fail deliver_json(const struct member *m, struct ask *a, const struc
         f = form_result_read(j, a->plan, &result, why);
         if (f == FAIL_NONE) {
             answer.form = result;
+            settle(a, (double)result->tokens_in, (double)result->tokens_cached,
+                   (double)result->tokens_out, true);
             a->done(a->arg, &answer);
             form_result_free(result);
         }
@@ -197,6 +226,7 @@ static enum fail deliver_json(const struct member *m, struct ask *a, const struc
     }
     answer.body = (const char *)frame->body;
     answer.body_len = frame->head.len;
+    settle(a, 1, 0, 0, false);
     a->done(a->arg, &answer);
     return FAIL_NONE;
 }
@@ -220,6 +250,11 @@ void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame
         if (f == FAIL_NONE) {
             struct fleet_answer answer = by(m);
             answer.vectors = &v;
+            double tokens = 0;
+            for (size_t i = 0; i < v.n; i++) {
+                tokens += v.tokens[i];
+            }
+            settle(a, tokens, 0, 0, true);
             a->done(a->arg, &answer);
         }
         arena_free(arena);
@@ -227,6 +262,7 @@ void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame
         struct fleet_answer answer = by(m);
         answer.body = (const char *)frame->body;
         answer.body_len = frame->head.len;
+        settle(a, 1, 0, 0, false);
         a->done(a->arg, &answer);
     } else {
         f = deliver_json(m, a, frame, &why);

@@ -94,6 +94,8 @@ enum fail fleet_open(struct fleet *f, const struct fleet_loading *what, uint32_t
     m->kind = what->kind;
     m->n_ctx_asked = what->n_ctx;
     m->model_fd = what->fd;
+    struct queue_options places = {.name = m->name, .places = f->options.max_waiting};
+    m->queue = queue_new(&places);
     *id = m->id;
     member_start(m);
     return FAIL_NONE;
@@ -117,22 +119,22 @@ void fleet_close(struct fleet *f, uint32_t id)
 /* Asks that wait for a role, not for a model, go to who serves it now, in their order. */
 static void move_waiting(struct member *from, struct member *to, enum fleet_role role)
 {
-    struct ask **at = &from->waiting, **end = &to->waiting;
-    while (*end != NULL) {
-        end = &(*end)->next;
-    }
-    while (*at != NULL) {
-        struct ask *a = *at;
+    struct queue_item *stays = NULL, **end = &stays, *item;
+    while ((item = queue_first(from->queue)) != NULL) {
+        struct ask *a = item->owner;
+        queue_remove(from->queue, item);
         if (a->model != 0 || a->role != role) {
-            at = &a->next;
+            *end = item;
+            end = &item->next;
             continue;
         }
-        *at = a->next;
-        from->waiting_len--;
-        a->next = NULL;
-        *end = a;
-        end = &a->next;
-        to->waiting_len++;
+        a->queue = to->queue;
+        queue_adopt(to->queue, item, a->team, true);
+    }
+    while (stays != NULL) {
+        item = stays;
+        stays = item->next;
+        queue_adopt(from->queue, item, ((struct ask *)item->owner)->team, true);
     }
 }
 
@@ -249,11 +251,9 @@ void fleet_stop(struct fleet *f, loop_call_fn done, void *arg)
     f->on_stopped_arg = arg;
     FAULT(&why, FAIL_STOPPED, "the server is stopping");
     for (struct member *m = f->members; m != NULL; m = m->next) {
-        while (m->waiting != NULL) {
-            struct ask *a = m->waiting;
-            m->waiting = a->next;
-            m->waiting_len--;
-            answer_fail(a, FAIL_STOPPED, &why);
+        struct queue_item *item;
+        while ((item = queue_first(m->queue)) != NULL) {
+            answer_fail(item->owner, FAIL_STOPPED, &why);
         }
     }
     if (f->members == NULL) {
@@ -273,6 +273,7 @@ void fleet_free(struct fleet *f)
         return;
     }
     loop_timer_cancel(f->loop, f->sweep_timer);
+    loop_timer_cancel(f->loop, f->grant_timer);
     while (f->members != NULL) {
         member_kill(f->members, "the server ends");
         member_free(f->members);
@@ -312,7 +313,7 @@ static void describe(const struct fleet *f, const struct member *m, struct fleet
     }
     out->id = m->id;
     out->deaths = m->deaths;
-    out->queued = (int)m->waiting_len;
+    out->queued = (int)queue_waiting(m->queue);
     text_copy(out->name, sizeof(out->name), m->name);
     text_copy(out->sha256, sizeof(out->sha256), m->sha256);
     text_copy(out->arch, sizeof(out->arch), m->arch);
@@ -371,6 +372,12 @@ uint32_t fleet_find(const struct fleet *f, const char *name_or_role)
     return 0;
 }
 
+const struct queue *fleet_queue(const struct fleet *f, uint32_t id)
+{
+    const struct member *m = find_member(f, id);
+    return m != NULL ? m->queue : NULL;
+}
+
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role)
 {
     return f->roles[role] != NULL && f->roles[role]->state == FLEET_READY;
@@ -408,6 +415,54 @@ static uint64_t refuse(struct fleet *f, const struct fleet_ask *ask, const struc
     return 0;
 }
 
+void answer_later(struct fleet *f, struct ask *a, const struct fault *why)
+{
+    struct fleet_ask gone = {.done = a->done, .arg = a->arg};
+    (void)refuse(f, &gone, why);
+    ask_free(a);
+}
+
+/* What it may come to take: a token is about three bytes; a form's own holes are small. */
+static double cost_of(const struct fleet_ask *ask)
+{
+    double cost = 1 + (double)ask->len / 3 + (ask->max_tokens > 0 ? ask->max_tokens : 0);
+    for (size_t i = 0; ask->plan != NULL && i < ask->plan->n_pieces; i++) {
+        const struct form_piece *piece = &ask->plan->pieces[i];
+        cost += piece->kind == FORM_TEXT ? piece->max_chars / 3.0 : 4;
+    }
+    return cost;
+}
+
+static uint64_t enqueue(struct fleet *f, struct member *m, const struct fleet_ask *ask)
+{
+    struct fault why;
+    struct ask *a = mem_alloc(sizeof(*a));
+    *a = (struct ask){.id = ++f->next_id,
+                      .model = ask->model,
+                      .role = ask->role,
+                      .type = ask->type,
+                      .flags = ask->flags,
+                      .len = ask->len,
+                      .plan = ask->plan,
+                      .on_text = ask->on_text,
+                      .done = ask->done,
+                      .arg = ask->arg};
+    a->item.owner = a;
+    text_copy(a->team, sizeof(a->team), ask->team != NULL ? ask->team : "-");
+    int64_t now = clock_monotonic_us();
+    if (queue_put(m->queue, &a->item, a->team, ask->class, cost_of(ask), ask->deadline_us, now,
+                  &why) != FAIL_NONE) {
+        answer_later(f, a, &why);
+        return 0;
+    }
+    a->queue = m->queue;
+    a->body = mem_dup(ask->body, ask->len);
+    m->used_us = now;
+    uint64_t id = a->id;
+    member_pump(m);
+    return id;
+}
+
 uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
 {
     struct fault why;
@@ -433,52 +488,35 @@ uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
     if (m->state == FLEET_BROKEN) {
         return refuse(f, ask, &m->broken);
     }
-    if (m->waiting_len >= f->options.max_waiting) {
-        FAULT(&why, FAIL_QUEUE_FULL, "%zu requests already wait for the model %s", m->waiting_len,
-              m->name);
-        return refuse(f, ask, &why);
-    }
     if (ask->len > FLEET_BODY_MAX) {
         FAULT(&why, FAIL_TOO_LARGE, "the request is larger than %zu bytes", FLEET_BODY_MAX);
         return refuse(f, ask, &why);
     }
-    struct ask *a = mem_alloc(sizeof(*a));
-    *a = (struct ask){.id = ++f->next_id,
-                      .model = ask->model,
-                      .role = ask->role,
-                      .type = ask->type,
-                      .flags = ask->flags,
-                      .body = mem_dup(ask->body, ask->len),
-                      .len = ask->len,
-                      .plan = ask->plan,
-                      .on_text = ask->on_text,
-                      .done = ask->done,
-                      .arg = ask->arg};
-    struct ask **at = &m->waiting;
-    while (*at != NULL) {
-        at = &(*at)->next;
-    }
-    *at = a;
-    m->waiting_len++;
-    m->used_us = clock_monotonic_us();
-    uint64_t id = a->id;
-    member_pump(m);
-    return id;
+    return enqueue(f, m, ask);
 }
 
-static void cancel_waiting(struct member *m, struct ask **at)
+static void cancel_waiting(struct member *m, struct ask *a)
 {
-    struct ask *a = *at;
     struct fault why;
-    *at = a->next;
-    m->waiting_len--;
     FAULT(&why, FAIL_STOPPED, "cancelled");
-    struct fleet_ask gone = {.done = a->done, .arg = a->arg};
-    refuse(m->fleet, &gone, &why);
-    ask_free(a);
+    ask_leave(a);
+    answer_later(m->fleet, a, &why);
     if (m->retiring) {
         member_retire(m);
+    } else {
+        member_pump(m); /* it may have been the one that had to run alone */
     }
+}
+
+static bool has_id(const struct queue_item *item, void *arg)
+{
+    return ((const struct ask *)item->owner)->id == *(const uint64_t *)arg;
+}
+
+static struct ask *find_waiting(struct member *m, uint64_t id)
+{
+    struct queue_item *item = queue_find(m->queue, has_id, &id);
+    return item != NULL ? item->owner : NULL;
 }
 
 void fleet_cancel(struct fleet *f, uint64_t id)
@@ -491,11 +529,10 @@ void fleet_cancel(struct fleet *f, uint64_t id)
                 return;
             }
         }
-        for (struct ask **at = &m->waiting; *at != NULL; at = &(*at)->next) {
-            if ((*at)->id == id) {
-                cancel_waiting(m, at);
-                return;
-            }
+        struct ask *a = find_waiting(m, id);
+        if (a != NULL) {
+            cancel_waiting(m, a);
+            return;
         }
     }
 }

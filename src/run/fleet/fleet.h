@@ -25,6 +25,7 @@
 #include "base/mem/mem.h"
 #include "run/form/form.h"
 #include "run/ipc/ipc.h"
+#include "run/queue/queue.h"
 
 #define FLEET_MODELS_MAX 16
 
@@ -65,8 +66,10 @@ struct fleet_options {
     int threads;             /* of each worker, 0: cores */
     int n_ctx_light, n_ctx_heavy, n_seq;
     int prefix_ram_mb;       /* of each worker, for prefixes that left its KV */
-    size_t max_open;         /* asks a worker holds at once; the rest wait here */
-    size_t max_waiting;      /* asks waiting per model before queue_full */
+    /* Asks of a class and the better ones that a worker holds at once (one that generates: at most
+       2 n_seq); the rest wait here, see run/queue. */
+    size_t max_open;
+    size_t max_waiting;      /* places per model before queue_full */
 };
 
 struct fleet;
@@ -105,6 +108,8 @@ size_t fleet_ids(const struct fleet *f, uint32_t out[2 * FLEET_MODELS_MAX]);
 bool fleet_model_find(const struct fleet *f, uint32_t id, struct fleet_model *out);
 /* The id of the loaded model of that name or role, not of one that is being unloaded; 0: none. */
 uint32_t fleet_find(const struct fleet *f, const char *name_or_role);
+/* The asks of a loaded model: who waits, the measured rate; NULL when the id is gone. */
+const struct queue *fleet_queue(const struct fleet *f, uint32_t id);
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role);
 /* Ready, or a moment from it: its worker died and is being replaced. An ask may be sent; it
    waits. */
@@ -156,6 +161,10 @@ struct fleet_ask {
     const void *body;
     size_t len;
     const struct form_plan *plan;
+    const char *team;     /* whose share it takes; NULL: one that all such asks have */
+    enum ipc_class class; /* as in the body */
+    int max_tokens;       /* GENERATE: as in the body. For what it may cost: bytes/3 and these */
+    int64_t deadline_us;  /* monotonic, 0: none. FAIL_DEADLINE as soon as it cannot be met */
     fleet_text_fn on_text; /* GENERATE with stream; once it was called the ask is never replayed */
     fleet_done_fn done;
     void *arg;
@@ -163,8 +172,8 @@ struct fleet_ask {
 
 /* Sends one ask, or queues it while the model's worker starts. done is called exactly once,
    later, never from inside: model_unavailable when the model is gone or nothing serves the role,
-   queue_full over max_waiting, worker_died, poison_request, stopped, or what the worker answered.
-   Returns an id for fleet_cancel. */
+   queue_full (with retry_after_s) when its class or team has no place, deadline, worker_died,
+   poison_request, stopped, or what the worker answered. Returns an id for fleet_cancel. */
 uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask);
 /* The client is gone: done still comes, as cancelled (generated->finish_reason) or stopped. */
 void fleet_cancel(struct fleet *f, uint64_t id);

@@ -16,7 +16,10 @@
 #define FLEET_LOAD_DEATHS_MAX 3  /* in a row, before it was ready: the model is broken */
 
 struct ask {
-    struct ask *next;
+    struct ask *next;        /* among the open ones */
+    struct queue_item item;
+    struct queue *queue;     /* where it waits or is in service, NULL: in none */
+    char team[QUEUE_TEAM_SIZE];
     uint64_t id;
     uint32_t model;       /* 0: by role */
     enum fleet_role role;
@@ -50,10 +53,10 @@ struct member {
     struct ipc_reader *reader;
     struct ipc_writer *writer;
     uint32_t watching;      /* epoll events now asked for */
-    struct ask *waiting;    /* not yet sent, oldest first */
-    size_t waiting_len;
+    struct queue *queue;    /* of its asks; those in service are open */
     struct ask *open;       /* sent, not answered */
     size_t open_len;
+    size_t open_of[IPC_CLASS_COUNT];
     int64_t used_us;        /* monotonic: last ask */
     int deaths;
     int64_t heard_us;       /* monotonic: last frame */
@@ -88,7 +91,7 @@ struct fleet {
     uint32_t next_model;
     uint64_t next_id;
     bool stopping;
-    uint64_t kill_timer, sweep_timer;
+    uint64_t kill_timer, sweep_timer, grant_timer;
     loop_call_fn on_change, on_stopped;
     void *on_change_arg, *on_stopped_arg;
 };
@@ -126,4 +129,8 @@ void lease_forget(struct member *m);
 /* answer.c: turns a final frame into the caller's answer and frees the ask. */
 void answer_frame(struct member *m, struct ask *a, const struct ipc_frame *frame);
 void answer_fail(struct ask *a, enum fail code, const struct fault *why);
+/* Out of its queue, if it is still in one, unserved. */
+void ask_leave(struct ask *a);
 void ask_free(struct ask *a);
+/* fleet.c: the same, but done is called later. */
+void answer_later(struct fleet *f, struct ask *a, const struct fault *why);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/log/log.h"
 
@@ -420,6 +421,116 @@ static void the_table_of_models_is_bounded(void **state)
     assert_int_not_equal(open_model("one more", 'b'), 0);
 }
 
+/* ---- who goes next ---- */
+
+static char order[64]; /* the first letter of each answer's team, in order */
+
+static void on_turn(void *arg, const struct fleet_answer *a)
+{
+    codes[codes_len++] = (int)a->code;
+    strncat(order, a->code == FAIL_NONE ? (const char *)arg : "-", 1);
+    snprintf(last_text, sizeof(last_text), "%d", a->why != NULL ? a->why->retry_after_s : 0);
+    if (--left == 0) {
+        loop_stop(loop);
+    }
+}
+
+static uint64_t ask_as(const char *team, enum ipc_class class, int slow_ms, int64_t deadline_us)
+{
+    static char body[256];
+    snprintf(body, sizeof(body),
+             "{\"domain\":\"%s/-\",\"class\":\"%s\",\"prompt\":\"%%%%slow:%d%%%%\"}", team,
+             ipc_class_name(class), slow_ms);
+    struct fleet_ask ask = {.role = FLEET_LIGHT, .type = IPC_GENERATE, .body = body,
+                            .len = strlen(body), .team = team, .class = class, .max_tokens = 100,
+                            .deadline_us = deadline_us, .done = on_turn, .arg = (void *)team};
+    left++;
+    return fleet_ask(fleet, &ask);
+}
+
+static void a_late_team_and_people_pass_a_flood(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    for (int i = 0; i < 20; i++) { /* the worker holds 8 of a class */
+        ask_as("a", IPC_BATCH, 100, 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        ask_as("b", IPC_BATCH, 0, 0);
+        ask_as("people", IPC_INTERACTIVE, 0, 0);
+    }
+    run();
+    assert_int_equal(strlen(order), 23 + 3);
+    assert_null(strchr(order, '-'));
+    assert_true(strrchr(order, 'p') - order < 3); /* at once, beside what the worker holds */
+    assert_true(strrchr(order, 'b') - order < 8 + 3 + 6 + 3); /* a's eight, then in turn */
+}
+
+static void over_its_places_a_team_is_told_when_to_come_back(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    for (int i = 0; i < 45; i++) { /* 64 places: batch of one team has 36 of them, 8 are open */
+        ask_as("a", IPC_BATCH, 150, 0);
+    }
+    ask_as("b", IPC_INTERACTIVE, 0, 0);
+    run();
+    int full = 0, good = 0;
+    for (int i = 0; i < codes_len; i++) {
+        full += codes[i] == FAIL_QUEUE_FULL;
+        good += codes[i] == FAIL_NONE;
+    }
+    assert_int_equal(good + full, 46);
+    assert_in_range(full, 1, 9);
+    struct queue_stats s;
+    queue_stats_get(fleet_queue(fleet, fleet_find(fleet, "light")), &s);
+    assert_int_equal(s.refused_full, full);
+    assert_int_equal(s.in_service + s.waiting[IPC_BATCH] + s.waiting[IPC_INTERACTIVE], 0);
+    assert_true(s.rate > 0);
+}
+
+static void a_deadline_that_cannot_be_met_is_said_at_once(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    for (int i = 0; i < 8; i++) {
+        ask_as("a", IPC_BATCH, 300, 0);
+    }
+    run(); /* now the rate is known */
+    for (int i = 0; i < 24; i++) {
+        ask_as("a", IPC_BATCH, 300, 0);
+    }
+    codes_len = 0;
+    ask_as("b", IPC_BATCH, 0, clock_monotonic_us() + 1000);
+    assert_int_equal(codes_len, 0); /* never from inside */
+    run();
+    assert_int_equal(codes[0], FAIL_DEADLINE);
+}
+
+static void a_cancelled_ask_gives_its_place_back_at_once(void **state)
+{
+    (void)state;
+    uint64_t ids[36];
+    struct queue_stats s;
+    order[0] = '\0';
+    for (int i = 0; i < 36; i++) {
+        ids[i] = ask_as("a", IPC_BATCH, 0, 0); /* the worker has not started: all wait */
+    }
+    assert_int_equal(ask_as("a", IPC_BATCH, 0, 0), 0); /* no place */
+    const struct queue *q = fleet_queue(fleet, fleet_find(fleet, "light"));
+    queue_stats_get(q, &s);
+    assert_int_equal(s.waiting[IPC_BATCH], 36);
+    for (int i = 0; i < 36; i++) {
+        fleet_cancel(fleet, ids[i]);
+    }
+    queue_stats_get(q, &s);
+    assert_int_equal(s.waiting[IPC_BATCH], 0);
+    assert_true(s.cost_waiting < 0.5);
+    assert_int_not_equal(ask_as("a", IPC_BATCH, 0, 0), 0);
+    run();
+    assert_int_equal(codes_len, 38);
+}
+
 static void embed_bodies_are_built_and_bounded(void **state)
 {
     (void)state;
@@ -456,6 +567,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_killed_worker_of_an_unloading_model_comes_back_for_its_asks, start, stop),
         cmocka_unit_test_setup_teardown(the_table_of_models_is_bounded, start, stop),
+        cmocka_unit_test_setup_teardown(a_late_team_and_people_pass_a_flood, start, stop),
+        cmocka_unit_test_setup_teardown(over_its_places_a_team_is_told_when_to_come_back, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_deadline_that_cannot_be_met_is_said_at_once, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_cancelled_ask_gives_its_place_back_at_once, start,
+                                        stop),
         cmocka_unit_test(embed_bodies_are_built_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

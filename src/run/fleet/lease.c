@@ -61,10 +61,22 @@ void lease_wanted(struct member *m, const struct ipc_turn *turn)
     grant_next(m->fleet);
 }
 
+static void grant_now(void *arg)
+{
+    struct fleet *f = arg;
+    f->grant_timer = 0;
+    grant_next(f);
+}
+
+/* A worker that has more to do asks for its next turn with the same write that ends this one: that
+   is read first, or batch would get every second turn of a worker that people wait for. */
 void lease_done(struct member *m)
 {
     m->turn_granted = false;
-    grant_next(m->fleet);
+    struct fleet *f = m->fleet;
+    if (f->grant_timer == 0) {
+        f->grant_timer = loop_timer_add(f->loop, 0, grant_now, f);
+    }
 }
 
 void lease_forget(struct member *m)

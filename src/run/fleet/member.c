@@ -52,6 +52,20 @@ static void drop_socket(struct member *m)
     m->hang_timer = 0;
 }
 
+/* Without an answer: only when the fleet itself goes. */
+static void drop_asks(struct member *m)
+{
+    struct queue_item *item;
+    while (m->open != NULL) {
+        struct ask *a = m->open;
+        m->open = a->next;
+        ask_free(a);
+    }
+    while ((item = queue_first(m->queue)) != NULL) {
+        ask_free(item->owner);
+    }
+}
+
 void member_free(struct member *m)
 {
     struct member **at = &m->fleet->members;
@@ -68,6 +82,8 @@ void member_free(struct member *m)
     close_fd(&m->model_fd);
     ipc_reader_free(m->reader);
     ipc_writer_free(m->writer);
+    drop_asks(m);
+    queue_free(m->queue);
     mem_free(m);
 }
 
@@ -125,25 +141,56 @@ static bool is_suspect(const struct ask *a)
     return a != NULL && (a->deaths > 0 || a->kills > 1);
 }
 
-static bool suspect_ahead(const struct member *m)
+static size_t open_limit(const struct member *m)
 {
-    return is_suspect(m->open) || is_suspect(m->waiting);
+    const struct fleet_options *o = &m->fleet->options;
+    size_t both = 2 * (size_t)o->n_seq;
+    return m->kind == FLEET_KIND_GENERATE && both < o->max_open ? both : o->max_open;
+}
+
+/* A class may hold what the better ones leave of the limit, and always one. */
+static unsigned open_classes(const struct member *m)
+{
+    size_t held = 0;
+    unsigned classes = 0;
+    for (int c = 0; c < IPC_CLASS_COUNT; c++) {
+        held += m->open_of[c];
+        classes |= held < open_limit(m) || m->open_of[c] == 0 ? 1u << c : 0;
+    }
+    return classes;
+}
+
+static void refuse_overdue(struct member *m)
+{
+    struct queue_item *item;
+    struct fault why;
+    while ((item = queue_overdue(m->queue, clock_monotonic_us())) != NULL) {
+        struct ask *a = item->owner;
+        a->queue = NULL;
+        FAULT(&why, FAIL_DEADLINE, "%s cannot do this within its deadline any more", m->name);
+        fail_hint(&why, "Give it more time with a longer deadline, or send it when less is going "
+                        "on.");
+        answer_later(m->fleet, a, &why);
+    }
 }
 
 void member_pump(struct member *m)
 {
-    struct fleet *f = m->fleet;
-    while (m->state == FLEET_READY && m->socket >= 0 && m->waiting != NULL) {
-        size_t limit = suspect_ahead(m) ? 1 : f->options.max_open;
-        if (m->open_len >= limit) {
+    refuse_overdue(m);
+    while (m->state == FLEET_READY && m->socket >= 0) {
+        struct queue_item *item = queue_next(m->queue, open_classes(m));
+        if (item == NULL) {
             return;
         }
-        struct ask *a = m->waiting;
-        m->waiting = a->next;
-        m->waiting_len--;
+        struct ask *a = item->owner;
+        if (m->open_len > 0 && (is_suspect(m->open) || is_suspect(a))) {
+            return;
+        }
+        queue_take(m->queue, item, clock_monotonic_us());
         a->next = m->open;
         m->open = a;
         m->open_len++;
+        m->open_of[item->class]++;
         if (m->open_len == 1) {
             m->heard_us = clock_monotonic_us();
         }
@@ -158,6 +205,7 @@ static struct ask *take_open(struct member *m, uint64_t id)
             struct ask *a = *at;
             *at = a->next;
             m->open_len--;
+            m->open_of[a->item.class]--;
             return a;
         }
     }
@@ -175,11 +223,9 @@ static struct ask *find_open(struct member *m, uint64_t id)
 
 static void fail_waiting(struct member *m)
 {
-    while (m->waiting != NULL) {
-        struct ask *a = m->waiting;
-        m->waiting = a->next;
-        m->waiting_len--;
-        answer_fail(a, FAIL_MODEL_UNAVAILABLE, &m->broken);
+    struct queue_item *item;
+    while ((item = queue_first(m->queue)) != NULL) {
+        answer_fail(item->owner, FAIL_MODEL_UNAVAILABLE, &m->broken);
     }
 }
 
@@ -418,17 +464,18 @@ static void restart(void *arg)
     member_start(m);
 }
 
-/* To the front of the queue; but one that was killed alone goes to its end, so that whoever kills
+/* To the head of its class; but one that was killed alone goes to its end, so that whoever kills
    worker after worker does not always hit the same one. */
 static void wait_again(struct member *m, struct ask *a)
 {
-    struct ask **at = &m->waiting;
-    while (a->kills > 2 && *at != NULL) {
-        at = &(*at)->next;
+    bool last = a->kills > 2;
+    if (a->queue == m->queue) {
+        queue_return(m->queue, &a->item, last);
+        return;
     }
-    a->next = *at;
-    *at = a;
-    m->waiting_len++;
+    ask_leave(a);
+    a->queue = m->queue;
+    queue_adopt(m->queue, &a->item, a->team, last);
 }
 
 /* Sorts the asks of a dead worker: back to the front of the queue, or refused. */
@@ -440,6 +487,7 @@ static void return_asks(struct member *m, bool from_outside)
         struct ask *a = m->open;
         m->open = a->next;
         m->open_len--;
+        m->open_of[a->item.class]--;
         a->deaths += from_outside ? 0 : 1;
         a->kills += from_outside ? 1 : 0;
         struct member *home = fleet_home_of(f, a);
@@ -497,7 +545,7 @@ static void on_exit_of(void *arg, uint32_t events)
             member_wake(f->roles[role]);
         }
     }
-    if (expected || (m->retiring && m->waiting == NULL)) {
+    if (expected || (m->retiring && queue_waiting(m->queue) == 0)) {
         fleet_member_gone(m);
         return;
     }
@@ -575,7 +623,7 @@ void member_stop(struct member *m)
 void member_retire(struct member *m)
 {
     m->retiring = true;
-    if (m->open == NULL && m->waiting == NULL && m->state != FLEET_STOPPING) {
+    if (m->open == NULL && queue_waiting(m->queue) == 0 && m->state != FLEET_STOPPING) {
         member_stop(m);
     }
 }

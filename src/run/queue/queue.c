@@ -9,7 +9,7 @@
 #define RATE_SPAN_US 200000     /* of busy time, folded into the mean at once */
 #define RATE_TAU_US 20000000.0  /* the mean forgets with this time constant */
 #define MEASURED_MIN 3          /* asks, before a deadline is judged by them */
-#define HOPE 1.5                /* only what this many times the rate could not do is late */
+#define HOPE 2                  /* only what this many times the rate could not do is late */
 
 struct lane {
     struct queue_meter *meter;
@@ -24,12 +24,14 @@ struct queue {
     struct lane lanes[IPC_CLASS_COUNT];
     size_t in_service;
     double cost_in_service;
-    double rate;        /* tokens a second while something is in service */
-    double us_per_token; /* of one ask in service */
+    double rate;         /* taken tokens a second while something is in service */
+    double rate_reserved; /* the same of reserved ones */
+    double us_per_token; /* of one ask in service, a reserved token */
     int64_t measured;   /* asks */
     int64_t busy_since; /* what is in service counts from here; 0: nothing is */
     double span_us;     /* busy time not yet folded in, and the tokens of it */
     double span_tokens;
+    double span_reserved;
     int64_t refused_full;
     int64_t refused_late;
 };
@@ -46,7 +48,7 @@ struct queue *queue_new(const struct queue_options *o)
     struct queue *q = mem_alloc(sizeof(*q));
     q->options = *o;
     if (q->options.places_team == 0) {
-        q->options.places_team = (o->places + 1) / 2;
+        q->options.places_team = o->places - o->places / 4;
     }
     for (int c = 0; c < IPC_CLASS_COUNT; c++) {
         q->lanes[c].meter = queue_meter_new();
@@ -95,7 +97,7 @@ static size_t team_waiting(const struct queue *q, const char *team)
     return n;
 }
 
-static size_t all_waiting(const struct queue *q)
+size_t queue_waiting(const struct queue *q)
 {
     size_t n = 0;
     for (int c = 0; c < IPC_CLASS_COUNT; c++) {
@@ -127,7 +129,7 @@ static double tokens_ahead(const struct queue *q, const char *team, enum ipc_cla
 
 double queue_wait_s(const struct queue *q, const char *team, enum ipc_class class)
 {
-    return q->rate > 0 ? tokens_ahead(q, team, class) / q->rate : -1;
+    return q->rate_reserved > 0 ? tokens_ahead(q, team, class) / q->rate_reserved : -1;
 }
 
 static int retry_s(const struct queue *q, const char *team, enum ipc_class class)
@@ -194,14 +196,14 @@ enum fail queue_put(struct queue *q, struct queue_item *item, const char *team,
                     struct fault *why)
 {
     ASSERT(cost >= 1 && class < IPC_CLASS_COUNT);
-    size_t all = all_waiting(q), mine = team_waiting(q, team);
+    size_t all = queue_waiting(q), mine = team_waiting(q, team);
     if (all >= places_of(q->options.places, class)) {
         return refuse_full(q, team, class, all, false, why);
     }
     if (mine >= places_of(q->options.places_team, class)) {
         return refuse_full(q, team, class, mine, true, why);
     }
-    if (deadline_us > 0 && q->measured >= MEASURED_MIN && q->rate > 0) {
+    if (deadline_us > 0 && q->measured >= MEASURED_MIN && q->rate_reserved > 0) {
         double needs_us = (queue_wait_s(q, team, class) * 1e6 + cost * q->us_per_token) / HOPE;
         if ((double)now_us + needs_us > (double)deadline_us) {
             q->refused_late++;
@@ -294,21 +296,31 @@ void queue_return(struct queue *q, struct queue_item *item, bool last)
     link_item(q, item, last);
 }
 
-static void learn_rate(struct queue *q, const struct queue_item *item, double tokens,
-                       int64_t now_us)
+void queue_adopt(struct queue *q, struct queue_item *item, const char *team, bool last)
 {
-    double took_us = (double)(now_us - item->started_us);
-    double one = took_us / (tokens > 1 ? tokens : 1);
+    item->flow = queue_flow_enter(q->lanes[item->class].meter, team);
+    link_item(q, item, last);
+}
+
+static void learn_one(struct queue *q, const struct queue_item *item, int64_t now_us)
+{
+    double one = (double)(now_us - item->started_us) / item->cost;
     q->measured++;
     q->us_per_token +=
         (one - q->us_per_token) * (q->measured < 8 ? 1.0 / (double)q->measured : 0.15);
-    if (q->span_us >= RATE_SPAN_US) {
-        double seen = q->span_tokens * 1e6 / q->span_us;
-        double part = q->rate > 0 ? 1 - exp(-q->span_us / RATE_TAU_US) : 1;
-        q->rate += part * (seen - q->rate);
-        q->span_us = 0;
-        q->span_tokens = 0;
+}
+
+static void learn_rate(struct queue *q)
+{
+    if (q->span_us < RATE_SPAN_US) {
+        return;
     }
+    double part = q->rate_reserved > 0 ? 1 - exp(-q->span_us / RATE_TAU_US) : 1;
+    q->rate += part * (q->span_tokens * 1e6 / q->span_us - q->rate);
+    q->rate_reserved += part * (q->span_reserved * 1e6 / q->span_us - q->rate_reserved);
+    q->span_us = 0;
+    q->span_tokens = 0;
+    q->span_reserved = 0;
 }
 
 void queue_settle(struct queue *q, struct queue_item *item, double tokens, bool whole,
@@ -319,10 +331,12 @@ void queue_settle(struct queue *q, struct queue_item *item, double tokens, bool 
     flow->served += tokens;
     out_of_service(q, item);
     q->span_tokens += tokens;
+    q->span_reserved += item->cost;
     be_busy(q, now_us);
     if (whole) {
-        learn_rate(q, item, tokens, now_us);
+        learn_one(q, item, now_us);
     }
+    learn_rate(q);
     if (flow->waiting == 0 && flow->in_service == 0) {
         queue_meter_trim(flow->meter);
     }
@@ -354,6 +368,18 @@ struct queue_item *queue_first(const struct queue *q)
     for (int c = 0; c < IPC_CLASS_COUNT; c++) {
         if (q->lanes[c].first != NULL) {
             return q->lanes[c].first;
+        }
+    }
+    return NULL;
+}
+
+struct queue_item *queue_find(const struct queue *q, queue_is_fn is, void *arg)
+{
+    for (int c = 0; c < IPC_CLASS_COUNT; c++) {
+        for (struct queue_item *i = q->lanes[c].first; i != NULL; i = i->next) {
+            if (is(i, arg)) {
+                return i;
+            }
         }
     }
     return NULL;

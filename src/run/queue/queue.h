@@ -72,7 +72,7 @@ struct queue;
 struct queue_options {
     const char *name; /* for messages: "the model \"light\"" */
     size_t places;      /* items that may wait; workflow may fill 7/8 of it and batch 3/4 */
-    size_t places_team; /* of one team, the same shares; 0: half of places */
+    size_t places_team; /* of one team, the same shares; 0: three quarters of places */
 };
 
 /* One ask. The caller fills in owner; the rest is the queue's. */
@@ -92,8 +92,8 @@ bool queue_weigh(struct queue *q, const char *team, double weight);
 
 /* The last place. cost in tokens, at least 1. FAIL_QUEUE_FULL when its class or team has no place
    left, with retry_after_s: the seconds that what waits before it takes at the measured rate,
-   from 1 to QUEUE_RETRY_S_MAX. FAIL_DEADLINE when it could not be done by deadline_us at one and a
-   half times the measured rate. */
+   from 1 to QUEUE_RETRY_S_MAX. FAIL_DEADLINE when it could not be done by deadline_us at twice the
+   measured rate. */
 MUST_CHECK enum fail queue_put(struct queue *q, struct queue_item *item, const char *team,
                                enum ipc_class class, double cost, int64_t deadline_us,
                                int64_t now_us, struct fault *why);
@@ -105,7 +105,11 @@ void queue_take(struct queue *q, struct queue_item *item, int64_t now_us);
 /* Out of service unserved (its worker died): its charge is given back, and it waits at the head of
    its class, or with `last` at its end. Places are not counted: it had one. */
 void queue_return(struct queue *q, struct queue_item *item, bool last);
-/* Out of service: it took so many tokens. Measures the rate when it was `whole`, not cut short. */
+/* As queue_put, for one that has waited elsewhere or need not wait: class, cost and deadline_us are
+   the caller's, places and the deadline are not looked at. */
+void queue_adopt(struct queue *q, struct queue_item *item, const char *team, bool last);
+/* Out of service: it took so many tokens. The rate is measured in reserved tokens, for waits are
+   of reserves, which asks seldom use up; one that was cut short (not `whole`) counts in full. */
 void queue_settle(struct queue *q, struct queue_item *item, double tokens, bool whole,
                   int64_t now_us);
 /* A waiting item leaves unserved; nothing was charged. */
@@ -113,8 +117,12 @@ void queue_remove(struct queue *q, struct queue_item *item);
 /* Takes out one waiting item whose deadline cannot be met any more even if it started now; NULL:
    none. */
 struct queue_item *queue_overdue(struct queue *q, int64_t now_us);
-/* Any waiting item of the best class, NULL: nobody waits. For clearing. */
+/* The oldest waiting item of the best class, NULL: nobody waits. For clearing. */
 struct queue_item *queue_first(const struct queue *q);
+size_t queue_waiting(const struct queue *q);
+/* The first waiting item that is() says is the one, NULL: none. */
+typedef bool (*queue_is_fn)(const struct queue_item *item, void *arg);
+struct queue_item *queue_find(const struct queue *q, queue_is_fn is, void *arg);
 
 /* Seconds until an ask of that team and class would be taken, at the measured rate: half of what is
    in service, all that waits in better classes, and of its own class what fair turns put before it.
@@ -125,7 +133,7 @@ struct queue_stats {
     size_t waiting[IPC_CLASS_COUNT];
     size_t in_service;
     double cost_waiting; /* tokens */
-    double rate;         /* tokens a second while busy, 0: not measured */
+    double rate;         /* taken tokens a second while busy, 0: not measured */
     int64_t refused_full, refused_late;
 };
 void queue_stats_get(const struct queue *q, struct queue_stats *out);

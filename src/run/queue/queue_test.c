@@ -245,7 +245,7 @@ static void one_team_cannot_fill_the_places(void **state)
     }
     assert_int_equal(why.code, FAIL_QUEUE_FULL);
     assert_non_null(strstr(why.message, "flood"));
-    assert_int_equal(n, 512 * 3 / 4); /* batch: three quarters of a team's half */
+    assert_int_equal(n, 576); /* batch: three quarters of a team's three quarters */
     assert_int_equal(why.retry_after_s, QUEUE_RETRY_S_UNKNOWN);
     assert_int_equal(put("flood", IPC_INTERACTIVE, 100, 0, &why), FAIL_NONE);
     assert_int_equal(put("other", IPC_BATCH, 100, 0, &why), FAIL_NONE);
@@ -256,7 +256,7 @@ static void one_team_cannot_fill_the_places(void **state)
     while (put("fourth", IPC_BATCH, 100, 0, &why) == FAIL_NONE) {
         n++;
     }
-    assert_int_equal(512 * 3 / 4 + n, 1024 * 3 / 4);
+    assert_int_equal(576 + n - 1, 768 - 1); /* one is interactive and counts among all */
     assert_null(strstr(why.message, "team"));
     struct queue_stats s;
     queue_stats_get(q, &s);
@@ -277,12 +277,30 @@ static void retry_after_is_the_time_that_what_waits_takes(void **state)
     assert_float_equal(queue_wait_s(q, "flood", IPC_BATCH), 0, 0.01);
     while (put("flood", IPC_BATCH, 100, 0, &why) == FAIL_NONE) {
     }
-    assert_in_range(why.retry_after_s, 38, 40); /* 384 x 100 tokens */
+    assert_in_range(why.retry_after_s, 57, 58); /* 576 x 100 tokens */
     assert_float_equal(queue_wait_s(q, "other", IPC_BATCH), 0.001, 0.001);
     assert_float_equal(queue_wait_s(q, "flood", IPC_INTERACTIVE), 0, 0.001);
     while (put("slow", IPC_BATCH, 100000, 0, &why) == FAIL_NONE) {
     }
     assert_int_equal(why.retry_after_s, QUEUE_RETRY_S_MAX);
+}
+
+static void reserves_that_are_not_used_up_do_not_lengthen_the_wait(void **state)
+{
+    (void)state;
+    struct fault why;
+    for (int i = 0; i < 50; i++) { /* 200 of 2,000 reserved tokens, at 1,000 a second */
+        must_put("m", IPC_BATCH, 2000);
+        assert_true(serve(200, NULL, NULL));
+    }
+    struct queue_stats s;
+    queue_stats_get(q, &s);
+    assert_float_equal(s.rate, 1000, 10);
+    for (int i = 0; i < 10; i++) {
+        must_put("t", IPC_BATCH, 2000);
+    }
+    assert_float_equal(queue_wait_s(q, "t", IPC_BATCH), 2, 0.1);
+    assert_int_equal(put("t", IPC_BATCH, 2000, now + 3000000, &why), FAIL_NONE);
 }
 
 static void idle_time_does_not_slow_the_measured_rate(void **state)
@@ -313,12 +331,12 @@ static void what_cannot_be_in_time_is_said_early(void **state)
     for (int i = 0; i < 100; i++) {
         must_put("t", IPC_BATCH, 100); /* 10 s of work */
     }
-    assert_int_equal(put("t", IPC_BATCH, 100, now + 5000000, &why), FAIL_DEADLINE);
+    assert_int_equal(put("t", IPC_BATCH, 100, now + 4000000, &why), FAIL_DEADLINE);
     assert_true(why.retry_after_s >= 9);
     assert_int_equal(put("t", IPC_BATCH, 100, now + 8000000, &why), FAIL_NONE); /* perhaps */
     assert_int_equal(put("t", IPC_INTERACTIVE, 100, now + 1000000, &why), FAIL_NONE);
     assert_null(queue_overdue(q, now));
-    now += 990000; /* 10 ms are left for 100 ms of work */
+    now += 960000; /* 40 ms are left for 100 ms of work */
     struct queue_item *late = queue_overdue(q, now);
     assert_non_null(late);
     assert_int_equal(late->class, IPC_INTERACTIVE);
@@ -331,7 +349,7 @@ static void what_leaves_gives_its_place_and_cost_back(void **state)
     (void)state;
     struct fault why;
     struct queue_stats s;
-    for (int i = 0; i < 512; i++) {
+    for (int i = 0; i < 768; i++) {
         must_put("t", IPC_INTERACTIVE, 100);
     }
     assert_int_equal(put("t", IPC_INTERACTIVE, 100, 0, &why), FAIL_QUEUE_FULL);
@@ -339,7 +357,7 @@ static void what_leaves_gives_its_place_and_cost_back(void **state)
     queue_remove(q, item);
     mem_free(item);
     queue_stats_get(q, &s);
-    assert_float_equal(s.cost_waiting, 51100, 0.01);
+    assert_float_equal(s.cost_waiting, 76700, 0.01);
     assert_int_equal(put("t", IPC_INTERACTIVE, 100, 0, &why), FAIL_NONE);
     must_put("u", IPC_INTERACTIVE, 100);
     char team[QUEUE_TEAM_SIZE];
@@ -397,6 +415,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_team_cannot_fill_the_places, start, stop),
         cmocka_unit_test_setup_teardown(retry_after_is_the_time_that_what_waits_takes, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(reserves_that_are_not_used_up_do_not_lengthen_the_wait,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(idle_time_does_not_slow_the_measured_rate, start, stop),
         cmocka_unit_test_setup_teardown(what_cannot_be_in_time_is_said_early, start, stop),
         cmocka_unit_test_setup_teardown(what_leaves_gives_its_place_and_cost_back, start, stop),
