@@ -222,7 +222,7 @@ static void order_on_core(struct api *a, struct wire_request *r, void *arg)
         wire_fail(r, FAIL_NOT_FOUND, &why);
         return;
     }
-    if (o->kind == ORDER_UNLOAD && m.model == 0) {
+    if (o->kind == ORDER_UNLOAD && (m.model == 0 || m.state == ROSTER_UNLOADING)) {
         FAULT(&why, FAIL_CONFLICT, "the model %s is not loaded", m.entry.name);
         wire_fail(r, FAIL_CONFLICT, &why);
         return;
