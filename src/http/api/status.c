@@ -79,6 +79,8 @@ void api_put_roles(struct jn_writer *w, const struct api *a)
         jn_kv_int(w, "deaths", m.deaths);
         jn_kv_int(w, "running", m.running);
         jn_kv_int(w, "queued", m.queued);
+        jn_kv_int(w, "tokens_drafted", m.tokens_drafted);
+        jn_kv_int(w, "tokens_accepted", m.tokens_accepted);
         jn_kv_str(w, "reason", m.reason[0] ? m.reason : NULL);
         jn_object_end(w);
     }

@@ -326,6 +326,7 @@ static enum fail open_core(struct house *s, struct fault *why)
                                   .engine_dir = s->engine_dir,
                                   .seal = c->engine_seal,
                                   .threads = (int)c->engine_threads,
+                                  .speculate = c->engine_speculate,
                                   .n_ctx_light = (int)c->models_ctx_light,
                                   .n_ctx_heavy = (int)c->models_ctx_heavy,
                                   .n_seq = (int)c->models_seq,

@@ -34,6 +34,12 @@ void openai_put_usage(struct jn_writer *w, const struct fleet_generated *g)
     jn_object_begin(w);
     jn_kv_int(w, "cached_tokens", g->tokens_cached);
     jn_object_end(w);
+    jn_key(w, "completion_tokens_details");
+    jn_object_begin(w);
+    jn_kv_int(w, "accepted_prediction_tokens", g->tokens_accepted);
+    jn_kv_int(w, "rejected_prediction_tokens",
+              (int64_t)g->tokens_drafted - g->tokens_accepted);
+    jn_object_end(w);
     jn_object_end(w);
 }
 

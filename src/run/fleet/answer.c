@@ -94,6 +94,9 @@ static enum fail read_generated(const json_t *j, struct fleet_generated *g, stru
     if (f == FAIL_NONE && !known) {
         return FAULT(why, FAIL_BAD_REQUEST, "unknown finish reason");
     }
+    if (f == FAIL_NONE && g->tokens_accepted > g->tokens_drafted) {
+        return FAULT(why, FAIL_BAD_REQUEST, "more guesses came true than were made");
+    }
     return f;
 }
 
@@ -181,7 +184,7 @@ static void deliver_error(const struct member *m, struct ask *a, const json_t *j
     a->done(a->arg, &answer);
 }
 
-static enum fail deliver_json(const struct member *m, struct ask *a, const struct ipc_frame *frame,
+static enum fail deliver_json(struct member *m, struct ask *a, const struct ipc_frame *frame,
                               struct fault *why)
 {
     AUTO_JSON json_t *j = NULL;
@@ -202,6 +205,8 @@ static enum fail deliver_json(const struct member *m, struct ask *a, const struc
         buf_init(&logprobs, FLEET_BODY_MAX);
         f = read_generated(j, &g, why);
         if (f == FAIL_NONE) {
+            m->tokens_drafted += g.tokens_drafted;
+            m->tokens_accepted += g.tokens_accepted;
             g.tool_calls_json = array_text(j, "tool_calls", &calls);
             g.logprobs_json = array_text(j, "logprobs", &logprobs);
             answer.generated = &g;

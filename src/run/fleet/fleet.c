@@ -322,6 +322,8 @@ static void describe(const struct fleet *f, const struct member *m, struct fleet
     out->state = m->retiring ? FLEET_STOPPING : m->state;
     out->used_us = m->used_us;
     out->bytes = m->bytes;
+    out->tokens_drafted = m->tokens_drafted;
+    out->tokens_accepted = m->tokens_accepted;
     out->rss_bytes = rss_of(m->pid);
     out->n_ctx = m->n_ctx;
     out->n_embd = m->n_embd;

@@ -55,6 +55,7 @@ struct fleet_model {
     char fingerprint[24]; /* of its reproducible lane; '' before it was loaded */
     int deaths; /* of its workers, and of those of the models it replaced in its role */
     int running, queued;
+    int64_t tokens_drafted, tokens_accepted; /* guesses of its worker, and those that came true */
     char reason[256]; /* why it is broken, else "" */
 };
 
@@ -64,6 +65,7 @@ struct fleet_options {
     const char *engine_dir;
     bool seal;
     int threads;             /* of each worker, 0: cores */
+    bool speculate;          /* n-gram guesses */
     int n_ctx_light, n_ctx_heavy, n_seq;
     int prefix_ram_mb;       /* of each worker, for prefixes that left its KV */
     /* Asks of a class and the better ones that a worker holds at once (one that generates: at most

@@ -79,6 +79,7 @@ struct member {
     size_t dim;             /* of the vectors it has sent, 0: none yet */
     char arch[32];
     char build[96], fingerprint[24];
+    int64_t tokens_drafted, tokens_accepted;
     struct fault broken;    /* why, when state is FLEET_BROKEN */
 };
 

@@ -279,6 +279,7 @@ static void send_load(struct member *m)
     }
     jn_kv_int(&w, "n_threads", o->threads);
     jn_kv_bool(&w, "turns", true);
+    jn_kv_bool(&w, "speculate", o->speculate);
     jn_object_end(&w);
     member_send(m, IPC_LOAD, IPC_FLAG_FD, 1, b.data, b.len, fd);
     buf_done(&b);

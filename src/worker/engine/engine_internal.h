@@ -28,6 +28,8 @@
 #define MAX_NULLS 64
 #define STEP_US_TARGET 150000
 #define STEP_OUTPUTS_MAX 128
+#define SPECULATE_MAX 15   /* guessed tokens of a task in a step */
+#define SMALL_STEP_MAX 16  /* tokens of a step that has guesses in it */
 #define LANE_CHUNK 16 /* tokens a step in the lane: fixed, and never worth an abort */
 
 struct tokens {
@@ -86,6 +88,20 @@ struct writing {
     int room_ends;
     double logprob_sum;
     double logprob_min;
+};
+
+/* What may come next, guessed from where the last tokens stood before (speculate.c). */
+struct draft {
+    llama_token at[SPECULATE_MAX];
+    int n;
+    int in_batch; /* of those, in this step */
+    int row;      /* of the first one's logits */
+    int used;     /* came true so far in this step */
+    int source;   /* index in tokens of the next guess, 0: none */
+    int checked;  /* tokens compared with their guesses; 0: not begun */
+    double rate;  /* of guesses that came true, exponential mean */
+    int64_t drafted;
+    int64_t accepted;
 };
 
 struct branch {
@@ -164,6 +180,7 @@ struct task {
     int64_t tokens_out;
     uint64_t random;
     struct writing writing;
+    struct draft draft;
     /* chat */
     struct shim_prompt *prompt;
     struct llama_sampler *grammar;
@@ -231,6 +248,9 @@ struct llama_engine {
     bool probing;
     int64_t probe_at;
     int64_t probe_wait;
+    bool speculate;
+    int n_drafts;                          /* guessed tokens in the batch */
+    double small_us[2][SMALL_STEP_MAX + 1]; /* of a step by its tokens: one thread, all */
     int step_cap; /* tokens, halved by an abort, grown back */
     int64_t abort_at; /* 0: never */
     float *scratch; /* n_vocab */
@@ -350,6 +370,19 @@ void stash_done(struct llama_engine *e);
 /* step.c */
 bool step_forecast(struct engine *engine, struct engine_step *out);
 void step_run(struct engine *engine, uint32_t lease_us);
+
+/* speculate.c */
+/* Guesses for a task whose pending tokens are all in the batch: how many of draft.at are worth
+   decoding beside it. written: rows with logits in the batch; room: for tokens and rows. */
+int speculate_draft(struct llama_engine *e, struct task *t, int written, int room);
+/* After a token was chosen: takes the guesses that came true as decoded. True when the logits after
+   all of the task's tokens are at hand, in row draft.row + draft.used - 1; else the wrong guesses
+   have left the KV. */
+bool speculate_accept(struct llama_engine *e, struct task *t);
+/* The part of the step's time that it would have taken without its guesses; 1 without any. */
+double speculate_share(struct llama_engine *e);
+/* The batch took so long. */
+void speculate_learn(struct llama_engine *e, int64_t us);
 
 /* threads.c */
 /* What a step of so many tokens will take. */

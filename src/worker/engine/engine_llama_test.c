@@ -655,7 +655,8 @@ static int load_model(void **state)
                                .n_ctx = 2048,
                                .n_seq = 12,
                                .n_threads = 1,
-                               .n_batch = 256};
+                               .n_batch = 256,
+                               .speculate = true};
     struct engine_loaded loaded;
     struct fault why = {0};
     const char *build = getenv("INHOUSE_BUILD");

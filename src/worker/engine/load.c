@@ -362,6 +362,8 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
     e->idle_cells = load->idle_cells > 0 ? (int)load->idle_cells : ENGINE_IDLE_CELLS_MAX;
     e->stash_budget = (size_t)load->stash_mb * 1024 * 1024;
     e->step_cap = 0;
+    e->speculate = load->speculate;
+    memset(e->small_us, 0, sizeof e->small_us);
     memset(e->speed, 0, sizeof e->speed);
     enum fail failed = load_file(e, fd, load, why);
     if (failed == FAIL_NONE) {

@@ -131,6 +131,28 @@ static void add_pending(struct llama_engine *e, struct task *t, struct room *roo
     room->outputs -= last ? 1 : 0;
 }
 
+/* Guesses fill what room is left beside few tokens. */
+static void add_drafts(struct llama_engine *e, struct task *const *order, int n, struct room *room)
+{
+    e->n_drafts = 0;
+    for (int i = 0; i < n; i++) {
+        struct task *t = order[i];
+        int written = STEP_OUTPUTS_MAX - room->outputs - e->n_drafts;
+        int most = room->tokens < room->outputs ? room->tokens : room->outputs;
+        int k = speculate_draft(e, t, written, most);
+        for (int g = 0; g < k; g++) {
+            int row = add(e, t->draft.at[g], t->tokens.n + g, t->seq, true);
+            t->draft.row = g == 0 ? row : t->draft.row;
+        }
+        t->draft.in_batch = k;
+        t->draft.used = 0;
+        t->draft.drafted += k;
+        e->n_drafts += k;
+        room->tokens -= k;
+        room->outputs -= k;
+    }
+}
+
 static void pending_by_class(const struct llama_engine *e, int of[IPC_CLASS_COUNT])
 {
     memset(of, 0, IPC_CLASS_COUNT * sizeof *of);
@@ -185,12 +207,14 @@ static void compose(struct llama_engine *e, uint32_t lease_us)
         }
         compose_class(e, order, n, (enum ipc_class)class, &room, allowed);
     }
+    add_drafts(e, order, n, &room);
 }
 
 static void clear_marks(struct llama_engine *e)
 {
     for (struct task *t = e->first; t != NULL; t = t->next) {
         t->in_batch = 0;
+        t->draft.in_batch = 0;
         t->out = -1;
         for (int i = 0; i < t->choice.n_branches; i++) {
             t->choice.branches[i].in_batch = 0;
@@ -227,9 +251,11 @@ static void fail_batch(struct llama_engine *e, const struct fault *why)
     clear_marks(e);
 }
 
-static void learn_speed(struct llama_engine *e, int tokens, int64_t us)
+static void learn_speed(struct llama_engine *e, int64_t us)
 {
-    threads_end(e, tokens, us);
+    double share = speculate_share(e);
+    speculate_learn(e, us);
+    threads_end(e, e->batch.n_tokens - e->n_drafts, (int64_t)((double)us * share));
     if (e->step_cap > 0) {
         e->step_cap += e->step_cap / 8 + 1;
         e->step_cap = e->step_cap >= e->n_batch ? 0 : e->step_cap;
@@ -260,6 +286,26 @@ static void count_done(struct llama_engine *e)
     task_account(e, done, left);
 }
 
+/* The task says what comes next, and again for each guess that came true. */
+static void advance_task(struct llama_engine *e, struct task *t)
+{
+    int row = t->out;
+    t->out = -1;
+    do {
+        const float *logits = llama_get_logits_ith(e->context, row);
+        ASSERT(logits != NULL);
+        if (t->job == ENGINE_JOB_FORM) {
+            form_advance(e, t, logits);
+        } else {
+            generate_advance(e, t, logits);
+        }
+        if (!speculate_accept(e, t)) {
+            return;
+        }
+        row = t->draft.row + t->draft.used - 1;
+    } while (true);
+}
+
 static void advance(struct llama_engine *e)
 {
     for (struct task *t = e->first; t != NULL; t = t->next) {
@@ -276,14 +322,7 @@ static void advance(struct llama_engine *e)
         if (t->at_first == 0) {
             t->at_first = clock_monotonic_us();
         }
-        const float *logits = llama_get_logits_ith(e->context, t->out);
-        t->out = -1;
-        ASSERT(logits != NULL);
-        if (t->job == ENGINE_JOB_FORM) {
-            form_advance(e, t, logits);
-        } else {
-            generate_advance(e, t, logits);
-        }
+        advance_task(e, t);
     }
 }
 
@@ -292,7 +331,8 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
     struct fault why = {0};
     int rc = 0;
     int64_t start = clock_monotonic_us();
-    int late = threads_begin(e, e->batch.n_tokens);
+    int late = threads_begin(e, e->batch.n_tokens - e->n_drafts);
+    late = (int)(late / speculate_share(e));
     /* Forecasts are rough: only a step that takes twice its lease is worth losing. */
     bool bounded = lease_us > 0 && e->batch.n_tokens > LEAST_STEP_TOKENS && !e->is_lane;
     int64_t limit = bounded ? (int64_t)lease_us * 2 : 0;
@@ -301,7 +341,7 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
     enum fail failed = shim_decode(e->context, &e->batch, &rc, &why);
     engine_abort_at(e, 0);
     if (failed == FAIL_NONE && rc == 0) {
-        learn_speed(e, e->batch.n_tokens, clock_monotonic_us() - start);
+        learn_speed(e, clock_monotonic_us() - start);
         count_done(e);
         advance(e);
         clear_marks(e);

@@ -123,6 +123,8 @@ void task_usage(const struct task *t, struct engine_usage *out)
         .tokens_in = in > 0 ? in : 0,
         .tokens_cached = t->cached,
         .tokens_out = t->tokens_out,
+        .tokens_drafted = t->draft.drafted,
+        .tokens_accepted = t->draft.accepted,
         .ms_queue = (double)(admit - t->at_submit) / 1000.0,
         .ms_prefill = (double)(first - admit) / 1000.0,
         .ms_decode = (double)(now - first) / 1000.0,
