@@ -11,6 +11,7 @@
 #include "base/json/json.h"
 #include "base/text/text.h"
 #include "run/ipc/ipc.h"
+#include "run/schema/schema.h"
 
 #define CHAT_MAX_MESSAGES 512
 #define CHAT_MAX_TOOLS 64
@@ -339,7 +340,14 @@ static enum fail put_format(struct jn_writer *w, const json_t *root, struct faul
         size_t before = w->out->len;
         put_tree(w, "json_schema", schema);
         if (w->out->len - before > CHAT_SCHEMA_BYTES) {
-            f = refuse(why, FAIL_TOO_LARGE, "response_format", "has a schema over 64 KiB");
+            return refuse(why, FAIL_TOO_LARGE, "response_format", "has a schema over 64 KiB");
+        }
+        /* Compiled here to refuse what no answer could keep; the worker compiles its own. */
+        struct schema *compiled = NULL;
+        f = schema_compile(schema, &compiled, why);
+        schema_free(compiled);
+        if (f != FAIL_NONE) {
+            (void)fail_param(why, "response_format");
         }
     }
     return f;

@@ -19,6 +19,7 @@
 #include "base/text/text.h"
 #include "run/queue/queue.h"
 #include "worker/engine/engine.h"
+#include "worker/mask/mask.h"
 #include "worker/shim/shim.h"
 
 /* llama.cpp's own limit: running asks, resident prefixes, branches of choices */
@@ -183,7 +184,9 @@ struct task {
     struct draft draft;
     /* chat */
     struct shim_prompt *prompt;
-    struct llama_sampler *grammar;
+    struct llama_sampler *grammar; /* of tools and GBNF */
+    struct mask *mask;             /* of a JSON schema */
+    int64_t n_forced;              /* tokens that the mask left no choice about */
     const char *stops[ENGINE_STOPS_MAX * 2];
     size_t n_stops;
     size_t streamed;
@@ -253,6 +256,7 @@ struct llama_engine {
     double small_us[2][SMALL_STEP_MAX + 1]; /* of a step by its tokens: one thread, all */
     int step_cap; /* tokens, halved by an abort, grown back */
     int64_t abort_at; /* 0: never */
+    struct masks *masks; /* made for the first schema */
     float *scratch; /* n_vocab */
     llama_token_data *candidates;
     enum llama_flash_attn_type flash;
@@ -446,11 +450,11 @@ void choice_path(const struct choice_state *c, int node, llama_token *out);
 /* sample.c */
 double sample_logsumexp(const float *logits, int n);
 llama_token sample_greedy(const float *logits, int n);
-/* Temperature, nucleus, and the grammar when there is one; the token's log probability
-   (temperature 1) in *logprob. */
+/* Temperature, nucleus, and the task's mask or grammar when there is one; the token's log
+   probability (temperature 1) in *logprob. */
 enum fail sample_token(struct llama_engine *e, struct task *t, const float *logits,
-                       double temperature, double top_p, struct llama_sampler *grammar,
-                       llama_token *out, double *logprob, struct fault *why);
+                       double temperature, double top_p, llama_token *out, double *logprob,
+                       struct fault *why);
 double sample_uniform(uint64_t *state);
 /* Around calls that a hostile grammar, schema or template can hang: SIGALRM after 10 s, which ends
    the process. */

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/text/text.h"
+#include "run/schema/schema.h"
 
 #define OUTCOMES_MAX 64
 
@@ -367,10 +368,82 @@ static void what_does_not_fit_is_refused(void **state)
     assert_int_equal(engine->ops->submit(engine, ask, &why), FAIL_TOO_LARGE);
     arena_free(ask->arena);
     ask = chat(1, "d", "x");
-    ask->generate.schema = "{\"type\":\"riddle\"}";
+    ask->generate.schema = "{\"type\":\"object\",\"riddle\":1}";
     assert_int_equal(engine->ops->submit(engine, ask, &why), FAIL_UNSUPPORTED);
     arena_free(ask->arena);
     run_all(0);
+}
+
+/* Text so far is a document, or the beginning of one. */
+static void assert_follows(const char *schema_text, const struct outcome *o)
+{
+    struct schema *schema = NULL;
+    assert_int_equal(schema_compile_text(schema_text, strlen(schema_text), &schema, NULL),
+                     FAIL_NONE);
+    struct schema_walk *walk = schema_walk_new(schema, NULL);
+    uint32_t at = schema_walk_start(walk);
+    for (const char *p = o->text; *p != '\0' && at != 0; p++) {
+        at = schema_walk_step(walk, at, (uint8_t)*p);
+    }
+    bool cut = strcmp(o->reason, "length") == 0;
+    if (at == 0 || (!cut && !schema_walk_complete(walk, at))) {
+        fail_msg("%s: %s", o->reason, o->text);
+    }
+    schema_walk_free(walk);
+    schema_free(schema);
+}
+
+static void answers_under_a_schema_are_valid(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "ticket",  "invoice", "address", "order_lines", "incident", "contact",     "refund",
+        "product", "sentiment", "meeting", "bug_report", "route",   "applicant",   "consent",
+        "device",  "expense", "org_chart", "translation", "handover", "search_query"};
+    const char *source = getenv("INHOUSE_SOURCE");
+    int whole = 0;
+    for (uint64_t id = 0; id < COUNT_OF(names); id++) {
+        char path[512];
+        json_t *file = NULL;
+        struct engine_ask *ask = chat(id, "d", "Our invoice 4711 of 2026-10-05 over 39.90 EUR was "
+                                               "charged twice. Please refund one. Anna Schmidt");
+        (void)snprintf(path, sizeof path, "%s/tests/golden/schemas/%s.json",
+                       source == NULL ? "." : source, names[id]);
+        file = json_load_file(path, 0, NULL);
+        assert_non_null(file);
+        char *text = json_dumps(json_object_get(file, "schema"), JSON_COMPACT);
+        ask->generate.schema = arena_dup_str(ask->arena, text);
+        ask->generate.max_tokens = 160;
+        ask->generate.temperature = id % 2 == 0 ? 0 : 1;
+        ask->generate.seed = id;
+        submit(ask);
+        run_all(0);
+        assert_int_equal(outcomes[id].failed, FAIL_NONE);
+        assert_follows(text, &outcomes[id]);
+        whole += strcmp(outcomes[id].reason, "stop") == 0;
+        /* tidy: memory: jansson made it */
+        free(text);
+        json_decref(file);
+    }
+    print_message("%d of %zu whole within 160 tokens\n", whole, COUNT_OF(names));
+    assert_true(whole > 5);
+}
+
+static void a_constant_needs_no_choice(void **state)
+{
+    (void)state;
+    struct engine_ask *ask = chat(1, "d", "x");
+    ask->generate.schema = "{\"const\":{\"a\":[1,true],\"b\":\"two words\"}}";
+    submit(ask);
+    run_all(0);
+    assert_string_equal(outcomes[1].text, "{\"a\": [1, true], \"b\": \"two words\"}");
+    assert_string_equal(outcomes[1].reason, "stop");
+    ask = chat(2, "d", "x");
+    ask->generate.schema = "{\"const\":{\"a\":[1,true],\"b\":\"two words\"}}";
+    ask->generate.max_tokens = 3;
+    submit(ask);
+    run_all(0);
+    assert_string_equal(outcomes[2].reason, "length");
 }
 
 static void many_more_than_fit_wait_their_turn(void **state)
@@ -705,6 +778,8 @@ int main(void)
         cmocka_unit_test_setup(cancelling_gives_everything_back, reset),
         cmocka_unit_test_setup(a_short_lease_only_slows, reset),
         cmocka_unit_test_setup(what_does_not_fit_is_refused, reset),
+        cmocka_unit_test_setup(answers_under_a_schema_are_valid, reset),
+        cmocka_unit_test_setup(a_constant_needs_no_choice, reset),
         cmocka_unit_test_setup(many_more_than_fit_wait_their_turn, reset),
         cmocka_unit_test_setup(the_lane_gives_the_same_bytes_at_any_load, reset),
         cmocka_unit_test_setup(what_runs_in_the_lane_can_be_cancelled, reset),

@@ -536,7 +536,7 @@ static enum fail first_token(struct llama_engine *e, struct task *t, const float
     float *copy = mem_dup(logits, (size_t)e->n_vocab * sizeof *copy);
     enum fail failed = FAIL_NONE;
     for (int i = 0; i < FIRST_TRIES; i++) {
-        failed = sample_token(e, t, copy, temperature, 1.0, NULL, token, logprob, why);
+        failed = sample_token(e, t, copy, temperature, 1.0, token, logprob, why);
         if (failed != FAIL_NONE || !says_nothing(e, *token)) {
             break;
         }
@@ -568,7 +568,7 @@ static void text_advance(struct llama_engine *e, struct task *t, const struct fo
     enum fail failed =
         w->n_ends == 0
             ? first_token(e, t, logits, piece->temperature, &token, &logprob, &why)
-            : sample_token(e, t, logits, piece->temperature, 1.0, NULL, &token, &logprob, &why);
+            : sample_token(e, t, logits, piece->temperature, 1.0, &token, &logprob, &why);
     if (failed != FAIL_NONE) {
         task_fail(e, t, &why);
         return;

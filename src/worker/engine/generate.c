@@ -3,8 +3,9 @@
  * worker/engine, llama: chat and raw completion. Messages go through the model's own template;
  * special tokens inside their contents are read as plain text. Text streams in whole characters and
  * never shows a part of a stop string.
- * Owns: a task's writing, prompt and grammar. Threads: one. Limits: max_tokens; what a schema may
- * cost.
+ * With a JSON schema the bytes that must come (keys, punctuation) are written as tokens at once
+ * and decoded together with the last one. Owns: a task's writing, prompt, grammar and mask.
+ * Threads: one. Limits: max_tokens.
  */
 #include "worker/engine/engine_internal.h"
 
@@ -12,8 +13,6 @@
 #include <string.h>
 
 #define PIECE_MAX 256
-#define SCHEMA_PATTERN_MAX 256
-#define GRAMMAR_BYTES_MAX (256u * 1024)
 
 /* Writing. */
 
@@ -237,29 +236,10 @@ static enum fail prepare_chat(struct llama_engine *e, struct task *t, struct fau
     return failed;
 }
 
-/* Patterns become grammar rules by repetition: long ones are refused before they can explode. */
-static enum fail check_schema(const json_t *node, struct fault *why)
+static int piece_of(void *self, int token, char *out, int room)
 {
-    const char *key;
-    json_t *value;
-    size_t i;
-    json_object_foreach((json_t *)node, key, value) {
-        if (strcmp(key, "pattern") == 0 && json_string_length(value) > SCHEMA_PATTERN_MAX) {
-            return FAULT(why, FAIL_UNSUPPORTED, "JSON schema with a pattern over %d bytes",
-                         SCHEMA_PATTERN_MAX);
-        }
-        enum fail failed = check_schema(value, why);
-        if (failed != FAIL_NONE) {
-            return failed;
-        }
-    }
-    json_array_foreach(node, i, value) {
-        enum fail failed = check_schema(value, why);
-        if (failed != FAIL_NONE) {
-            return failed;
-        }
-    }
-    return FAIL_NONE;
+    struct llama_engine *e = self;
+    return llama_vocab_is_eog(e->vocab, token) ? 0 : engine_piece(e, token, out, room);
 }
 
 static enum fail prepare_grammar(struct llama_engine *e, struct task *t, struct fault *why)
@@ -273,25 +253,47 @@ static enum fail prepare_grammar(struct llama_engine *e, struct task *t, struct 
                    ? shim_prompt_grammar(t->prompt, e->vocab, &t->grammar, why)
                    : FAIL_NONE;
     }
-    AUTO_JSON json_t *schema = NULL;
-    char *gbnf = NULL;
-    enum fail failed = jn_parse(ask->schema, strlen(ask->schema), "JSON schema", &schema, why);
-    if (failed == FAIL_NONE) {
-        failed = check_schema(schema, why);
+    if (e->masks == NULL) {
+        e->masks = masks_new(e->n_vocab, piece_of, e);
     }
-    if (failed == FAIL_NONE) {
-        failed = shim_schema_grammar(ask->schema, &gbnf, why);
-    }
-    if (failed == FAIL_NONE && strlen(gbnf) > GRAMMAR_BYTES_MAX) {
-        failed = FAULT(why, FAIL_TOO_LARGE, "JSON schema whose grammar is over %u bytes",
-                       GRAMMAR_BYTES_MAX);
-    }
-    if (failed == FAIL_NONE) {
-        failed = shim_grammar_open(e->vocab, gbnf, &t->grammar, why);
-    }
-    shim_free(gbnf);
+    enum fail failed = mask_open(e->masks, ask->schema, &t->mask, why);
     return failed == FAIL_NONE ? failed : fail_param(why, "json_schema");
 }
+
+/* Where a text may end so that what the model writes next begins with a token of its own: after
+   punctuation. A space belongs to the token that follows it. */
+static size_t last_seam(const char *text, size_t n)
+{
+    while (n > 0 && strchr("{}[],:\"", text[n - 1]) == NULL) {
+        n--;
+    }
+    return n;
+}
+
+/* The tokens of the bytes that must come next; none when their text would read differently. */
+static void forced_tokens(struct llama_engine *e, struct task *t, struct tokens *out)
+{
+    char text[MASK_FORCED_MAX];
+    char piece[PIECE_MAX];
+    size_t n = mask_forced(t->mask, text);
+    size_t at = 0;
+    n = last_seam(text, n);
+    if (n == 0 || engine_tokenize(e, text, n, false, out, NULL) != FAIL_NONE) {
+        out->n = 0;
+        return;
+    }
+    for (int i = 0; i < out->n; i++) {
+        int len = engine_piece(e, out->at[i], piece, sizeof piece);
+        bool same = len > 0 && (size_t)len <= n - at && memcmp(piece, text + at, (size_t)len) == 0;
+        at += same ? (size_t)len : 0;
+        if (!same) {
+            out->n = 0; /* a tokenizer that adds a space, say */
+        }
+    }
+    out->n = at == n ? out->n : 0;
+}
+
+static bool write_forced(struct llama_engine *e, struct task *t, bool may_end);
 
 enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault *why)
 {
@@ -316,6 +318,7 @@ enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault 
     t->max_new = ask->max_tokens;
     t->random = ask->seed;
     writing_begin(&t->writing, t->n_prompt, (size_t)(t->max_new + 1) * PIECE_MAX);
+    write_forced(e, t, false);
     return FAIL_NONE;
 }
 
@@ -359,7 +362,9 @@ void generate_finish(struct llama_engine *e, struct task *t, const char *reason)
     struct engine_generated result = {
         .finish_reason = reason,
         .text = w->text.data == NULL ? "" : w->text.data,
-        .logprob_mean = t->tokens_out > 0 ? w->logprob_sum / (double)t->tokens_out : 0,
+        .logprob_mean = t->tokens_out > t->n_forced
+                            ? w->logprob_sum / (double)(t->tokens_out - t->n_forced)
+                            : 0,
         .logprob_min = w->logprob_min,
         .logprobs = t->logprobs,
         .n_logprobs = t->n_logprobs,
@@ -389,6 +394,14 @@ static const char *token_text(struct llama_engine *e, struct task *t, llama_toke
     return good == (size_t)n ? arena_dup_strn(t->ask->arena, piece, good) : "\xef\xbf\xbd";
 }
 
+static struct engine_logprob *logprob_row(struct task *t)
+{
+    if (t->logprobs == NULL) {
+        t->logprobs = arena_alloc(t->ask->arena, ENGINE_LOGPROB_TOKENS_MAX * sizeof *t->logprobs);
+    }
+    return &t->logprobs[t->n_logprobs++];
+}
+
 static void note_logprobs(struct llama_engine *e, struct task *t, const float *logits,
                           llama_token token, double logprob)
 {
@@ -396,10 +409,7 @@ static void note_logprobs(struct llama_engine *e, struct task *t, const float *l
     if (top == 0 || t->n_logprobs == ENGINE_LOGPROB_TOKENS_MAX) {
         return;
     }
-    if (t->logprobs == NULL) {
-        t->logprobs = arena_alloc(t->ask->arena, ENGINE_LOGPROB_TOKENS_MAX * sizeof *t->logprobs);
-    }
-    struct engine_logprob *row = &t->logprobs[t->n_logprobs++];
+    struct engine_logprob *row = logprob_row(t);
     row->chosen = (struct engine_token){token_text(e, t, token), logprob};
     double total = (double)logits[token] - logprob;
     llama_token best[ENGINE_LOGPROBS_MAX];
@@ -422,6 +432,57 @@ static void note_logprobs(struct llama_engine *e, struct task *t, const float *l
     }
 }
 
+/* One more token of the answer; true when that ended it. Without `may_end` (in a prompt being
+   made) an end is left to the next call. */
+static bool write_token(struct llama_engine *e, struct task *t, llama_token token, double logprob,
+                        bool may_end)
+{
+    struct writing *w = &t->writing;
+    t->tokens_out++;
+    tokens_add(&t->tokens, &token, 1);
+    writing_add(e, w, token, logprob);
+    size_t stop = may_end ? writing_stop(w, t->stops, t->n_stops) : SIZE_MAX;
+    if (stop != SIZE_MAX) {
+        w->raw.len = stop > w->raw_done ? stop : w->raw_done;
+        generate_finish(e, t, "stop");
+        return true;
+    }
+    if (may_end && t->mask != NULL && mask_over(t->mask)) {
+        generate_finish(e, t, "stop");
+        return true;
+    }
+    if (may_end && t->tokens_out >= t->max_new) {
+        generate_finish(e, t, "length");
+        return true;
+    }
+    return false;
+}
+
+static void note_forced(struct llama_engine *e, struct task *t, llama_token token)
+{
+    if (t->ask->generate.logprobs > 0 && t->n_logprobs < ENGINE_LOGPROB_TOKENS_MAX) {
+        logprob_row(t)->chosen = (struct engine_token){token_text(e, t, token), 0};
+    }
+}
+
+/* What must come: keys, punctuation, constants. They are decoded with the next step. */
+static bool write_forced(struct llama_engine *e, struct task *t, bool may_end)
+{
+    struct tokens list = {0};
+    bool over = false;
+    if (t->mask != NULL) {
+        forced_tokens(e, t, &list);
+    }
+    for (int i = 0; i < list.n && !over && (may_end || t->tokens_out + 1 < t->max_new); i++) {
+        mask_accept(t->mask, list.at[i]);
+        note_forced(e, t, list.at[i]);
+        t->n_forced++;
+        over = write_token(e, t, list.at[i], 0, may_end);
+    }
+    tokens_done(&list);
+    return over;
+}
+
 void generate_advance(struct llama_engine *e, struct task *t, const float *logits)
 {
     const struct engine_generate *ask = &t->ask->generate;
@@ -429,8 +490,12 @@ void generate_advance(struct llama_engine *e, struct task *t, const float *logit
     llama_token token = 0;
     double logprob = 0;
     struct fault why = {0};
-    if (sample_token(e, t, logits, ask->temperature, ask->top_p, t->grammar, &token, &logprob,
-                     &why) != FAIL_NONE) {
+    if (t->mask != NULL && mask_over(t->mask)) { /* all of it was forced */
+        generate_finish(e, t, "stop");
+        return;
+    }
+    if (sample_token(e, t, logits, ask->temperature, ask->top_p, &token, &logprob, &why) !=
+        FAIL_NONE) {
         task_fail(e, t, &why);
         return;
     }
@@ -438,18 +503,8 @@ void generate_advance(struct llama_engine *e, struct task *t, const float *logit
         generate_finish(e, t, "stop");
         return;
     }
-    t->tokens_out++;
     note_logprobs(e, t, logits, token, logprob);
-    tokens_add(&t->tokens, &token, 1);
-    writing_add(e, w, token, logprob);
-    size_t stop = writing_stop(w, t->stops, t->n_stops);
-    if (stop != SIZE_MAX) {
-        w->raw.len = stop > w->raw_done ? stop : w->raw_done;
-        generate_finish(e, t, "stop");
-        return;
-    }
-    if (t->tokens_out >= t->max_new) {
-        generate_finish(e, t, "length");
+    if (write_token(e, t, token, logprob, true) || write_forced(e, t, true)) {
         return;
     }
     writing_settle(w, w->raw.len - writing_held(w, t->stops, t->n_stops), false);

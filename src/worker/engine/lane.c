@@ -106,6 +106,7 @@ void lane_close(struct llama_engine *e)
     llama_batch_free(lane->batch);
     llama_free(lane->context);
     engine_turns_done(lane);
+    masks_free(lane->masks);
     mem_free(lane);
     e->lane = NULL;
 }

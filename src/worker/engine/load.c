@@ -241,6 +241,8 @@ static void unload(struct llama_engine *e)
         llama_model_free(e->model);
         e->model = NULL;
     }
+    masks_free(e->masks);
+    e->masks = NULL;
     mem_free(e->scratch);
     mem_free(e->candidates);
     e->scratch = NULL;

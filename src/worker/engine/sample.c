@@ -121,79 +121,129 @@ void engine_watch(bool on)
     (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static enum fail allowed(struct llama_sampler *grammar, llama_token token, bool *ok,
+/* Allowed? The end of the turn is, once the document is whole. */
+static enum fail allowed(struct llama_engine *e, struct task *t, llama_token token, bool *ok,
                          struct fault *why)
 {
+    if (t->mask != NULL) {
+        *ok = llama_vocab_is_eog(e->vocab, token) ? mask_complete(t->mask)
+                                                  : mask_allows(t->mask, token);
+        return FAIL_NONE;
+    }
     llama_token_data one = {.id = token, .logit = 1.0f, .p = 1.0f};
     llama_token_data_array list = {.data = &one, .size = 1, .selected = -1, .sorted = false};
-    enum fail failed = shim_grammar_apply(grammar, &list, why);
+    enum fail failed = shim_grammar_apply(t->grammar, &list, why);
     *ok = failed == FAIL_NONE && !isinf(one.logit);
     return failed;
 }
 
-static enum fail masked(struct llama_engine *e, struct task *t, const float *logits,
-                        double temperature, struct llama_sampler *grammar, llama_token *out,
-                        struct fault *why)
+/* The tokens that a mask allows, as candidates; returns how many. */
+static int masked_tokens(struct llama_engine *e, struct task *t, const float *logits)
+{
+    const struct mask_set *set = mask_tokens(t->mask);
+    int n = 0;
+    for (int i = 0; set->bits != NULL && i < e->n_vocab; i++) {
+        if ((set->bits[i / 64] >> (i % 64) & 1) != 0) {
+            e->candidates[n++] = (llama_token_data){.id = i, .logit = logits[i]};
+        }
+    }
+    for (int i = 0; set->bits == NULL && i < set->n; i++) {
+        llama_token token = set->list[i];
+        e->candidates[n++] = (llama_token_data){.id = token, .logit = logits[token]};
+    }
+    for (int i = 0; mask_complete(t->mask) && i < e->n_vocab; i++) {
+        if (llama_vocab_is_eog(e->vocab, i)) {
+            e->candidates[n++] = (llama_token_data){.id = i, .logit = logits[i]};
+        }
+    }
+    return n;
+}
+
+static enum fail grammar_tokens(struct llama_engine *e, struct task *t, const float *logits,
+                                int *n, struct fault *why)
 {
     for (int i = 0; i < e->n_vocab; i++) {
         e->candidates[i] = (llama_token_data){.id = i, .logit = logits[i]};
     }
     llama_token_data_array list = {
         .data = e->candidates, .size = (size_t)e->n_vocab, .selected = -1, .sorted = false};
-    enum fail failed = shim_grammar_apply(grammar, &list, why);
+    enum fail failed = shim_grammar_apply(t->grammar, &list, why);
+    *n = (int)list.size;
+    return failed;
+}
+
+static enum fail masked(struct llama_engine *e, struct task *t, const float *logits,
+                        double temperature, llama_token *out, struct fault *why)
+{
+    int n = 0;
+    enum fail failed = FAIL_NONE;
+    if (t->mask != NULL) {
+        n = masked_tokens(e, t, logits);
+    } else {
+        failed = grammar_tokens(e, t, logits, &n, why);
+    }
     if (failed != FAIL_NONE) {
         return failed;
     }
     float max = -INFINITY;
-    for (size_t i = 0; i < list.size; i++) {
-        max = list.data[i].logit > max ? list.data[i].logit : max;
+    for (int i = 0; i < n; i++) {
+        max = e->candidates[i].logit > max ? e->candidates[i].logit : max;
     }
-    if (isinf(max)) {
-        return FAULT(why, FAIL_INTERNAL, "the grammar allows no token here");
+    if (n == 0 || isinf(max)) {
+        return FAULT(why, FAIL_INTERNAL, "the vocabulary has no token that may come here");
     }
     double scale = temperature > 0 ? 1.0 / temperature : 1.0;
     int best = 0;
-    for (size_t i = 0; i < list.size; i++) {
-        llama_token_data *c = &list.data[i];
+    for (int i = 0; i < n; i++) {
+        llama_token_data *c = &e->candidates[i];
         c->p = isinf(c->logit) ? 0 : (float)exp((double)(c->logit - max) * scale);
-        best = c->p > list.data[best].p ? (int)i : best;
+        best = c->p > e->candidates[best].p ? i : best;
     }
-    int pick = temperature > 0 ? draw(list.data, (int)list.size, false, &t->random) : best;
-    *out = list.data[pick].id;
+    int pick = temperature > 0 ? draw(e->candidates, n, false, &t->random) : best;
+    *out = e->candidates[pick].id;
     return FAIL_NONE;
 }
 
 static enum fail checked(struct llama_engine *e, struct task *t, const float *logits,
-                         double temperature, double top_p, struct llama_sampler *grammar,
-                         llama_token *out, struct fault *why)
+                         double temperature, double top_p, llama_token *out, struct fault *why)
 {
+    bool ok = false;
+    if (t->mask != NULL && temperature <= 0) {
+        *out = sample_greedy(logits, e->n_vocab);
+        enum fail failed = allowed(e, t, *out, &ok, why);
+        return failed != FAIL_NONE || ok ? failed : masked(e, t, logits, temperature, out, why);
+    }
     int n = nucleus(e, logits, temperature, temperature > 0 ? top_p : 1.0);
     for (int checks = 0; checks < CHECKS_MAX; checks++) {
         int i = draw(e->candidates, n, temperature <= 0, &t->random);
         if (i < 0) {
             break;
         }
-        bool ok;
-        enum fail failed = allowed(grammar, e->candidates[i].id, &ok, why);
+        enum fail failed = allowed(e, t, e->candidates[i].id, &ok, why);
         if (failed != FAIL_NONE || ok) {
             *out = e->candidates[i].id;
             return failed;
         }
         e->candidates[i].p = 0;
     }
-    return masked(e, t, logits, temperature, grammar, out, why);
+    return masked(e, t, logits, temperature, out, why);
 }
 
 enum fail sample_token(struct llama_engine *e, struct task *t, const float *logits,
-                       double temperature, double top_p, struct llama_sampler *grammar,
-                       llama_token *out, double *logprob, struct fault *why)
+                       double temperature, double top_p, llama_token *out, double *logprob,
+                       struct fault *why)
 {
     enum fail failed = FAIL_NONE;
-    if (grammar != NULL) {
+    if (t->mask != NULL) {
+        failed = checked(e, t, logits, temperature, top_p, out, why);
+        if (failed == FAIL_NONE && !llama_vocab_is_eog(e->vocab, *out)) {
+            mask_accept(t->mask, *out);
+        }
+    } else if (t->grammar != NULL) {
         engine_watch(true);
-        failed = checked(e, t, logits, temperature, top_p, grammar, out, why);
+        failed = checked(e, t, logits, temperature, top_p, out, why);
         if (failed == FAIL_NONE) {
-            failed = shim_grammar_accept(grammar, *out, why);
+            failed = shim_grammar_accept(t->grammar, *out, why);
         }
         engine_watch(false);
     } else if (temperature <= 0) {

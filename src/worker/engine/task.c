@@ -20,6 +20,7 @@ static void task_free(struct task *t)
     mem_free(t->own_domain);
     shim_prompt_close(t->prompt);
     shim_grammar_close(t->grammar);
+    mask_close(t->mask);
     if (t->embed_lists != NULL) {
         for (size_t i = 0; i < t->ask->embed.n; i++) {
             tokens_done(&t->embed_lists[i]);
@@ -89,7 +90,7 @@ enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct faul
     engine_watch(false);
     if (failed == FAIL_NONE && ask->job != ENGINE_JOB_EMBED) {
         int room = engine->info.n_ctx - t->n_prompt;
-        if (room < 1 || (ask->job == ENGINE_JOB_FORM && room < t->max_new)) {
+        if (room < 1 + (int)t->n_forced || (ask->job == ENGINE_JOB_FORM && room < t->max_new)) {
             failed = FAULT(why, FAIL_TOO_LARGE,
                            "a prompt of %d tokens with %d to come, in a context of %d", t->n_prompt,
                            t->max_new, engine->info.n_ctx);

@@ -18,7 +18,7 @@
 #define MESSAGES_MAX 512
 #define TOOLS_MAX 64
 #define SCHEMA_BYTES_MAX (64u * 1024)
-#define SCHEMA_DEPTH_MAX 32
+#define SCHEMA_NESTING_MAX 56 /* inside a frame, which may be 64 deep */
 #define GRAMMAR_BYTES_MAX (8u * 1024)
 #define NOW_MAX 253402300799ll /* the end of 9999 */
 
@@ -219,8 +219,8 @@ static enum fail read_schema(const json_t *tree, struct engine_ask *ask, struct 
     if (ask->generate.grammar != NULL || ask->generate.tools) {
         return bad(why, "json_schema", "cannot be combined with a grammar or tools");
     }
-    if (depth_of(schema) > SCHEMA_DEPTH_MAX) {
-        return bad(why, "json_schema", "is nested more than 32 deep");
+    if (depth_of(schema) > SCHEMA_NESTING_MAX) {
+        return bad(why, "json_schema", "is nested more than 56 deep");
     }
     char *text = json_dumps(schema, JSON_COMPACT);
     bool fits = strlen(text) <= SCHEMA_BYTES_MAX;
