@@ -499,7 +499,10 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
         next_step(t);
         return;
     }
+    char domain[128];
+    desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
     struct fleet_ask ask = {.role = role, .type = IPC_FORM, .body = body.data, .len = body.len,
+                            .released = form_ask_is_released(t) ? domain : NULL,
                             .plan = t->plan, .team = t->who.team, .class = t->class,
                             .deadline_us = t->due_us, .done = done, .arg = t};
     t->ask = fleet_ask(t->desk->house.fleet, &ask);

@@ -73,6 +73,12 @@ static void add_prefix(struct buf *b, const struct task *t, enum ladder_rung run
     buf_printf(b, "\n%s", t->form->prefix != NULL ? t->form->prefix : "");
 }
 
+bool form_ask_is_released(const struct task *t)
+{
+    const struct entry *e = desk_entry_find(t->desk, t->form->name);
+    return e != NULL && e->form == t->form;
+}
+
 bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
 {
     const char **names = arena_alloc(t->arena, LADDER_MAX_LABELS * sizeof(*names));
@@ -116,6 +122,7 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
     jn_key(&w, "plan");
     form_plan_write(&w, t->plan);
     jn_kv_int(&w, "now", t->now);
+    jn_kv_bool(&w, "released", form_ask_is_released(t));
     if (t->reproducible) {
         jn_kv_bool(&w, "reproducible", true);
         jn_kv_int(&w, "seed", t->seed);

@@ -193,6 +193,9 @@ void draft_compose(struct task *t, const char *lang);
 void draft_free(struct compose_result *r);
 /* form_ask.c: the FORM ask for the open fields; false when nothing is to be asked */
 bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
+/* Its form is the active one of the desk, not one that came with the request: all of the prompt but
+   the input is then released text. */
+bool form_ask_is_released(const struct task *t);
 void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result);
 /* direct.c: chats and embeddings */
 /* Late or cancelled while its model is loaded. */

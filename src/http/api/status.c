@@ -73,6 +73,7 @@ void api_put_roles(struct jn_writer *w, const struct api *a)
         jn_kv_int(w, "parameters", m.n_params);
         jn_kv_int(w, "bytes", m.bytes);
         jn_kv_int(w, "rss_bytes", m.rss_bytes);
+        jn_kv_int(w, "warmed", m.warmed);
         jn_kv_int(w, "n_ctx", m.n_ctx);
         jn_kv_int(w, "n_embd", m.n_embd);
         jn_kv_int(w, "pid", m.pid);

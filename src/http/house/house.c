@@ -44,6 +44,7 @@ struct house {
     struct keyring_master *master;
     struct audit *audit;
     struct keyring *keyring;
+    struct states *states;
     struct fleet *fleet;
     struct roster *roster;
     struct task_desk *desk;
@@ -316,10 +317,27 @@ static void fleet_changed(void *arg)
     task_fleet_changed(s->desk);
 }
 
+static enum fail open_states(struct house *s, struct fault *why)
+{
+    uint8_t key[32];
+    int64_t budget = s->config->engine_prefix_disk_mb * 1024 * 1024;
+    if (budget == 0) {
+        return FAIL_NONE;
+    }
+    keyring_master_derive(s->master, "states", key);
+    enum fail f = states_open(s->loop, s->home, key, budget, &s->states, why);
+    explicit_bzero(key, sizeof(key));
+    return f;
+}
+
 static enum fail open_core(struct house *s, struct fault *why)
 {
     const struct config *c = s->config;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    enum fail opened = open_states(s, why);
+    if (opened != FAIL_NONE) {
+        return opened;
+    }
     s->crunch = pool_new(cores > 2 ? (int)cores - 1 : 1, CRUNCH_QUEUE);
     struct fleet_options fleet = {.worker_path = s->worker,
                                   .engine = c->engine_kind,
@@ -331,6 +349,7 @@ static enum fail open_core(struct house *s, struct fault *why)
                                   .n_ctx_heavy = (int)c->models_ctx_heavy,
                                   .n_seq = (int)c->models_seq,
                                   .prefix_ram_mb = (int)c->engine_prefix_ram_mb,
+                                  .states = s->states,
                                   .max_open = OPEN_ASKS,
                                   .max_waiting = (size_t)c->limits_tasks_running * 4};
     enum fail f = fleet_new(s->loop, &fleet, &s->fleet, why);
@@ -559,6 +578,7 @@ void house_close(struct house *s)
     if (s->crunch != NULL) {
         end_crunch(s);
     }
+    states_close(s->states);
     if (s->loop != NULL) {
         loop_stop(s->loop); /* what was posted late, or before a start that failed */
         loop_run(s->loop);

@@ -39,6 +39,7 @@ void ask_free(struct ask *a)
 {
     ask_leave(a);
     mem_free(a->body);
+    mem_free(a->released);
     mem_free(a);
 }
 

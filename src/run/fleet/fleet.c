@@ -329,6 +329,7 @@ static void describe(const struct fleet *f, const struct member *m, struct fleet
     out->n_embd = m->n_embd;
     out->n_params = m->n_params;
     out->pid = (int)m->pid;
+    out->warmed = m->warmed;
     out->running = (int)m->open_len;
     for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
         out->roles |= f->roles[role] == m ? 1u << role : 0;
@@ -446,6 +447,7 @@ static uint64_t enqueue(struct fleet *f, struct member *m, const struct fleet_as
                       .flags = ask->flags,
                       .len = ask->len,
                       .plan = ask->plan,
+                      .released = mem_dup_str(ask->released),
                       .on_text = ask->on_text,
                       .done = ask->done,
                       .arg = ask->arg};

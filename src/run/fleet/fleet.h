@@ -26,6 +26,7 @@
 #include "run/form/form.h"
 #include "run/ipc/ipc.h"
 #include "run/queue/queue.h"
+#include "run/states/states.h"
 
 #define FLEET_MODELS_MAX 16
 
@@ -55,6 +56,7 @@ struct fleet_model {
     char fingerprint[24]; /* of its reproducible lane; '' before it was loaded */
     int deaths; /* of its workers, and of those of the models it replaced in its role */
     int running, queued;
+    int warmed; /* decoded prompts that its worker was given at its start */
     int64_t tokens_drafted, tokens_accepted; /* guesses of its worker, and those that came true */
     char reason[256]; /* why it is broken, else "" */
 };
@@ -68,6 +70,7 @@ struct fleet_options {
     bool speculate;          /* n-gram guesses */
     int n_ctx_light, n_ctx_heavy, n_seq;
     int prefix_ram_mb;       /* of each worker, for prefixes that left its KV */
+    struct states *states;   /* where released prompts wait for the next start; NULL: nowhere */
     /* Asks of a class and the better ones that a worker holds at once (one that generates: at most
        2 n_seq); the rest wait here, see run/queue. */
     size_t max_open;
@@ -163,6 +166,9 @@ struct fleet_ask {
     const void *body;
     size_t len;
     const struct form_plan *plan;
+    /* FORM whose body says "released": its trust domain. All of the prompt but the input is then
+       released text, and its state may be kept on disk. NULL: it must not. */
+    const char *released;
     const char *team;     /* whose share it takes; NULL: one that all such asks have */
     enum ipc_class class; /* as in the body */
     int max_tokens;       /* GENERATE: as in the body. For what it may cost: bytes/3 and these */

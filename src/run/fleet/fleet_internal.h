@@ -33,6 +33,7 @@ struct ask {
     void *arg;
     int deaths;     /* workers that died of themselves while it was open */
     int kills;      /* workers that were killed from outside while it was open */
+    char *released; /* its domain, when its prompt is released text */
     bool emitted;   /* a stream's bytes have gone out */
     bool cancelled;
 };
@@ -80,6 +81,8 @@ struct member {
     char arch[32];
     char build[96], fingerprint[24];
     int64_t tokens_drafted, tokens_accepted;
+    struct warm *warm;      /* warm.c; NULL: nothing is kept of its prompts */
+    int warmed;             /* states that this worker was given */
     struct fault broken;    /* why, when state is FLEET_BROKEN */
 };
 
@@ -116,6 +119,19 @@ void fleet_member_gone(struct member *m);
 void fleet_sweep_later(struct fleet *f);
 /* Where an ask belongs now; NULL when its model is gone or its role served by nobody. */
 struct member *fleet_home_of(const struct fleet *f, const struct ask *a);
+
+/* It has its model, and what was kept for it: asks may come. */
+void member_ready(struct member *m);
+
+/* warm.c */
+/* LOADED came: gives the worker what is kept for its model, then calls member_ready. */
+void warm_begin(struct member *m);
+/* KEPT of an ask (domain NULL: of none that may be kept), STATE_DONE, and ERROR to a STATE. False:
+   the worker must not have sent it. */
+bool warm_kept(struct member *m, const char *domain, const struct ipc_frame *frame);
+bool warm_done(struct member *m, const struct ipc_frame *frame);
+/* The worker is gone. */
+void warm_forget(struct member *m);
 
 /* spawn.c: forks and execs a worker for m's model; on success the socket and pid are the
    caller's. */

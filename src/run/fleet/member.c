@@ -74,6 +74,7 @@ void member_free(struct member *m)
     }
     *at = m->next;
     drop_socket(m);
+    warm_forget(m);
     if (m->pid_fd >= 0) {
         loop_unwatch(m->fleet->loop, m->pid_fd);
     }
@@ -346,9 +347,14 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     snprintf(m->arch, sizeof(m->arch), "%.31s", arch);
     text_copy(m->build, sizeof(m->build), build);
     text_copy(m->fingerprint, sizeof(m->fingerprint), print);
+    m->load_deaths = 0;
+    warm_begin(m);
+}
+
+void member_ready(struct member *m)
+{
     m->state = FLEET_READY;
     m->was_ready = true;
-    m->load_deaths = 0;
     log_write(LOG_LEVEL_INFO, "worker.ready",
               LOG_FIELDS(LOG_TEXT("model", m->name), LOG_NUM("pid", m->pid),
                          LOG_NUM("landlock", m->landlock_abi),
@@ -357,11 +363,34 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
     member_pump(m);
 }
 
+static void on_turn(struct member *m, const struct ipc_frame *frame)
+{
+    struct ipc_turn turn;
+    struct fault why;
+    if (ipc_turn_get(&turn, frame->body, frame->head.len, &why) != FAIL_NONE) {
+        member_kill(m, why.message);
+    } else if (frame->head.type == IPC_TURN) {
+        lease_wanted(m, &turn);
+    } else {
+        lease_done(m);
+    }
+}
+
+static void on_state(struct member *m, const struct ipc_frame *frame)
+{
+    const struct ask *a = find_open(m, frame->head.id);
+    if (frame->head.type == IPC_KEPT) {
+        if (!warm_kept(m, a == NULL ? NULL : a->released, frame)) {
+            member_kill(m, "a state of a prompt that is not released");
+        }
+    } else if (!warm_done(m, frame)) {
+        member_kill(m, "an answer nobody asked for");
+    }
+}
+
 static void on_frame(struct member *m, const struct ipc_frame *frame)
 {
     struct ask *a;
-    struct ipc_turn turn;
-    struct fault why;
     uint64_t id = frame->head.id;
     m->heard_us = clock_monotonic_us();
     switch ((enum ipc_type)frame->head.type) {
@@ -372,13 +401,7 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
         return;
     case IPC_TURN:
     case IPC_TURN_DONE:
-        if (ipc_turn_get(&turn, frame->body, frame->head.len, &why) != FAIL_NONE) {
-            member_kill(m, why.message);
-        } else if (frame->head.type == IPC_TURN) {
-            lease_wanted(m, &turn);
-        } else {
-            lease_done(m);
-        }
+        on_turn(m, frame);
         return;
     case IPC_TEXT:
         a = find_open(m, id);
@@ -390,6 +413,10 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
     case IPC_PONG:
     case IPC_STOPPED:
         return;
+    case IPC_KEPT:
+    case IPC_STATE_DONE:
+        on_state(m, frame);
+        return;
     case IPC_LOADED:
     case IPC_DONE:
     case IPC_FORM_DONE:
@@ -399,6 +426,9 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
     case IPC_ERROR:
         if (m->state == FLEET_STARTING && id == 1) {
             on_loaded(m, frame);
+            return;
+        }
+        if (frame->head.type == IPC_ERROR && warm_done(m, frame)) {
             return;
         }
         a = take_open(m, id);
@@ -422,6 +452,7 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
     case IPC_STOP:
     case IPC_TURN_GRANTED:
     case IPC_PING:
+    case IPC_STATE:
         member_kill(m, "a message only the server may send");
         return;
     }
@@ -523,6 +554,7 @@ static void on_exit_of(void *arg, uint32_t events)
     loop_unwatch(f->loop, m->pid_fd);
     close_fd(&m->pid_fd);
     drop_socket(m);
+    warm_forget(m);
     lease_forget(m);
     bool expected = m->state == FLEET_STOPPING || f->stopping;
     bool was_loading = m->state == FLEET_STARTING;

@@ -35,7 +35,7 @@ enum ipc_type {
 };
 
 enum ipc_flag {
-    IPC_FLAG_FD = 1,   /* one descriptor travels with the frame's first byte; LOAD only */
+    IPC_FLAG_FD = 1,   /* one descriptor travels with the frame's first byte; LOAD, STATE */
     IPC_FLAG_BULK = 2, /* the body of an EMBED ask is bulk instead of JSON */
     IPC_FLAG_ALL = 3,
 };
@@ -114,8 +114,8 @@ struct ipc_writer *ipc_writer_new(enum ipc_side from, size_t cap);
 void ipc_writer_free(struct ipc_writer *writer);
 /*
  * Queues one frame. FAIL_QUEUE_FULL when it does not fit under the cap; FAIL_BAD_REQUEST when
- * ipc_header_check refuses. fd -1: none; otherwise (LOAD only) the writer owns it after success and
- * closes it once sent; IPC_FLAG_FD is set for you.
+ * ipc_header_check refuses. fd -1: none; otherwise (LOAD, STATE) the writer owns it after success
+ * and closes it once sent; IPC_FLAG_FD is set for you.
  */
 enum fail ipc_writer_put(struct ipc_writer *writer, enum ipc_type type, unsigned flags, uint64_t id,
                          const void *body, size_t len, int fd, struct fault *why);
@@ -123,3 +123,36 @@ enum fail ipc_writer_put(struct ipc_writer *writer, enum ipc_type type, unsigned
 enum fail ipc_writer_push(struct ipc_writer *writer, int socket, struct fault *why);
 /* Bytes still to send: > 0 means wait for EPOLLOUT / POLLOUT and push again. */
 size_t ipc_writer_pending(const struct ipc_writer *writer);
+
+/*
+ * The state of a prefix: what a STATE's descriptor holds and lies on disk (state.c has the layout).
+ * tokens: from the first of the sequence; scores: log probabilities of the labels of one piece of
+ * one form over an empty input; kv: llama.cpp's own bytes.
+ */
+#define IPC_STATE_TOKENS_MAX 131072
+#define IPC_STATE_SCORES_MAX 1024
+#define IPC_STATE_LABELS_MAX 256
+
+struct ipc_scores {
+    /* digest of domain, prompt and plan; the rows of one form follow each other */
+    uint8_t form[32];
+    uint16_t piece;
+    uint16_t n;
+    const double *logp; /* n of them, finite, at most 0 */
+};
+struct ipc_state {
+    const int32_t *tokens;
+    uint32_t n_tokens;
+    const struct ipc_scores *scores;
+    uint32_t n_scores;
+    const uint8_t *kv;
+    uint64_t kv_bytes;
+};
+struct arena;
+size_t ipc_state_size(const struct ipc_state *state);
+/* Writes ipc_state_size bytes. */
+void ipc_state_put(const struct ipc_state *state, uint8_t *out);
+/* Checks and reads len bytes. Tokens and scores go to the arena (it needs room for twice what they
+   take), kv points into bytes. FAIL_BAD_REQUEST with the reason. */
+enum fail ipc_state_get(struct ipc_state *out, const uint8_t *bytes, size_t len,
+                        struct arena *arena, struct fault *why);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target of run/ipc and run/form: bytes as they could come from the other process, in two
- * pieces, read as frames of either side. Nothing may crash, leak or hand out a frame that breaks
- * the table.
+ * Fuzz target of run/ipc: bytes as they could come from the other process, in two pieces, read as
+ * frames of either side, and as the state of a prefix. Nothing may crash, leak or hand out a frame
+ * that breaks the table.
  */
 #include "run/ipc/ipc.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem/mem.h"
 
@@ -31,8 +32,24 @@ static void read_as(enum ipc_side from, const uint8_t *data, size_t size, size_t
     ipc_reader_free(reader);
 }
 
+/* The same bytes as a state: what is accepted is written again as it was. */
+static void read_state(const uint8_t *data, size_t size)
+{
+    struct arena *arena = arena_new(2 * size + (1u << 20));
+    struct ipc_state state;
+    if (ipc_state_get(&state, data, size, arena, NULL) == FAIL_NONE) {
+        ASSERT(ipc_state_size(&state) == size);
+        uint8_t *again = mem_alloc(size);
+        ipc_state_put(&state, again);
+        ASSERT(memcmp(again, data, size) == 0);
+        mem_free(again);
+    }
+    arena_free(arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    read_state(data, size);
     size_t cut = size > 0 ? data[size - 1] % (size + 1) : 0;
     read_as(IPC_SERVER, data, size, cut);
     read_as(IPC_WORKER, data, size, cut);

@@ -76,6 +76,8 @@ static void bad_headers_are_refused_for_good(void **state)
         {.len = IPC_FRAME_MAX + 1, .type = IPC_GENERATE, .id = 1},
         {.len = 2, .type = IPC_LOAD, .id = 1},
         {.len = 2, .type = IPC_GENERATE, .flags = IPC_FLAG_FD, .id = 1},
+        {.len = 2, .type = IPC_STATE, .id = 1},
+        {.len = 2, .type = IPC_STATE_DONE, .id = 1},
         {.len = 2, .type = IPC_GENERATE, .flags = 8, .id = 1},
         {.len = 2, .type = IPC_GENERATE, .id = 0},
         {.len = 1, .type = IPC_CANCEL, .id = 1},
@@ -173,6 +175,46 @@ static void turns_round_trip(void **state)
     assert_int_equal(ipc_class_find("best"), IPC_CLASS_COUNT);
 }
 
+static void a_state_survives_its_bytes_and_no_other_does(void **state)
+{
+    (void)state;
+    static const int32_t tokens[] = {1, 2, 300, 49151};
+    static const double logp[] = {-0.1, -2.5, 0};
+    const struct ipc_scores rows[] = {{.form = {1}, .piece = 1, .n = 3, .logp = logp},
+                                      {.form = {1}, .piece = 3, .n = 2, .logp = logp}};
+    const struct ipc_state made = {.tokens = tokens,
+                                   .n_tokens = 4,
+                                   .scores = rows,
+                                   .n_scores = 2,
+                                   .kv = (const uint8_t *)"keys and values",
+                                   .kv_bytes = 15};
+    size_t n = ipc_state_size(&made);
+    uint8_t *bytes = mem_alloc(n + 1);
+    ipc_state_put(&made, bytes);
+    struct arena *arena = arena_new(1 << 20);
+    struct ipc_state back;
+    assert_int_equal(ipc_state_get(&back, bytes, n, arena, NULL), FAIL_NONE);
+    assert_int_equal(back.n_tokens, 4);
+    assert_memory_equal(back.tokens, tokens, sizeof tokens);
+    assert_int_equal(back.scores[1].piece, 3);
+    assert_memory_equal(back.scores[0].logp, logp, sizeof logp);
+    assert_memory_equal(back.kv, "keys and values", 15);
+    assert_int_equal(ipc_state_get(&back, bytes, n + 1, arena, NULL), FAIL_BAD_REQUEST);
+    for (size_t cut = 0; cut < n; cut++) {
+        assert_int_equal(ipc_state_get(&back, bytes, cut, arena, NULL), FAIL_BAD_REQUEST);
+    }
+    static const size_t counts[] = {4, 8, 16}; /* tokens, rows, KV bytes: any other is too many */
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        for (int bit = 0; bit < 32; bit++) {
+            bytes[counts[i] + (size_t)bit / 8] ^= (uint8_t)(1 << (bit % 8));
+            assert_int_equal(ipc_state_get(&back, bytes, n, arena, NULL), FAIL_BAD_REQUEST);
+            bytes[counts[i] + (size_t)bit / 8] ^= (uint8_t)(1 << (bit % 8));
+        }
+    }
+    arena_free(arena);
+    mem_free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_descriptor_arrives_with_its_frame),
         cmocka_unit_test(a_full_writer_refuses_whole_frames),
         cmocka_unit_test(turns_round_trip),
+        cmocka_unit_test(a_state_survives_its_bytes_and_no_other_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,7 @@ struct engine_form {
     int64_t now;
     uint64_t seed; /* of what is drawn in text holes, beside the input */
     const struct form_plan *plan;
+    bool released; /* all of it but the input is released text: its state may be kept on disk */
 };
 
 struct engine_embed {
@@ -158,6 +159,14 @@ struct engine_embedded {
     const bool *cut;
 };
 
+/* The head of a released form that is kept in memory and may be taken. */
+struct engine_kept {
+    const char *prefix; /* 64 hex: SHA-256 of the domain, a NUL and the tokens */
+    int tokens;
+    int scores;   /* rows of null-prompt scores that go with it */
+    size_t bytes; /* of its state, as ipc_state_put writes it */
+};
+
 /* Where answers go. Pointers are valid during the call only. */
 struct engine_sink {
     void *self;
@@ -166,6 +175,8 @@ struct engine_sink {
     void (*formed)(void *self, uint64_t id, const struct form_result *result);
     void (*embedded)(void *self, uint64_t id, const struct engine_embedded *result);
     void (*failed)(void *self, uint64_t id, const struct fault *why);
+    /* Before the form's own answer; NULL: nothing is kept. */
+    void (*kept)(void *self, uint64_t id, const struct engine_kept *kept);
 };
 
 struct engine_step {
@@ -209,6 +220,13 @@ struct engine_ops {
                             struct fault *why);
     enum fail (*count_messages)(struct engine *engine, const char *request, int64_t *tokens,
                                 struct fault *why);
+    /* Writes the state of a kept prefix, of exactly `bytes`. FAIL_NOT_FOUND when it is gone,
+       FAIL_CONFLICT when it has another size now. */
+    enum fail (*state_take)(struct engine *engine, const char *prefix, uint8_t *out, size_t bytes,
+                            struct fault *why);
+    /* Keeps a state that was taken from an engine with the same model and context. */
+    enum fail (*state_give)(struct engine *engine, const char *domain, const uint8_t *bytes,
+                            size_t len, int64_t *tokens, struct fault *why);
     void (*stats)(struct engine *engine, struct engine_stats *out);
     void (*free)(struct engine *engine);
 };

@@ -66,11 +66,13 @@ struct stashed {
     size_t bytes;
     int64_t used_at;
     bool pinned; /* being restored */
+    char prefix[65]; /* of a released head (state.c), else empty */
 };
 
 /* Null-prompt scores of one form, by domain, prompt and plan. */
 struct null_scores {
-    char *key;
+    char *key; /* 64 hex, SHA-256 of the three */
+    char prefix[65]; /* state_prefix_id of the tokens before the input */
     double *logp[FORM_PIECES_MAX]; /* per choice piece, per label */
     size_t n_logp[FORM_PIECES_MAX];
     int64_t used_at;
@@ -366,10 +368,21 @@ struct stashed *stash_add(struct llama_engine *e, const char *domain, const llam
    has beyond `resident`; *shared tokens of it match. */
 struct stashed *stash_match(struct llama_engine *e, const char *domain, const struct tokens *tokens,
                             int max, int resident, int *shared);
+/* The first n tokens of a running task, whatever it is worth; NULL when there is no room. */
+struct stashed *stash_released(struct llama_engine *e, struct task *t, int n);
 /* Makes its first n tokens a resident prefix, if they and `also` more cells fit. A blob that
    llama.cpp refuses is forgotten. */
 bool stash_restore(struct llama_engine *e, struct stashed *s, int n, int also);
 void stash_done(struct llama_engine *e);
+
+/* state.c */
+void state_prefix_id(const char *domain, const llama_token *tokens, int n, char hex[65]);
+/* A released form is about to be answered: its head is kept, and the server told. */
+void state_keep(struct llama_engine *e, struct task *t);
+enum fail state_take(struct engine *engine, const char *prefix, uint8_t *out, size_t bytes,
+                     struct fault *why);
+enum fail state_give(struct engine *engine, const char *domain, const uint8_t *bytes, size_t len,
+                     int64_t *tokens, struct fault *why);
 
 /* step.c */
 bool step_forecast(struct engine *engine, struct engine_step *out);
@@ -426,6 +439,9 @@ enum fail generate_tokenize(struct llama_engine *e, const char *text, const char
 enum fail form_prepare(struct llama_engine *e, struct task *t, struct fault *why);
 void form_advance(struct llama_engine *e, struct task *t, const float *logits);
 void form_free(struct task *t);
+/* Remembers scores; takes over logp[i], of n[i] labels. */
+void form_null_put(struct llama_engine *e, const char *key, const char *prefix,
+                   double *logp[FORM_PIECES_MAX], const size_t n[FORM_PIECES_MAX]);
 /* A null run is over: those that wait for it get its scores, or its failure. */
 void form_null_over(struct llama_engine *e, struct task *null_run, const struct fault *why);
 /* Called by choice.c when a choice is scored: ln p of each label before correction. */

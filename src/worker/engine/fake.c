@@ -38,8 +38,19 @@ struct fake_task {
     int64_t tokens_out;
 };
 
+#define STATES_MAX 16
+
+/* A released prompt that it has seen, or was given. */
+struct fake_state {
+    char *domain;
+    char *text;
+    char prefix[65];
+};
+
 struct fake_engine {
     struct engine base;
+    struct fake_state states[STATES_MAX];
+    int n_states;
     struct fake_task *first;
     int n_tasks;
 };
@@ -383,6 +394,97 @@ static void fill_digits(const struct form_piece *piece, const char *input,
     form_result_add(result, &field);
 }
 
+/* States: a prompt's text stands for its KV, its words for its tokens. */
+
+static void prompt_id(const char *domain, const char *text, char hex[65])
+{
+    struct buf all;
+    uint8_t hash[32];
+    buf_init(&all, 3u * IPC_FRAME_MAX);
+    (void)buf_add(&all, domain, strlen(domain) + 1);
+    (void)buf_add_str(&all, text);
+    text_sha256(all.data, all.len, hash);
+    text_hex(hash, sizeof hash, hex);
+    buf_done(&all);
+}
+
+static struct fake_state *state_find(struct fake_engine *f, const char *prefix)
+{
+    for (int i = 0; i < f->n_states; i++) {
+        if (strcmp(f->states[i].prefix, prefix) == 0) {
+            return &f->states[i];
+        }
+    }
+    return NULL;
+}
+
+static struct fake_state *state_add(struct fake_engine *f, const char *domain, const char *text)
+{
+    char prefix[65];
+    prompt_id(domain, text, prefix);
+    struct fake_state *s = state_find(f, prefix);
+    if (s == NULL && f->n_states < STATES_MAX) {
+        s = &f->states[f->n_states++];
+        s->domain = mem_dup_str(domain);
+        s->text = mem_dup_str(text);
+        memcpy(s->prefix, prefix, sizeof prefix);
+    }
+    return s;
+}
+
+static struct ipc_state state_of(const struct fake_state *s)
+{
+    static const int32_t token = 7;
+    return (struct ipc_state){.tokens = &token,
+                              .n_tokens = 1,
+                              .kv = (const uint8_t *)s->text,
+                              .kv_bytes = strlen(s->text)};
+}
+
+static void keep_form(struct fake_engine *f, const struct fake_task *t)
+{
+    const struct engine_form *ask = &t->ask->form;
+    char *text = arena_printf(t->ask->arena, "%s\n%s", ask->system, ask->prefix);
+    struct fake_state *s = ask->released ? state_add(f, t->ask->domain, text) : NULL;
+    if (s != NULL && f->base.sink->kept != NULL) {
+        struct ipc_state state = state_of(s);
+        struct engine_kept kept = {.prefix = s->prefix,
+                                   .tokens = 1,
+                                   .bytes = ipc_state_size(&state)};
+        f->base.sink->kept(f->base.sink->self, t->ask->id, &kept);
+    }
+}
+
+static enum fail fake_state_take(struct engine *engine, const char *prefix, uint8_t *out,
+                                 size_t bytes, struct fault *why)
+{
+    struct fake_state *s = state_find(fake_of(engine), prefix);
+    if (s == NULL) {
+        return FAULT(why, FAIL_NOT_FOUND, "no such prefix is kept any more");
+    }
+    struct ipc_state state = state_of(s);
+    if (ipc_state_size(&state) != bytes) {
+        return FAULT(why, FAIL_CONFLICT, "the prefix has another size");
+    }
+    ipc_state_put(&state, out);
+    return FAIL_NONE;
+}
+
+static enum fail fake_state_give(struct engine *engine, const char *domain, const uint8_t *bytes,
+                                 size_t len, int64_t *tokens, struct fault *why)
+{
+    struct arena *arena = arena_new(len + 8u * 1024 * 1024);
+    struct ipc_state state;
+    enum fail failed = ipc_state_get(&state, bytes, len, arena, why);
+    if (failed == FAIL_NONE) {
+        *tokens = state.n_tokens;
+        (void)state_add(fake_of(engine), domain,
+                        arena_dup_strn(arena, (const char *)state.kv, (size_t)state.kv_bytes));
+    }
+    arena_free(arena);
+    return failed;
+}
+
 static void step_form(struct fake_engine *f, struct fake_task *t)
 {
     const struct engine_form *ask = &t->ask->form;
@@ -416,6 +518,7 @@ static void step_form(struct fake_engine *f, struct fake_task *t)
     result->ms_queue = usage.ms_queue;
     result->ms_prefill = usage.ms_prefill;
     result->ms_decode = usage.ms_decode;
+    keep_form(f, t);
     f->base.sink->formed(f->base.sink->self, t->ask->id, result);
     form_result_free(result);
     t->over = true;
@@ -682,7 +785,8 @@ static enum fail fake_count_messages(struct engine *engine, const char *request,
 
 static void fake_stats(struct engine *engine, struct engine_stats *out)
 {
-    *out = (struct engine_stats){.running = fake_of(engine)->n_tasks, .kv_cells = N_CTX};
+    *out = (struct engine_stats){.running = fake_of(engine)->n_tasks, .kv_cells = N_CTX,
+                                 .stashed = fake_of(engine)->n_states};
 }
 
 static void fake_free(struct engine *engine)
@@ -692,6 +796,10 @@ static void fake_free(struct engine *engine)
         t->over = true;
     }
     sweep(f);
+    for (int i = 0; i < f->n_states; i++) {
+        mem_free(f->states[i].domain);
+        mem_free(f->states[i].text);
+    }
     mem_free(f);
 }
 
@@ -707,6 +815,8 @@ struct engine *engine_fake_new(const struct engine_sink *sink)
         .render = fake_render,
         .count_text = fake_count_text,
         .count_messages = fake_count_messages,
+        .state_take = fake_state_take,
+        .state_give = fake_state_give,
         .stats = fake_stats,
         .free = fake_free,
     };

@@ -122,7 +122,12 @@ static char *null_key(const struct task *t, const char *rendered)
     struct jn_writer writer;
     jn_begin(&writer, &key, false);
     form_plan_write(&writer, t->form_ask->plan);
-    return buf_take(&key);
+    uint8_t hash[32];
+    char hex[2 * sizeof hash + 1];
+    text_sha256(key.data, key.len, hash);
+    text_hex(hash, sizeof hash, hex);
+    buf_done(&key);
+    return mem_dup_str(hex);
 }
 
 static double *dup_scores(const double *from, size_t n)
@@ -130,10 +135,26 @@ static double *dup_scores(const double *from, size_t n)
     return from == NULL ? NULL : mem_dup(from, n * sizeof *from);
 }
 
-static struct null_scores *null_find(struct llama_engine *e, const char *key)
+/* Scores that were given to us must have the plan's shape to be used. */
+static bool has_shape(const struct null_scores *scores, const struct form_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_pieces; i++) {
+        const struct form_piece *piece = &plan->pieces[i];
+        bool wanted = is_choice(piece) && piece->gamma > 0;
+        if ((wanted && scores->logp[i] == NULL) ||
+            (scores->logp[i] != NULL && scores->n_logp[i] != piece->n_labels)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct null_scores *null_find(struct llama_engine *e, const char *key,
+                                     const struct form_plan *plan)
 {
     for (int i = 0; i < MAX_NULLS; i++) {
-        if (e->nulls[i].key != NULL && strcmp(e->nulls[i].key, key) == 0) {
+        if (e->nulls[i].key != NULL && strcmp(e->nulls[i].key, key) == 0 &&
+            has_shape(&e->nulls[i], plan)) {
             return &e->nulls[i];
         }
     }
@@ -194,7 +215,7 @@ static enum fail want_null(struct llama_engine *e, struct task *t, const char *r
         return FAIL_NONE;
     }
     t->form->null_key = null_key(t, rendered);
-    struct null_scores *known = null_find(e, t->form->null_key);
+    struct null_scores *known = null_find(e, t->form->null_key, plan);
     if (known != NULL) {
         known->used_at = clock_monotonic_us();
         for (int i = 0; i < FORM_PIECES_MAX; i++) {
@@ -279,7 +300,8 @@ void form_nulls_free(struct llama_engine *e)
     }
 }
 
-static void remember(struct llama_engine *e, struct form_state *f, const struct form_plan *plan)
+void form_null_put(struct llama_engine *e, const char *key, const char *prefix,
+                   double *logp[FORM_PIECES_MAX], const size_t n[FORM_PIECES_MAX])
 {
     struct null_scores *slot = &e->nulls[0];
     for (int i = 0; i < MAX_NULLS; i++) {
@@ -290,20 +312,35 @@ static void remember(struct llama_engine *e, struct form_state *f, const struct 
         slot = e->nulls[i].used_at < slot->used_at ? &e->nulls[i] : slot;
     }
     mem_free(slot->key);
-    slot->key = mem_dup_str(f->null_key);
+    slot->key = mem_dup_str(key);
+    (void)text_copy(slot->prefix, sizeof slot->prefix, prefix);
     slot->used_at = clock_monotonic_us();
     for (size_t i = 0; i < FORM_PIECES_MAX; i++) {
         mem_free(slot->logp[i]);
-        slot->n_logp[i] = i < plan->n_pieces ? plan->pieces[i].n_labels : 0;
-        slot->logp[i] = dup_scores(f->choice_logp[i], slot->n_logp[i]);
+        slot->logp[i] = logp[i];
+        slot->n_logp[i] = n[i];
     }
+}
+
+static void remember(struct llama_engine *e, const struct task *run)
+{
+    const struct form_plan *plan = run->form_ask->plan;
+    double *logp[FORM_PIECES_MAX] = {0};
+    size_t n[FORM_PIECES_MAX] = {0};
+    char prefix[65];
+    for (size_t i = 0; i < plan->n_pieces; i++) {
+        n[i] = plan->pieces[i].n_labels;
+        logp[i] = dup_scores(run->form->choice_logp[i], n[i]);
+    }
+    state_prefix_id(run->domain, run->tokens.at, run->head, prefix);
+    form_null_put(e, run->form->null_key, prefix, logp, n);
 }
 
 void form_null_over(struct llama_engine *e, struct task *run, const struct fault *why)
 {
     const struct form_plan *plan = run->form_ask->plan;
     if (why == NULL) {
-        remember(e, run->form, plan);
+        remember(e, run);
     }
     for (struct task *t = e->first; t != NULL; t = t->next) {
         if (t->state == TASK_ENDED || t->form == NULL || t->form->waits_for != run) {
@@ -379,6 +416,9 @@ static void finish(struct llama_engine *e, struct task *t)
         form_null_over(e, t, NULL);
         task_end(e, t);
         return;
+    }
+    if (t->form_ask->released) {
+        state_keep(e, t);
     }
     struct engine_usage usage;
     task_usage(t, &usage);

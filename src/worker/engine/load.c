@@ -488,6 +488,8 @@ struct engine *engine_llama_new(const struct engine_sink *sink)
         .render = render,
         .count_text = count_text,
         .count_messages = count_messages,
+        .state_take = state_take,
+        .state_give = state_give,
         .stats = stats,
         .free = free_engine,
     };

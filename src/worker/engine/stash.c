@@ -94,7 +94,8 @@ static void drop_shorter(struct llama_engine *e, const char *domain, const struc
 {
     for (struct stashed *s = e->stash, *next; s != NULL; s = next) {
         next = s->next;
-        if (!s->pinned && s->tokens.n <= tokens->n && strcmp(s->domain, domain) == 0 &&
+        if (!s->pinned && s->prefix[0] == '\0' && s->tokens.n <= tokens->n &&
+            strcmp(s->domain, domain) == 0 &&
             tokens_common(&s->tokens, tokens, s->tokens.n) == s->tokens.n) {
             forget(e, s);
         }
@@ -157,6 +158,33 @@ struct stashed *stash_task(struct llama_engine *e, struct task *t, int n)
     }
     llama_memory_seq_cp(llama_get_memory(e->context), t->seq, seq, 0, n);
     struct stashed *s = stash_put(e, t->domain, &t->tokens, n, seq, 0);
+    engine_seq_drop(e, seq);
+    return s;
+}
+
+struct stashed *stash_released(struct llama_engine *e, struct task *t, int n)
+{
+    struct fault why = {0};
+    size_t bytes = 0;
+    int seq = engine_seq_take(e);
+    if (seq < 0) {
+        return NULL;
+    }
+    struct stashed *s = NULL;
+    llama_memory_seq_cp(llama_get_memory(e->context), t->seq, seq, 0, n);
+    enum fail failed = shim_state_size(e->context, seq, &bytes, &why);
+    if (failed == FAIL_NONE && bytes > 0 && bytes <= e->stash_budget) {
+        uint8_t *state = mem_alloc(bytes);
+        failed = shim_state_get(e->context, seq, state, bytes, &why);
+        if (failed == FAIL_NONE) {
+            s = stash_add(e, t->domain, t->tokens.at, n, state, bytes);
+        } else {
+            mem_free(state);
+        }
+    }
+    if (failed != FAIL_NONE) {
+        log_fault(LOG_LEVEL_WARN, "prefix.not_stashed", &why);
+    }
     engine_seq_drop(e, seq);
     return s;
 }

@@ -117,6 +117,24 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     return FAIL_NONE;
 }
 
+/* STATE. */
+
+enum fail ask_read_state(const json_t *tree, struct state_ask *out, struct fault *why)
+{
+    static const char *const keys[] = {"op", "prefix", "domain", "bytes", NULL};
+    const char *op = NULL;
+    *out = (struct state_ask){0};
+    TRY(jn_only(tree, keys, why));
+    TRY(jn_str(tree, "op", true, 8, &op, why));
+    TRY(jn_int(tree, "bytes", true, 1, INT32_MAX, &out->bytes, why));
+    if (strcmp(op, "take") != 0 && strcmp(op, "give") != 0) {
+        return bad(why, "op", "must be take or give");
+    }
+    out->take = op[0] == 't';
+    TRY(jn_str(tree, "prefix", out->take, 64, &out->prefix, why));
+    return jn_str(tree, "domain", !out->take, DOMAIN_MAX, &out->domain, why);
+}
+
 /* Messages. */
 
 static enum fail read_tool_choice(const json_t *choice, json_t *request, struct fault *why)
@@ -287,7 +305,7 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
 {
     static const char *const keys[] = {"domain", "class", "system", "prefix", "input",
                                        "suffix", "plan",  "now",    "seed",   "reproducible",
-                                       NULL};
+                                       "released", NULL};
     int64_t seed = 0;
     struct engine_form *f = &ask->form;
     struct form_plan *plan = NULL;
@@ -301,6 +319,7 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
     TRY(jn_str(tree, "suffix", false, IPC_FRAME_MAX, &f->suffix, why));
     TRY(jn_int(tree, "now", false, 0, NOW_MAX, &f->now, why));
     TRY(jn_int(tree, "seed", false, INT64_MIN, INT64_MAX, &seed, why));
+    TRY(jn_bool(tree, "released", false, &f->released, why));
     f->seed = (uint64_t)seed;
     if (ask->reproducible && f->now == 0) {
         return bad(why, "now", "must be given for a reproducible answer");

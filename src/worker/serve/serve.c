@@ -12,6 +12,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock/clock.h"
@@ -122,6 +124,21 @@ static void on_failed(void *self, uint64_t id, const struct fault *why)
     struct serve *s = self;
     s->failed++;
     send_fault(s, id, why);
+}
+
+static void on_kept(void *self, uint64_t id, const struct engine_kept *kept)
+{
+    struct serve *s = self;
+    struct jn_writer w;
+    buf_clear(&s->body);
+    jn_begin(&w, &s->body, false);
+    jn_object_begin(&w);
+    jn_kv_str(&w, "prefix", kept->prefix);
+    jn_kv_int(&w, "tokens", kept->tokens);
+    jn_kv_int(&w, "scores", kept->scores);
+    jn_kv_int(&w, "bytes", (int64_t)kept->bytes);
+    jn_object_end(&w);
+    send_body(s, IPC_KEPT, id);
 }
 
 static void say_hello(struct serve *s)
@@ -329,6 +346,50 @@ static enum fail do_count(struct serve *s, const struct ipc_frame *frame, struct
     return failed;
 }
 
+/* The descriptor is a memory file of the server's making, sealed against any other size: mapped it
+   cannot fault, and no call beyond mmap is needed to fill it. */
+static enum fail do_state(struct serve *s, const struct ipc_frame *frame, struct fault *why)
+{
+    AUTO_JSON json_t *tree = NULL;
+    struct state_ask ask;
+    struct stat st;
+    int64_t tokens = 0;
+    enum fail failed = parse_object(frame, &tree, why);
+    if (failed == FAIL_NONE) {
+        failed = ask_read_state(tree, &ask, why);
+    }
+    if (failed == FAIL_NONE && !s->engine->loaded) {
+        failed = FAULT(why, FAIL_MODEL_UNAVAILABLE, "no model is loaded");
+    }
+    if (failed == FAIL_NONE && (fstat(frame->fd, &st) != 0 || st.st_size != ask.bytes)) {
+        failed = FAULT(why, FAIL_BAD_REQUEST, "the descriptor does not hold %lld bytes",
+                       (long long)ask.bytes);
+    }
+    if (failed != FAIL_NONE) {
+        return failed;
+    }
+    size_t bytes = (size_t)ask.bytes;
+    uint8_t *at = mmap(NULL, bytes, ask.take ? PROT_READ | PROT_WRITE : PROT_READ,
+                       ask.take ? MAP_SHARED : MAP_PRIVATE, frame->fd, 0);
+    if (at == MAP_FAILED) {
+        return FAULT_ERRNO(why, FAIL_INTERNAL, "cannot map a state");
+    }
+    failed = ask.take
+                 ? s->engine->ops->state_take(s->engine, ask.prefix, at, bytes, why)
+                 : s->engine->ops->state_give(s->engine, ask.domain, at, bytes, &tokens, why);
+    (void)munmap(at, bytes);
+    if (failed == FAIL_NONE) {
+        struct jn_writer w;
+        buf_clear(&s->body);
+        jn_begin(&w, &s->body, false);
+        jn_object_begin(&w);
+        jn_kv_int(&w, "tokens", tokens);
+        jn_object_end(&w);
+        send_body(s, IPC_STATE_DONE, frame->head.id);
+    }
+    return failed;
+}
+
 static enum fail do_submit(struct serve *s, const struct ipc_frame *frame, struct fault *why)
 {
     struct engine_ask *ask = NULL;
@@ -367,6 +428,10 @@ static bool take_frame(struct serve *s, const struct ipc_frame *frame)
     switch (frame->head.type) {
     case IPC_LOAD:
         failed = do_load(s, frame, &why);
+        close(frame->fd);
+        break;
+    case IPC_STATE:
+        failed = do_state(s, frame, &why);
         close(frame->fd);
         break;
     case IPC_GENERATE:
@@ -518,7 +583,8 @@ enum serve_exit serve_run(const struct serve_options *options)
                                   .generated = on_generated,
                                   .formed = on_formed,
                                   .embedded = on_embedded,
-                                  .failed = on_failed};
+                                  .failed = on_failed,
+                                  .kept = on_kept};
     s.engine = options->engine_new(&s.sink);
     s.in = ipc_reader_new(IPC_SERVER);
     s.out = ipc_writer_new(IPC_WORKER, SERVE_OUT_MAX);

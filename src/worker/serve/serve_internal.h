@@ -11,6 +11,14 @@
 /* LOAD. Strings point into `tree`. *turns: the server schedules steps. */
 enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turns,
                         struct fault *why);
+struct state_ask {
+    bool take; /* else give */
+    const char *prefix;
+    const char *domain;
+    int64_t bytes;
+};
+/* STATE. Strings point into `tree`. */
+enum fail ask_read_state(const json_t *tree, struct state_ask *out, struct fault *why);
 /* GENERATE, FORM or EMBED. *out is owned by the caller until an engine takes it. */
 enum fail ask_read(const struct ipc_frame *frame, struct engine_ask **out, struct fault *why);
 /* The part of {"messages",…} that the shim reads, as text in the arena. */

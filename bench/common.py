@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measurements share: where things lie, HTTP over the Unix socket, our server started and stopped.
+
+Everything listens on loopback or a socket file; only processes started here are ended, by their number.
+"""
+import concurrent.futures
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("INHOUSE_BUILD", ROOT / "build"))
+FETCHED = Path(os.environ.get("INHOUSE_FETCHED", ROOT / "third_party/.fetched"))
+DATA = Path(os.environ.get("INHOUSE_DATA", ROOT / "../shared/data"))
+LIGHT = FETCHED / "models/smollm2-135m-instruct-q4_1.gguf"
+
+
+def need(*files):
+    """Ends the program with 77 (skipped) when one of them is not there."""
+    for file in files:
+        if not Path(file).exists():
+            print("%s is missing (make setup, make build, make bench-peers): skipped" % file)
+            sys.exit(77)
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=600)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(600)
+        self.sock.connect(self.path)
+
+
+def call(connection, method, path, body=None, kind="application/json", headers=None):
+    connection.request(method, path, body, {**({"Content-Type": kind} if body else {}), **(headers or {})})
+    reply = connection.getresponse()
+    data = reply.read()
+    if reply.status >= 300:
+        raise RuntimeError("%s %s: %d %s" % (method, path, reply.status, data[:300]))
+    return json.loads(data) if data else None
+
+
+def wait_for(ready, process, seconds=120, every=0.05):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError("the server ended with status %d" % process.returncode)
+        try:
+            if ready():
+                return
+        except (OSError, RuntimeError, http.client.HTTPException):
+            pass
+        time.sleep(every)
+    raise RuntimeError("the server was not ready in %d s" % seconds)
+
+
+def drive(ask, items, parallel):
+    """Asks all items, `parallel` at a time; returns seconds and the answers."""
+    start = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+        answers = list(pool.map(ask, items))
+    return time.monotonic() - start, answers
+
+
+class House:
+    """Our server over a data folder, with one model in the role light. start() and stop() may be called again."""
+
+    def __init__(self, home, model, options=()):
+        self.home = Path(home)
+        self.socket = str(self.home / "sock")
+        self.log = open(self.home / "log", "ab")
+        self.env = dict(os.environ, INHOUSE_HOME=str(home))
+        self.options = list(options)
+        self.process = None
+        subprocess.run([str(BUILD / "bin/inhouse"), "models", "add", str(model), "--role", "light"], env=self.env,
+                       check=True, stdout=self.log, stderr=self.log)
+
+    def start(self, every=0.05):
+        """Returns when the light model is ready; `every` seconds it is looked."""
+        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(self.home), "--listen", "127.0.0.1:0",
+                                         *self.options], env=self.env, stdout=self.log, stderr=self.log)
+        wait_for(self.light, self.process, every=every)
+
+    def light(self):
+        return self.call("GET", "/api/v1/status")["roles"]["light"]["state"] == "ready"
+
+    def call(self, *args, **named):
+        connection = Unix(self.socket)
+        try:
+            return call(connection, *args, **named)
+        finally:
+            connection.close()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        self.log.close()
+
+
+def row(name, ours, peer, ratio, target, ok):
+    print("row %s ours %s peer %s ratio %.2f target %s %s" % (name, ours, peer, ratio, target, "ok" if ok else "short"),
+          flush=True)
+    return ok
