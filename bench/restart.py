@@ -44,6 +44,11 @@ RULES = [
     "Do not guess from the name of the sender or from the language of the message.",
     "A question about opening hours, branches or jobs goes to other.",
     "If two teams fit equally well, take the one that can act soonest: cards before transfers before billing.",
+    "An attachment that you cannot see is described by the text around it, or not at all; never invent what it shows.",
+    "Messages in another language than English follow the same rules; do not translate them first.",
+    "A message with several topics goes to the team of the one that costs the customer money right now.",
+    "What an automatic reply or an out-of-office note says never changes the team of the message that caused it.",
+    "A customer who only answers an earlier question goes back to the team that asked it, if that can be seen.",
     "Threats, legal letters and questions of the press go to other; people there pass them on at once.",
 ]
 
@@ -116,8 +121,8 @@ def main():
                         shutil.copytree(kept, states)
                     ms, value, step = restart(house, args.message)
                     out.append(ms)
-                    print("round %d %s %8.1f ms  queue %s  %d tokens in, %d of them there" %
-                          (n + 1, name, ms, value, step["tokens_in"], step["tokens_cached"]), flush=True)
+                    print("round %d %s %8.1f ms (%.1f of them the model's)  queue %s  %d tokens in, %d of them there" %
+                          (n + 1, name, ms, step["ms"], value, step["tokens_in"], step["tokens_cached"]), flush=True)
         finally:
             house.close()
     a, b = statistics.median(ours), statistics.median(theirs)

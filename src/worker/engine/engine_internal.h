@@ -411,6 +411,8 @@ int threads_begin(struct llama_engine *e, int tokens);
 void threads_end(struct llama_engine *e, int tokens, int64_t us);
 /* The step was given up. */
 void threads_late(struct llama_engine *e);
+/* After loading: a few tokens with one thread and with all. */
+void threads_measure(struct llama_engine *e);
 
 /* generate.c */
 enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault *why);

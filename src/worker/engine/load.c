@@ -384,6 +384,9 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
     describe(e, load, out);
     engine->info = *out;
     engine->loaded = true;
+    if (load->kind == ENGINE_GENERATE) {
+        threads_measure(e);
+    }
     return FAIL_NONE;
 }
 

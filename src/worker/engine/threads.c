@@ -5,6 +5,8 @@
  * than one. So speeds are kept for one thread and for all, one is the start, all are tried every
  * PROBE_US (longer after each loss), and a step with all that takes LATE times as long as one
  * would is given up and done again with one.
+ * A small model is measured when it is loaded, so that its first ask, after a restart too, finds
+ * its pages touched and its threads chosen.
  * Owns: e->speed. Threads: one. Formula: exponential means, weight 0.2.
  */
 #include "worker/engine/engine_internal.h"
@@ -14,6 +16,7 @@
 #define LATE 3
 #define SMALL 16
 #define WIN 0.9
+#define MEASURE_US_MAX 100000 /* a model slower than this for one token measures itself at work */
 
 double threads_forecast_us(const struct llama_engine *e, int tokens)
 {
@@ -87,4 +90,48 @@ void threads_late(struct llama_engine *e)
     if (e->use_all || e->probing) {
         lose(e);
     }
+}
+
+/* One batch of n tokens from an empty KV; microseconds, 0 when it was given up or failed. */
+static int64_t try_batch(struct llama_engine *e, int n, bool counted)
+{
+    struct llama_batch *b = &e->batch;
+    struct fault why = {0};
+    int rc = 0;
+    llama_memory_clear(llama_get_memory(e->context), false);
+    for (int i = 0; i < n; i++) {
+        b->token[i] = (llama_token)(i % e->n_vocab);
+        b->pos[i] = i;
+        b->n_seq_id[i] = 1;
+        b->seq_id[i][0] = 0;
+        b->logits[i] = i == n - 1;
+    }
+    b->n_tokens = n;
+    int64_t start = clock_monotonic_us();
+    int late = counted ? threads_begin(e, n) : 0;
+    engine_abort_at(e, late > 0 ? start + late : 0);
+    enum fail failed = shim_decode(e->context, b, &rc, &why);
+    engine_abort_at(e, 0);
+    int64_t us = clock_monotonic_us() - start;
+    if (failed == FAIL_NONE && rc == 0 && counted) {
+        threads_end(e, n, us);
+    } else if (counted) {
+        threads_late(e);
+        e->probing = false;
+    }
+    return failed == FAIL_NONE && rc == 0 ? us : 0;
+}
+
+void threads_measure(struct llama_engine *e)
+{
+    llama_set_n_threads(e->context, 1, 1);
+    (void)try_batch(e, 1, false); /* the weights' pages */
+    int64_t us = try_batch(e, 1, false);
+    if (us > 0 && us < MEASURE_US_MAX) {
+        for (int round = 0; round < (e->n_threads > 1 ? 2 : 1); round++) {
+            (void)try_batch(e, SMALL, true); /* with one thread, then with all */
+        }
+    }
+    llama_memory_clear(llama_get_memory(e->context), true);
+    e->batch.n_tokens = 0;
 }
