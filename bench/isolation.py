@@ -6,8 +6,8 @@ Each sample: a key of the owning team asks a prompt that nobody has asked before
 same prompt (hit) or a new one of the same length (miss), one token of answer. Hits and misses come in random order. A run is
 250 of each, compared by a two-sample Kolmogorov-Smirnov test (asymptotic p-value). Asked 20 times with keys of two
 teams, at most 2 runs may give p <= 0.01 (chance alone gives 0.2 on average). Then one run with two keys of one team,
-which must give p < 1e-8: it shows that the test would have seen a shared cache. `cached_tokens` of the cross-team
-samples is checked as well: a hit never has more than a miss.
+which must give p < 1e-8: it shows that the test would have seen a shared cache. `cached_tokens` is looked at as well:
+across teams no hit may have more than LEAK tokens over what every prompt begins with (the template's own words).
 
 Through the real HTTP API, on the small model cut to its first --layers layers (0: whole), because 21,000 prompts must
 be decoded: fewer layers make the decoding shorter and leave everything else as it is, so a leak would show the better.
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import common
 
+LEAK = 12
 WORDS = ("amber basil cedar delta ember fjord grove heron ivory jewel karma lemon maple north ocean pearl quartz river "
          "stone tulip umber vivid willow xenon yield zebra").split()
 
@@ -132,7 +133,7 @@ def ks(a, b):
 
 
 def run(owner, asker, samples, rng):
-    times, cached = {True: [], False: []}, {True: set(), False: set()}
+    times, cached = {True: [], False: []}, {True: [], False: []}
     order = [True] * samples + [False] * samples
     rng.shuffle(order)
     for hit in order:
@@ -140,9 +141,13 @@ def run(owner, asker, samples, rng):
         owner.ask(text)
         ms, there = asker.ask(text if hit else prompt(rng))
         times[hit].append(ms)
-        cached[hit].add(there)
+        cached[hit].append(there)
     d, p = ks(times[True], times[False])
     return d, p, cached
+
+
+def spread(cached):
+    return "hits %d..%d misses %d..%d" % (min(cached[True]), max(cached[True]), min(cached[False]), max(cached[False]))
 
 
 def main():
@@ -176,15 +181,13 @@ def main():
             for n in range(args.runs):
                 d, p, cached = run(ours, other, args.samples, rng)
                 seen += p <= 0.01
-                leaks += max(cached[True]) > max(cached[False])
-                print("run %2d cross-team  D %.3f p %.4f  cached %s / %s" %
-                      (n + 1, d, p, sorted(cached[True]), sorted(cached[False])), flush=True)
+                leaks += sum(c > min(cached[False]) + LEAK for c in cached[True])
+                print("run %2d cross-team  D %.3f p %.4f  cached %s" % (n + 1, d, p, spread(cached)), flush=True)
             d, p, cached = run(ours, mate, args.samples, rng)
-            print("control same team   D %.3f p %.3g  cached %s / %s" %
-                  (d, p, sorted(cached[True]), sorted(cached[False])))
+            print("control same team   D %.3f p %.3g  cached %s" % (d, p, spread(cached)))
         finally:
             house.close()
-    print("seed %d, %d runs of %d hits and %d misses; runs in which another team's tokens were used: %d" %
+    print("seed %d, %d runs of %d hits and %d misses; hits that used another team's tokens: %d" %
           (args.seed, args.runs, args.samples, args.samples, leaks))
     ok = common.row("isolation", "%d" % seen, "%d" % args.runs, seen / args.runs, "0.10",
                     seen <= 0.1 * args.runs and leaks == 0)
