@@ -7,7 +7,7 @@ Both servers are started by this script and asked in turn, each prompt of one by
 per second over all prompts of a round, the row has the medians. Temperature 0. Of the texts of both sides it says how many are equal:
 all, but where the last bits of a logit decide between two tokens. INHOUSE_BENCH_PEER=self puts ours in the peer's place.
 Exit 0: both rows hold; 1: short; 77: something needed is missing.
-Usage: bench/speculate.py [--rounds N] [--model FILE] [--tokens N] [--threads N]
+Usage: bench/speculate.py [--rounds N] [--model FILE] [--tokens N] [--threads N] [--every N]
 """
 import argparse
 import http.client
@@ -160,6 +160,7 @@ def main():
     parser.add_argument("--model", type=Path, default=FETCHED / "models/smollm2-135m-instruct-q4_1.gguf")
     parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th prompt: for large models")
     args = parser.parse_args()
     for need in (args.model, BUILD / "bin/inhoused", BUILD / "bin/inhouse-worker"):
         if not need.is_file():
@@ -170,7 +171,8 @@ def main():
         try:
             sides.append(Server(args, Path(folder) / "on", True))
             sides.append(Server(args, Path(folder) / "off", os.environ.get("INHOUSE_BENCH_PEER") == "self"))
-            rows = [compare("speculate", *sides, copying(), args.rounds), compare("speculate-plain", *sides, PLAIN, args.rounds)]
+            rows = [compare("speculate", *sides, copying()[::args.every], args.rounds),
+                    compare("speculate-plain", *sides, PLAIN[::args.every], args.rounds)]
         finally:
             for side in sides:
                 side.stop()

@@ -97,6 +97,28 @@ class Api(unittest.TestCase):
         self.refused(422, "idempotency_mismatch", "POST", "/api/v1/tasks", body, headers={"Idempotency-Key": "k1"})
         self.refused(400, "bad_request", "POST", "/api/v1/tasks", body, headers={"Idempotency-Key": "a b"})
 
+    def test_reproducible_asks_say_what_they_hang_on(self):
+        self.ok("PUT", "/api/v1/workflows/colours", WORKFLOW)
+        body = {"workflow": "colours", "input": {"text": "the green one"}, "artifact": False, "reproducible": True, "seed": 7}
+        one, two = self.ok("POST", "/api/v1/tasks", body), self.ok("POST", "/api/v1/tasks", body)
+        self.assertEqual(one["fields"], two["fields"])
+        self.assertEqual(one["reproducible"], two["reproducible"])
+        self.assertNotIn("reuse", [c["rung"] for c in two["climb"] if c["verdict"] == "answered"])
+        prints = one["reproducible"]["fingerprints"]
+        self.assertEqual(one["reproducible"]["seed"], 7)
+        leaf = self.ok("GET", f"/api/v1/audit/records?task={one['id']}&from=0&limit=100")["records"][-1]
+        self.assertIn(prints["light"], leaf.get("leaf", leaf)["releases"])
+        self.assertNotIn("reproducible", self.ok("POST", "/api/v1/tasks", {k: body[k] for k in ("workflow", "input")}))
+        chat = {"model": "light", "messages": [{"role": "user", "content": "hi"}], "reproducible": True, "seed": 7, "now": 1767225601}
+        answer = self.ok("POST", "/v1/chat/completions", chat)
+        self.assertEqual(answer["system_fingerprint"], prints["light"])
+        self.assertEqual(self.refused(400, "bad_request", "POST", "/api/v1/tasks", dict(body, now=-1))["param"], "now")
+        for path, ask in (("/api/v1/tasks", body), ("/v1/chat/completions", chat)):
+            unseeded = {k: v for k, v in ask.items() if k != "seed"}
+            self.assertEqual(self.refused(400, "bad_request", "POST", path, unseeded)["param"], "seed")
+        self.assertEqual(self.refused(400, "bad_request", "POST", "/api/v1/tasks", dict(body, rungs=["reuse"]))["param"], "rungs")
+        self.refused(400, "unsupported", "POST", "/v1/embeddings", {"model": "embed", "input": "x", "reproducible": True})
+
     def test_a_definition_is_checked_with_lines_and_becomes_active(self):
         status, answer = self.s.call("PUT", "/api/v1/workflows/colours", "name: colours\ntitel: x\nfields: 3\n")
         self.assertEqual(status, 400)

@@ -392,10 +392,10 @@ void step_run(struct engine *engine, uint32_t lease_us);
 /* Guesses for a task whose pending tokens are all in the batch: how many of draft.at are worth
    decoding beside it. written: rows with logits in the batch; room: for tokens and rows. */
 int speculate_draft(struct llama_engine *e, struct task *t, int written, int room);
-/* After a token was chosen: takes the guesses that came true as decoded. True when the logits after
-   all of the task's tokens are at hand, in row draft.row + draft.used - 1; else the wrong guesses
-   have left the KV. */
-bool speculate_accept(struct llama_engine *e, struct task *t);
+/* After a token was chosen: takes the guesses that came true as decoded, none unless the text goes
+   on. True when the logits after all of the task's tokens are at hand, in row draft.row +
+   draft.used - 1; else the guesses that are left have left the KV. */
+bool speculate_accept(struct llama_engine *e, struct task *t, bool goes_on);
 /* The part of the step's time that it would have taken without its guesses; 1 without any. */
 double speculate_share(struct llama_engine *e);
 /* The batch took so long. */

@@ -126,10 +126,15 @@ void speculate_learn(struct llama_engine *e, int64_t us)
 
 /* Drafting. */
 
+/* In a chat, or inside a text hole of a form; its first token has a rule of its own. */
 static bool writes_freely(const struct llama_engine *e, const struct task *t)
 {
-    return e->speculate && !e->is_lane && t->state == TASK_RUNNING && t->out >= 0 &&
-           t->job == ENGINE_JOB_GENERATE;
+    bool writes = t->job == ENGINE_JOB_GENERATE;
+    if (t->job == ENGINE_JOB_FORM && !t->form->is_null && t->form->started) {
+        writes = t->form_ask->plan->pieces[t->form->piece].kind == FORM_TEXT &&
+                 t->writing.n_ends > 0;
+    }
+    return writes && e->speculate && !e->is_lane && t->state == TASK_RUNNING && t->out >= 0;
 }
 
 int speculate_draft(struct llama_engine *e, struct task *t, int written, int room)
@@ -166,21 +171,21 @@ int speculate_draft(struct llama_engine *e, struct task *t, int written, int roo
     return d->n;
 }
 
-bool speculate_accept(struct llama_engine *e, struct task *t)
+bool speculate_accept(struct llama_engine *e, struct task *t, bool goes_on)
 {
     struct draft *d = &t->draft;
     if (t->state != TASK_RUNNING || d->in_batch == 0) {
         return false;
     }
     int before = d->used;
-    while (d->used < d->in_batch && t->n_past < t->tokens.n &&
+    while (goes_on && d->used < d->in_batch && t->n_past < t->tokens.n &&
            t->tokens.at[t->n_past] == d->at[d->used]) {
         t->n_past++;
         d->used++;
     }
     d->accepted += d->used - before;
-    if (t->n_past == t->tokens.n) {
-        return true; /* the rows go on */
+    if (d->used > before && t->n_past == t->tokens.n) {
+        return true;
     }
     if (d->used < d->in_batch) {
         llama_memory_seq_rm(llama_get_memory(e->context), t->seq, t->n_past, -1);

@@ -294,12 +294,15 @@ static void advance_task(struct llama_engine *e, struct task *t)
     do {
         const float *logits = llama_get_logits_ith(e->context, row);
         ASSERT(logits != NULL);
+        bool same_hole = true;
         if (t->job == ENGINE_JOB_FORM) {
+            size_t hole = t->form->piece;
             form_advance(e, t, logits);
+            same_hole = t->form->piece == hole;
         } else {
             generate_advance(e, t, logits);
         }
-        if (!speculate_accept(e, t)) {
+        if (!speculate_accept(e, t, same_hole)) {
             return;
         }
         row = t->draft.row + t->draft.used - 1;
