@@ -195,6 +195,7 @@ static void account(struct llama_engine *e, bool by_lane, int64_t us)
 
 bool lane_forecast(struct engine *engine, struct engine_step *out)
 {
+    (void)lane_bytes(llama_of(engine)); /* idle for too long: closed */
     return step_forecast(&turn_of(llama_of(engine))->base, out);
 }
 
