@@ -184,6 +184,7 @@ bool speculate_accept(struct llama_engine *e, struct task *t, bool goes_on)
         d->used++;
     }
     d->accepted += d->used - before;
+    t->spent += d->used - before; /* its team is charged for what it was given */
     if (d->used > before && t->n_past == t->tokens.n) {
         return true;
     }
