@@ -3,8 +3,9 @@
  * worker/engine, llama: scoring a choice. The labels' tokens form a trie; where it branches, the
  * model's logits of the children are normalised among themselves, and a label has the product along
  * its path. Stretches without a branch cost nothing, so most choices need the logits already at
- * hand and one more pass. Branches are sequences forked from the task's. A label that is the start
- * of another ends with the token that follows the hole.
+ * hand and one more pass. Branches are sequences forked from the task's; the winner's becomes the
+ * task's own. Stretches of labels that cannot win and have next to no probability are not read to
+ * their ends. A label that is the start of another ends with the token that follows the hole.
  * Owns: the trie and the branches during one choice. Threads: one. Limits: the plan's labels;
  * sequences as they come free.
  */
@@ -13,8 +14,13 @@
 #include <math.h>
 #include <string.h>
 
-enum fail choice_label_tokens(struct llama_engine *e, const char *before, const char *label,
-                              struct tokens *out, struct fault *why)
+/* Of the best label's probability, after correction. A stretch of labels is left unread when none of
+   them can come to BEATEN of it and they are not likely to have NEGLIGIBLE of it together. */
+#define BEATEN 1.0
+#define NEGLIGIBLE 0.1
+
+enum fail choice_label_tokens(struct llama_engine *e, const char *domain, const char *before,
+                              const char *label, struct tokens *out, struct fault *why)
 {
     /* As the tokenizer would split it where it stands, if the literal's own tokens stay the
        same. */
@@ -24,9 +30,9 @@ enum fail choice_label_tokens(struct llama_engine *e, const char *before, const 
     buf_init(&text, FORM_LITERAL_BYTES_MAX + FORM_LABEL_BYTES_MAX + 1);
     (void)buf_add_str(&text, before);
     (void)buf_add_str(&text, label);
-    enum fail failed = engine_tokenize(e, before, strlen(before), false, &alone, why);
+    enum fail failed = memo_tokenize(e, domain, before, strlen(before), false, &alone, why);
     if (failed == FAIL_NONE) {
-        failed = engine_tokenize(e, text.data, text.len, false, &both, why);
+        failed = memo_tokenize(e, domain, text.data, text.len, false, &both, why);
     }
     if (failed == FAIL_NONE) {
         bool same = both.n > alone.n &&
@@ -35,7 +41,7 @@ enum fail choice_label_tokens(struct llama_engine *e, const char *before, const 
         if (same) {
             tokens_add(out, both.at + alone.n, both.n - alone.n);
         } else {
-            failed = engine_tokenize(e, label, strlen(label), false, out, why);
+            failed = memo_tokenize(e, domain, label, strlen(label), false, out, why);
         }
     }
     buf_done(&text);
@@ -69,7 +75,7 @@ static int add_child(struct choice_state *c, int parent, llama_token token)
     return n;
 }
 
-static enum fail build(struct llama_engine *e, struct choice_state *c,
+static enum fail build(struct llama_engine *e, const char *domain, struct choice_state *c,
                        const struct form_piece *piece, const char *before, llama_token after,
                        struct fault *why)
 {
@@ -78,7 +84,7 @@ static enum fail build(struct llama_engine *e, struct choice_state *c,
     c->n_nodes = 1;
     for (size_t i = 0; i < piece->n_labels; i++) {
         struct tokens list = {0};
-        enum fail failed = choice_label_tokens(e, before, piece->labels[i], &list, why);
+        enum fail failed = choice_label_tokens(e, domain, before, piece->labels[i], &list, why);
         int at = 0;
         for (int k = 0; k < list.n; k++) {
             int next = child_with(c, at, list.at[k]);
@@ -111,6 +117,42 @@ static enum fail build(struct llama_engine *e, struct choice_state *c,
     return FAIL_NONE;
 }
 
+static double add_logs(double a, double b)
+{
+    return a > b ? a + log1p(exp(b - a)) : b + log1p(exp(a - b));
+}
+
+static void merge(struct trie_node *into, const struct trie_node *more)
+{
+    if (into->n_labels == 0) {
+        into->null_min = more->null_min;
+        into->null_max = more->null_max;
+        into->null_sum = more->null_sum;
+    } else {
+        into->null_min = fmin(into->null_min, more->null_min);
+        into->null_max = fmax(into->null_max, more->null_max);
+        into->null_sum = add_logs(into->null_sum, more->null_sum);
+    }
+    into->n_labels += more->n_labels;
+}
+
+/* Counts labels and sums up their null scores; children come after their parents. */
+static void sum_up(struct choice_state *c, const double *null_logp)
+{
+    for (int n = c->n_nodes - 1; n >= 0; n--) {
+        struct trie_node *at = &c->nodes[n];
+        if (at->label >= 0) {
+            double score = null_logp == NULL ? 0 : null_logp[at->label];
+            struct trie_node own = {
+                .n_labels = 1, .null_min = score, .null_max = score, .null_sum = score};
+            merge(at, &own);
+        }
+        if (n > 0) {
+            merge(&c->nodes[at->parent], at);
+        }
+    }
+}
+
 void choice_path(const struct choice_state *c, int node, llama_token *out)
 {
     for (; node > 0; node = c->nodes[node].parent) {
@@ -137,10 +179,71 @@ static void add_branch(struct llama_engine *e, struct task *t, int node, int fro
     c->branches[c->n_branches++] = b;
 }
 
+/* On the scale of the corrected scores, ln p less gamma ln p_null: what a node's labels have at
+   most, what one of them has at least, and what they have together if the input says nothing about
+   which. */
+static double most(const struct trie_node *at, double gamma)
+{
+    return at->logp - gamma * at->null_min;
+}
+
+static double least(const struct trie_node *at, double gamma)
+{
+    return at->logp - log(at->n_labels) - gamma * at->null_max;
+}
+
+static double likely(const struct trie_node *at, double gamma)
+{
+    return at->logp - gamma * at->null_sum;
+}
+
+static bool hopeless(const struct choice_state *c, const struct trie_node *at, double gamma,
+                     double temperature)
+{
+    return most(at, gamma) < c->floor + temperature * log(BEATEN) &&
+           likely(at, gamma) < c->floor + temperature * log(NEGLIGIBLE);
+}
+
+/* A node that is not read further shares its probability as the null prompt would. */
+static void share(struct choice_state *c, int node, const double *null_logp)
+{
+    double total = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int n = node; n < c->n_nodes; n++) {
+            int up = n;
+            while (up > node) {
+                up = c->nodes[up].parent;
+            }
+            int label = c->nodes[n].label;
+            if (up != node || label < 0) {
+                continue;
+            }
+            double weight = null_logp == NULL ? 0 : null_logp[label] - c->nodes[node].null_max;
+            if (round == 0) {
+                total += exp(weight);
+            } else {
+                c->label_logp[label] = c->nodes[node].logp + weight - log(total);
+            }
+        }
+    }
+}
+
+/* Down from a node to where the trie branches next, or a label ends. */
+static int next_branch(const struct choice_state *c, int node)
+{
+    while (c->nodes[node].label < 0 && c->nodes[c->nodes[node].child].sibling == 0) {
+        node = c->nodes[node].child;
+    }
+    return node;
+}
+
 /* Shares a node's probability among its children, down to the next branches. */
 static void expand(struct llama_engine *e, struct task *t, int node, const float *logits, int seq)
 {
     struct choice_state *c = &t->choice;
+    const struct form_piece *piece = &t->form_ask->plan->pieces[t->form->piece];
+    const double *null_logp = form_null_scores(t);
+    double gamma = null_logp == NULL ? 0 : piece->gamma;
     float children[FORM_LABELS_MAX + 1];
     int n = 0;
     for (int k = c->nodes[node].child; k > 0; k = c->nodes[k].sibling) {
@@ -154,13 +257,18 @@ static void expand(struct llama_engine *e, struct task *t, int node, const float
     }
     for (int k = c->nodes[node].child; k > 0; k = c->nodes[k].sibling) {
         double logp = base + (double)logits[c->nodes[k].token] - total;
-        int down = k;
-        while (c->nodes[down].label < 0 && c->nodes[c->nodes[down].child].sibling == 0) {
-            down = c->nodes[down].child;
-        }
-        c->nodes[down].logp = logp;
+        int down = next_branch(c, k);
+        c->nodes[k].logp = c->nodes[down].logp = logp;
+        c->floor = fmax(c->floor, least(&c->nodes[down], gamma));
+    }
+    for (int k = c->nodes[node].child; k > 0; k = c->nodes[k].sibling) {
+        int down = next_branch(c, k);
         if (c->nodes[down].child == 0) {
-            c->label_logp[c->nodes[down].label] = logp;
+            c->label_logp[c->nodes[down].label] = c->nodes[down].logp;
+        } else if (!t->form->is_null &&
+                   hopeless(c, &c->nodes[down], gamma, piece->temperature)) {
+            /* A null run reads everything: others are corrected by it. */
+            share(c, down, null_logp);
         } else {
             add_branch(e, t, down, seq, c->nodes[node].depth);
         }
@@ -174,7 +282,6 @@ static void finish_if_done(struct llama_engine *e, struct task *t)
         return;
     }
     double *logp = STEAL(c->label_logp);
-    choice_free(e, t);
     form_choice_scored(e, t, logp);
     mem_free(logp);
 }
@@ -184,22 +291,42 @@ void choice_begin(struct llama_engine *e, struct task *t, const struct form_piec
 {
     struct choice_state *c = &t->choice;
     struct fault why = {0};
-    *c = (struct choice_state){.active = true, .n_labels = (int)piece->n_labels};
+    *c = (struct choice_state){
+        .active = true, .n_labels = (int)piece->n_labels, .floor = -INFINITY};
     c->label_logp = mem_alloc_array(piece->n_labels, sizeof *c->label_logp);
-    if (build(e, c, piece, before, after, &why) != FAIL_NONE) {
+    if (build(e, t->domain, c, piece, before, after, &why) != FAIL_NONE) {
         task_fail(e, t, &why);
         return;
     }
-    int root = 0;
-    while (c->nodes[root].label < 0 && c->nodes[c->nodes[root].child].sibling == 0) {
-        root = c->nodes[root].child; /* what all labels begin with */
-    }
+    sum_up(c, form_null_scores(t));
+    int root = next_branch(c, 0); /* what all labels begin with */
     if (root == 0) {
         expand(e, t, 0, logits, t->seq);
     } else {
         add_branch(e, t, root, t->seq, 0);
     }
     finish_if_done(e, t);
+}
+
+static void drop_kept(struct llama_engine *e, struct choice_state *c)
+{
+    for (int i = 0; i < c->n_kept; i++) {
+        engine_seq_drop(e, c->kept[i].seq);
+    }
+    mem_free(c->kept);
+    c->kept = NULL;
+    c->n_kept = 0;
+}
+
+/* Sequences are few: kept ones must not hold up the branches of others. */
+static void keep(struct llama_engine *e, struct choice_state *c, int node, int seq)
+{
+    if (e->n_seq_used > ENGINE_SEQ_MAX / 2) {
+        engine_seq_drop(e, seq);
+        return;
+    }
+    c->kept = mem_realloc(c->kept, (size_t)(c->n_kept + 1) * sizeof *c->kept);
+    c->kept[c->n_kept++] = (struct kept_branch){.node = node, .seq = seq};
 }
 
 void choice_activate(struct llama_engine *e, struct task *t)
@@ -211,6 +338,10 @@ void choice_activate(struct llama_engine *e, struct task *t)
             continue;
         }
         b->seq = engine_seq_take(e);
+        if (b->seq < 0 && c->n_kept > 0) {
+            drop_kept(e, c);
+            b->seq = engine_seq_take(e);
+        }
         if (b->seq < 0) {
             return;
         }
@@ -231,7 +362,7 @@ void choice_advance(struct llama_engine *e, struct task *t)
         const float *logits = llama_get_logits_ith(e->context, b.out);
         ASSERT(logits != NULL);
         expand(e, t, b.node, logits, b.seq);
-        engine_seq_drop(e, b.seq);
+        keep(e, c, b.node, b.seq);
         c->branches[i].seq = -2; /* evaluated */
     }
     int kept = 0;
@@ -244,9 +375,37 @@ void choice_advance(struct llama_engine *e, struct task *t)
     finish_if_done(e, t);
 }
 
+void choice_adopt(struct llama_engine *e, struct task *t, int label)
+{
+    const struct choice_state *c = &t->choice;
+    int leaf = c->n_nodes - 1;
+    while (leaf > 0 && c->nodes[leaf].label != label) {
+        leaf--;
+    }
+    const struct kept_branch *best = NULL;
+    for (int i = 0; i < c->n_kept; i++) {
+        int node = leaf;
+        while (node > c->kept[i].node) {
+            node = c->nodes[node].parent;
+        }
+        bool above = node == c->kept[i].node;
+        if (above && (best == NULL || c->nodes[best->node].depth < c->nodes[node].depth)) {
+            best = &c->kept[i];
+        }
+    }
+    int depth = best == NULL ? 0 : c->nodes[best->node].depth;
+    if (depth == 0 || t->n_past + depth > t->tokens.n) {
+        return;
+    }
+    llama_memory_seq_cp(llama_get_memory(e->context), best->seq, t->seq, t->n_past,
+                        t->n_past + depth);
+    t->n_past += depth;
+}
+
 void choice_free(struct llama_engine *e, struct task *t)
 {
     struct choice_state *c = &t->choice;
+    drop_kept(e, c);
     for (int i = 0; i < c->n_branches; i++) {
         if (c->branches[i].seq >= 0) {
             engine_seq_drop(e, c->branches[i].seq);

@@ -37,7 +37,7 @@ struct engine_load {
     const char *model; /* its name, for log lines */
     enum engine_kind kind;
     unsigned n_ctx; /* 0: min(4096, what it was trained with) */
-    unsigned n_seq;
+    unsigned n_seq; /* 0: by the size of the model */
     unsigned n_threads;
     unsigned n_batch;
     unsigned n_ubatch; /* tokens computed at once; 0: n_batch */

@@ -124,6 +124,17 @@ struct trie_node {
     int label; /* -1: inner */
     int depth;
     double logp;
+    int n_labels;    /* at and below it */
+    double null_min; /* of their null-prompt scores; 0 without any */
+    double null_max;
+    double null_sum; /* ln of the sum of their null-prompt probabilities */
+};
+
+/* A branch whose logits were read: its sequence holds the path to its node, so the winner's tokens
+   need not be decoded again. */
+struct kept_branch {
+    int node;
+    int seq;
 };
 
 struct choice_state {
@@ -131,8 +142,11 @@ struct choice_state {
     int n_nodes;
     struct branch *branches;
     int n_branches;
+    struct kept_branch *kept;
+    int n_kept;
     double *label_logp;
     int n_labels;
+    double floor; /* the best label's score is at least this, -INFINITY at first */
     bool active;
 };
 
@@ -246,6 +260,7 @@ struct llama_engine {
     double us_per_mib;   /* measured, of restoring */
     int64_t n_restored;
     struct null_scores nulls[MAX_NULLS];
+    struct memo *memo; /* NULL until the first form */
     llama_token digit[12]; /* single-character tokens of 0-9, '-', '.'; -1: none */
     struct speed speed[2]; /* of one thread, of all */
     int n_threads;
@@ -432,6 +447,8 @@ size_t writing_held(const struct writing *w, const char *const *stops, size_t n)
 /* Takes back all but the first `keep` raw bytes, in the text, the tokens and the KV. */
 enum fail writing_rewind(struct llama_engine *e, struct task *t, size_t keep, struct fault *why);
 void writing_done(struct writing *w);
+/* The model's first token in front, where it wants one. */
+void generate_add_bos(struct llama_engine *e, struct tokens *list);
 /* Chat messages as prompt tokens, special tokens in their contents read as plain text. */
 enum fail generate_tokenize(struct llama_engine *e, const char *text, const char *const *marks,
                             const char *const *contents, size_t n, struct tokens *out,
@@ -446,8 +463,19 @@ void form_null_put(struct llama_engine *e, const char *key, const char *prefix,
                    double *logp[FORM_PIECES_MAX], const size_t n[FORM_PIECES_MAX]);
 /* A null run is over: those that wait for it get its scores, or its failure. */
 void form_null_over(struct llama_engine *e, struct task *null_run, const struct fault *why);
-/* Called by choice.c when a choice is scored: ln p of each label before correction. */
+/* Called by choice.c when a choice is scored: ln p of each label before correction, borrowed. Ends
+   the choice. */
 void form_choice_scored(struct llama_engine *e, struct task *t, const double *logp);
+/* Null-prompt scores of the choice at hand, per label; NULL when it is not corrected. */
+const double *form_null_scores(const struct task *t);
+
+/* memo.c: for released text only (labels, literals, what the template puts around an input) */
+enum fail memo_tokenize(struct llama_engine *e, const char *domain, const char *text, size_t len,
+                        bool special, struct tokens *out, struct fault *why);
+/* The rendered text of a chat, valid until the next call. */
+enum fail memo_render(struct llama_engine *e, const char *domain, const char *request,
+                      const char **text, struct fault *why);
+void memo_free(struct llama_engine *e);
 
 /* choice.c */
 /* Starts scoring with the logits at hand; may finish at once. after: the token that follows a
@@ -459,8 +487,11 @@ void choice_advance(struct llama_engine *e, struct task *t);
 /* Gives waiting branches sequences, forked from the task's. */
 void choice_activate(struct llama_engine *e, struct task *t);
 /* Tokens of a label after the literal before it. */
-enum fail choice_label_tokens(struct llama_engine *e, const char *before, const char *label,
-                              struct tokens *out, struct fault *why);
+enum fail choice_label_tokens(struct llama_engine *e, const char *domain, const char *before,
+                              const char *label, struct tokens *out, struct fault *why);
+/* The task's tokens have just been given the label's: takes over as many of them as a branch has
+   decoded. */
+void choice_adopt(struct llama_engine *e, struct task *t, int label);
 void choice_free(struct llama_engine *e, struct task *t);
 /* The tokens from the root to a node, root excluded, into out[depth]. */
 void choice_path(const struct choice_state *c, int node, llama_token *out);

@@ -619,7 +619,7 @@ static enum fail fake_load(struct engine *engine, int fd, const struct engine_lo
                                   .n_ctx_train = N_CTX,
                                   .n_embd = DIM,
                                   .n_vocab = 256,
-                                  .n_seq = (int)load->n_seq,
+                                  .n_seq = load->n_seq > 0 ? (int)load->n_seq : 8,
                                   .has_template = true,
                                   .build = INHOUSE_VERSION " fake"};
     uint64_t print = load->sha256 == NULL ? 0 : hash_of(load->sha256, strlen(load->sha256), 0);

@@ -52,16 +52,16 @@ static enum fail tokenize_prompt(struct llama_engine *e, struct task *t, const c
         return FAULT(why, FAIL_BAD_REQUEST,
                      "the chat template does not show the user's message once");
     }
-    char *head = mem_dup_strn(text, (size_t)(at - text));
-    enum fail failed = generate_tokenize(e, head, NULL, NULL, 0, &t->tokens, why);
-    mem_free(head);
+    enum fail failed =
+        memo_tokenize(e, t->domain, text, (size_t)(at - text), true, &t->tokens, why);
+    generate_add_bos(e, &t->tokens);
     t->head = t->tokens.n;
     const char *tail = at + strlen(mark);
     if (failed == FAIL_NONE) {
         failed = engine_tokenize(e, input, strlen(input), false, &t->tokens, why);
     }
     if (failed == FAIL_NONE) {
-        failed = engine_tokenize(e, tail, strlen(tail), true, &t->tokens, why);
+        failed = memo_tokenize(e, t->domain, tail, strlen(tail), true, &t->tokens, why);
     }
     t->n_prompt = t->tokens.n;
     return failed;
@@ -80,12 +80,13 @@ static enum fail count_cells(struct llama_engine *e, struct task *t, struct faul
         enum fail failed = FAIL_NONE;
         switch (piece->kind) {
         case FORM_LITERAL:
-            failed = engine_tokenize(e, piece->text, strlen(piece->text), false, &list, why);
+            failed = memo_tokenize(e, t->domain, piece->text, strlen(piece->text), false, &list,
+                                   why);
             break;
         case FORM_CHOICE:
         case FORM_BOOLEAN:
             for (size_t k = 0; k < piece->n_labels && failed == FAIL_NONE; k++) {
-                failed = choice_label_tokens(e, before, piece->labels[k], &list, why);
+                failed = choice_label_tokens(e, t->domain, before, piece->labels[k], &list, why);
             }
             break;
         case FORM_TEXT:
@@ -249,12 +250,12 @@ enum fail form_prepare(struct llama_engine *e, struct task *t, struct fault *why
                                (ask->system == NULL || strstr(ask->system, marks[0]) == NULL)
                            ? marks[0]
                            : marks[1];
+    const char *rendered = NULL;
     enum fail failed =
-        shim_chat_render(e->chat, render_request(ask, mark, arena), &t->prompt, why);
+        memo_render(e, t->domain, render_request(ask, mark, arena), &rendered, why);
     if (failed != FAIL_NONE) {
         return failed;
     }
-    const char *rendered = shim_prompt_text(t->prompt);
     failed = tokenize_prompt(e, t, rendered, mark, ask->input, why);
     if (failed == FAIL_NONE) {
         failed = count_cells(e, t, why);
@@ -360,14 +361,16 @@ void form_null_over(struct llama_engine *e, struct task *run, const struct fault
 
 /* Walking. */
 
-static llama_token token_after(struct llama_engine *e, const struct form_plan *plan, size_t hole)
+static llama_token token_after(struct llama_engine *e, const struct task *t, size_t hole)
 {
+    const struct form_plan *plan = t->form_ask->plan;
     llama_token token = llama_vocab_eot(e->vocab);
     token = token == LLAMA_TOKEN_NULL ? llama_vocab_eos(e->vocab) : token;
     if (hole + 1 < plan->n_pieces && plan->pieces[hole + 1].kind == FORM_LITERAL) {
         struct tokens list = {0};
         const char *text = plan->pieces[hole + 1].text;
-        if (engine_tokenize(e, text, strlen(text), false, &list, NULL) == FAIL_NONE && list.n > 0) {
+        if (memo_tokenize(e, t->domain, text, strlen(text), false, &list, NULL) == FAIL_NONE &&
+            list.n > 0) {
             token = list.at[0];
         }
         tokens_done(&list);
@@ -398,7 +401,7 @@ static enum fail walk(struct llama_engine *e, struct task *t, struct fault *why)
         bool skipped = t->form->is_null && !is_choice(piece) && piece->kind != FORM_LITERAL;
         if (piece->kind == FORM_LITERAL) {
             enum fail failed =
-                engine_tokenize(e, piece->text, strlen(piece->text), false, &t->tokens, why);
+                memo_tokenize(e, t->domain, piece->text, strlen(piece->text), false, &t->tokens, why);
             if (failed != FAIL_NONE) {
                 return failed;
             }
@@ -474,13 +477,19 @@ static void correct(const struct form_piece *piece, const double *logp, const do
     }
 }
 
+const double *form_null_scores(const struct task *t)
+{
+    const struct form_piece *piece = &t->form_ask->plan->pieces[t->form->piece];
+    return t->form->is_null || piece->gamma <= 0 ? NULL : t->form->null_logp[t->form->piece];
+}
+
 void form_choice_scored(struct llama_engine *e, struct task *t, const double *logp)
 {
     const struct form_plan *plan = t->form_ask->plan;
     size_t at = t->form->piece;
     const struct form_piece *piece = &plan->pieces[at];
     double probs[FORM_LABELS_MAX];
-    correct(piece, logp, t->form->is_null ? NULL : t->form->null_logp[at], probs);
+    correct(piece, logp, form_null_scores(t), probs);
     size_t best = 0;
     for (size_t i = 1; i < piece->n_labels; i++) {
         best = probs[i] > probs[best] ? i : best;
@@ -499,10 +508,12 @@ void form_choice_scored(struct llama_engine *e, struct task *t, const double *lo
     struct fault why = {0};
     const char *before = at > 0 && plan->pieces[at - 1].text != NULL ? plan->pieces[at - 1].text
                                                                      : "";
-    if (choice_label_tokens(e, before, piece->labels[best], &t->tokens, &why) != FAIL_NONE) {
+    if (choice_label_tokens(e, t->domain, before, piece->labels[best], &t->tokens, &why) != FAIL_NONE) {
         task_fail(e, t, &why);
         return;
     }
+    choice_adopt(e, t, (int)best);
+    choice_free(e, t);
     next_piece(e, t);
 }
 
@@ -669,7 +680,7 @@ static void digits_advance(struct llama_engine *e, struct task *t, const struct 
         writing_begin(w, t->tokens.n, PIECE_MAX);
     }
     unsigned next = form_next(piece, t->form->digits);
-    llama_token end = token_after(e, t->form_ask->plan, t->form->piece);
+    llama_token end = token_after(e, t, t->form->piece);
     float scores[13];
     int which[13];
     int n = 0;
@@ -717,7 +728,7 @@ void form_advance(struct llama_engine *e, struct task *t, const float *logits)
     case FORM_BOOLEAN:
         choice_begin(e, t, piece,
                      at > 0 && plan->pieces[at - 1].text != NULL ? plan->pieces[at - 1].text : "",
-                     token_after(e, plan, at), logits);
+                     token_after(e, t, at), logits);
         break;
     case FORM_TEXT:
         text_advance(e, t, piece, logits);

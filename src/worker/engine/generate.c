@@ -140,6 +140,17 @@ static bool has_special(struct llama_engine *e, const char *text, size_t len)
     return found;
 }
 
+void generate_add_bos(struct llama_engine *e, struct tokens *list)
+{
+    llama_token bos = llama_vocab_bos(e->vocab);
+    if (llama_vocab_get_add_bos(e->vocab) && bos != LLAMA_TOKEN_NULL &&
+        (list->n == 0 || list->at[0] != bos)) {
+        tokens_add(list, &bos, 1);
+        memmove(list->at + 1, list->at, (size_t)(list->n - 1) * sizeof *list->at);
+        list->at[0] = bos;
+    }
+}
+
 enum fail generate_tokenize(struct llama_engine *e, const char *text, const char *const *marks,
                             const char *const *contents, size_t n, struct tokens *out,
                             struct fault *why)
@@ -159,12 +170,8 @@ enum fail generate_tokenize(struct llama_engine *e, const char *text, const char
     if (failed == FAIL_NONE) {
         failed = engine_tokenize(e, text, strlen(text), true, out, why);
     }
-    llama_token bos = llama_vocab_bos(e->vocab);
-    if (failed == FAIL_NONE && llama_vocab_get_add_bos(e->vocab) && bos != LLAMA_TOKEN_NULL &&
-        (out->n == 0 || out->at[0] != bos)) {
-        tokens_add(out, &bos, 1);
-        memmove(out->at + 1, out->at, (size_t)(out->n - 1) * sizeof *out->at);
-        out->at[0] = bos;
+    if (failed == FAIL_NONE) {
+        generate_add_bos(e, out);
     }
     return failed;
 }

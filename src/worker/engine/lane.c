@@ -103,6 +103,7 @@ void lane_close(struct llama_engine *e)
     }
     task_sweep(lane);
     form_nulls_free(lane);
+    memo_free(lane);
     llama_batch_free(lane->batch);
     llama_free(lane->context);
     engine_turns_done(lane);

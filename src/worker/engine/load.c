@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define LARGE_MODEL 1000000000u /* parameters */
 #include <unistd.h>
 
 #include "base/log/log.h"
@@ -354,12 +356,19 @@ static enum fail load_file(struct llama_engine *e, int fd, const struct engine_l
     return FAIL_NONE;
 }
 
+/* The more a model's weights cost to read, the more a step gains by serving several: with 16 a 1.5B
+   model writes 86 tokens/s here, with 8 it writes 54; a 135M one gains nothing past 8, because each
+   row then looks at more foreign cells. */
+static int fitting_seqs(const struct llama_engine *e)
+{
+    return llama_model_n_params(e->model) >= LARGE_MODEL ? 16 : 8;
+}
+
 static enum fail load(struct engine *engine, int fd, const struct engine_load *load,
                       struct engine_loaded *out, struct fault *why)
 {
     struct llama_engine *e = llama_of(engine);
     ASSERT(!engine->loaded);
-    e->n_seq = (int)load->n_seq;
     e->n_threads = (int)load->n_threads;
     e->idle_cells = load->idle_cells > 0 ? (int)load->idle_cells : ENGINE_IDLE_CELLS_MAX;
     e->stash_budget = (size_t)load->stash_mb * 1024 * 1024;
@@ -369,6 +378,7 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
     memset(e->speed, 0, sizeof e->speed);
     enum fail failed = load_file(e, fd, load, why);
     if (failed == FAIL_NONE) {
+        e->n_seq = load->n_seq > 0 ? (int)load->n_seq : fitting_seqs(e);
         failed = open_context(e, load, why);
     }
     if (failed == FAIL_NONE && load->kind == ENGINE_GENERATE) {
@@ -474,6 +484,7 @@ static void free_engine(struct engine *engine)
     task_sweep(e);
     prefix_done(e);
     form_nulls_free(e);
+    memo_free(e);
     unload(e);
     engine_turns_done(e);
     mem_free(e);

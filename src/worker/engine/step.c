@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define SHORT_PENDING 8
+#define SMALL_STEP 63 /* see has_short_work_only */
+#define LONG_PROMPT 128
 #define OWED_STEP_MAX 64 /* tokens of a worse class in a step that a better one waits for */
 #define FIRST_STEP_TOKENS 64
 #define LEAST_STEP_TOKENS 16
@@ -185,9 +187,28 @@ static void compose_class(struct llama_engine *e, struct task *const *order, int
     room->tokens += spare;
 }
 
+/* From 64 rows on llama.cpp's flash attention works in tiles that read every cell, the foreign ones
+   too; below it skips those. Tiles are worth it for a long prompt, not for the short pieces of many
+   tasks: with 8 forms running, 870 tokens/s against 770. */
+static bool has_short_work_only(const struct llama_engine *e)
+{
+    int working = 0;
+    for (const struct task *t = e->first; t != NULL; t = t->next) {
+        int n = pending(t);
+        working += n > 0 ? 1 : 0;
+        if (n > LONG_PROMPT) {
+            return false;
+        }
+    }
+    return working > 1;
+}
+
 static void compose(struct llama_engine *e, uint32_t lease_us)
 {
     struct room room = {step_tokens_max(e, lease_us), STEP_OUTPUTS_MAX};
+    if (room.tokens > SMALL_STEP && has_short_work_only(e)) {
+        room.tokens = SMALL_STEP;
+    }
     struct task *const *order;
     int of[IPC_CLASS_COUNT];
     int top = 0;

@@ -62,7 +62,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     const char *kind = NULL;
     const char *flash = "auto";
     int64_t n_ctx = 0;
-    int64_t n_seq = 16;
+    int64_t n_seq = 0;
     int64_t n_threads = 1;
     int64_t n_batch = 512;
     int64_t n_ubatch = 0;
@@ -76,7 +76,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     TRY(jn_str(tree, "sha256", true, 64, &sha256, why));
     TRY(jn_str(tree, "kind", true, 16, &kind, why));
     TRY(jn_int(tree, "n_ctx", false, 256, 131072, &n_ctx, why));
-    TRY(jn_int(tree, "n_seq", false, 1, ENGINE_SEQ_MAX, &n_seq, why));
+    TRY(jn_int(tree, "n_seq", false, 0, ENGINE_SEQ_MAX, &n_seq, why));
     TRY(jn_int(tree, "n_threads", false, 1, 64, &n_threads, why));
     TRY(jn_int(tree, "n_batch", false, 16, 2048, &n_batch, why));
     TRY(jn_int(tree, "n_ubatch", false, 16, n_batch, &n_ubatch, why));

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make bench-triage: 64 Banking77 messages into a form (queue of 12, priority of 4, summary of at most 80 characters)
-on one small model, learned rung off (code may copy a line where the written one is refused): inhouse against llama-server with 8 slots and a JSON schema, same model file.
+"""make bench-form: Banking77 messages into a form (queue of 12, priority of 4, summary of at most 80 characters) on one
+model, learned rung off (code may copy a line where the written one is refused): inhouse against llama-server with 8
+slots and a JSON schema, same model file, same prompt. Row form-small: SmolLM2 135M, 128 messages, target 4; row
+form-large: Qwen2.5 1.5B, 64 messages, target 2.5.
 
-Both are started by this script on loopback or a socket file, run in turn, ROUNDS times each; the row has the medians of
+Both are started by this script on loopback or a socket file, run in turn, ROUNDS times each; a row has the medians of
 tasks per hour. Both answers are checked: a task counts only if its fields are legal. INHOUSE_BENCH_PEER=self puts ours
-in the peer's place. Exit 0: the row holds; 1: short; 77: something needed is missing.
-Usage: bench/triage.py [--rounds N] [--model FILE] [--target R]
+in the peer's place. Exit 0: the rows hold; 1: short; 77: something needed is missing.
+Usage: bench/form.py [--rounds N] [--only form-small|form-large] [--model FILE]
 """
 import argparse
 import concurrent.futures
@@ -26,17 +28,16 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("INHOUSE_BUILD", ROOT / "build"))
 FETCHED = Path(os.environ.get("INHOUSE_FETCHED", ROOT / "third_party/.fetched"))
 DATA = Path(os.environ.get("INHOUSE_DATA", ROOT / "../shared/data"))
-TASKS = 64
 SUMMARY = 80
 PRIORITIES = ["urgent", "high", "normal", "low"]
 SYSTEM = "You sort support tickets for a bank's help desk. Answer with the form and nothing else."
 ABOUT = ("queue: the team that should handle the message\npriority: how soon it must be answered\n"
-         "summary: what the customer wants, in one short line\n\nMessage:\n")
-SUFFIX = "\n\nFill in the form for this message."
+         "summary: what the customer wants, in one short line\n")
+BEFORE = "Fill in the form for this message.\n\nMessage:\n"  # what differs comes last
 
 
-def messages():
-    """64 messages of the 12 most frequent intents, spread over the file."""
+def messages(tasks):
+    """Messages of the 12 most frequent intents, spread over the file."""
     with open(DATA / "banking77/train.csv", encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
     counts = {}
@@ -44,7 +45,7 @@ def messages():
         counts[r["category"]] = counts.get(r["category"], 0) + 1
     queues = sorted(sorted(counts, key=lambda c: (-counts[c], c))[:12])
     mine = [r for r in rows if r["category"] in queues]
-    return [mine[i * len(mine) // TASKS] for i in range(TASKS)], queues
+    return [mine[i * len(mine) // tasks] for i in range(tasks)], queues
 
 
 class Unix(http.client.HTTPConnection):
@@ -127,8 +128,7 @@ class Ours:
         lines += ["  - name: priority", "    type: choice", "    instruct: how soon it must be answered",
                   "    labels: [%s]" % ", ".join(PRIORITIES), "  - name: summary", "    type: line",
                   "    max_chars: %d" % SUMMARY, "    instruct: what the customer wants, in one short line",
-                  "prompt:", "  system: %s" % json.dumps(SYSTEM), '  prefix: "Message:\\n"',
-                  "  suffix: %s" % json.dumps(SUFFIX)]
+                  "prompt:", "  system: %s" % json.dumps(SYSTEM), "  prefix: %s" % json.dumps(BEFORE)]
         return "\n".join(lines) + "\n"
 
     def ask(self, row):
@@ -170,7 +170,7 @@ class Peer:
     def ask(self, row):
         body = json.dumps({
             "messages": [{"role": "system", "content": SYSTEM},
-                         {"role": "user", "content": ABOUT + row["text"] + SUFFIX}],
+                         {"role": "user", "content": ABOUT + "\n" + BEFORE + row["text"]}],
             "temperature": 0, "max_tokens": 160,
             "response_format": {"type": "json_schema", "json_schema": {"name": "form", "strict": True,
                                                                        "schema": self.schema}}})
@@ -199,32 +199,44 @@ def measure(kind, model, rows, queues):
     return good / seconds * 3600, good, right
 
 
+ROWS = {"form-small": ("models/smollm2-135m-instruct-q4_1.gguf", 128, 4.0),
+        "form-large": ("models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", 64, 2.5)}
+
+
+def row(name, model, tasks, target, peer, rounds):
+    rows, queues = messages(tasks)
+    ours, theirs = [], []
+    for n in range(rounds):
+        for kind, out in ((Ours, ours), (peer, theirs)):
+            rate, good, right = measure(kind, model, rows, queues)
+            out.append(rate)
+            print("%s round %d %-12s %8.0f tasks/h  %d of %d legal  %d with the right queue"
+                  % (name, n + 1, kind.name, rate, good, tasks, right), flush=True)
+    a, b = statistics.median(ours), statistics.median(theirs)
+    print("spread ours %.0f..%.0f peer %.0f..%.0f" % (min(ours), max(ours), min(theirs), max(theirs)))
+    ok = a / b >= target
+    print("row %s ours %.0f peer %.0f ratio %.2f target %.1f %s"
+          % (name, a, b, a / b, target, "ok" if ok else "short"), flush=True)
+    return ok
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", type=Path, default=FETCHED / "models/smollm2-135m-instruct-q4_1.gguf")
-    parser.add_argument("--target", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=sorted(ROWS))
+    parser.add_argument("--model", type=Path, help="instead of the row's own")
     args = parser.parse_args()
     peer = Ours if os.environ.get("INHOUSE_BENCH_PEER") == "self" else Peer
-    needed = [args.model, DATA / "banking77/train.csv", BUILD / "bin/inhoused"]
+    chosen = {n: r for n, r in ROWS.items() if args.only in (None, n)}
+    needed = [args.model or FETCHED / r[0] for r in chosen.values()]
+    needed += [DATA / "banking77/train.csv", BUILD / "bin/inhoused"]
     needed += [FETCHED / "peers/llama-server"] if peer is Peer else []
     for file in needed:
         if not file.exists():
             print("%s is missing (make setup, make build, make bench-peers): skipped" % file)
             return 77
-    rows, queues = messages()
-    ours, theirs = [], []
-    for n in range(args.rounds):
-        for kind, out in ((Ours, ours), (peer, theirs)):
-            rate, good, right = measure(kind, args.model, rows, queues)
-            out.append(rate)
-            print("round %d %-12s %8.0f tasks/h  %d of %d legal  %d with the right queue"
-                  % (n + 1, kind.name, rate, good, TASKS, right), flush=True)
-    a, b = statistics.median(ours), statistics.median(theirs)
-    print("spread ours %.0f..%.0f peer %.0f..%.0f" % (min(ours), max(ours), min(theirs), max(theirs)))
-    ok = a / b >= args.target
-    print("row triage ours %.0f peer %.0f ratio %.2f target %.1f %s" % (a, b, a / b, args.target, "ok" if ok else "short"))
-    return 0 if ok or peer is Ours else 1
+    held = [row(n, args.model or FETCHED / r[0], r[1], r[2], peer, args.rounds) for n, r in chosen.items()]
+    return 0 if all(held) or peer is Ours else 1
 
 
 if __name__ == "__main__":
