@@ -74,7 +74,7 @@ struct member {
     int64_t turn_since_us;
     struct ipc_turn turn;
     int n_ctx_asked;
-    int n_ctx, n_embd;
+    int n_ctx, n_seq, n_embd;
     int landlock_abi;       /* what HELLO said; 0: none */
     int64_t n_params;
     size_t dim;             /* of the vectors it has sent, 0: none yet */

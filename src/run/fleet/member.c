@@ -145,7 +145,7 @@ static bool is_suspect(const struct ask *a)
 static size_t open_limit(const struct member *m)
 {
     const struct fleet_options *o = &m->fleet->options;
-    size_t both = 2 * (size_t)o->n_seq;
+    size_t both = 2 * (size_t)m->n_seq;
     return m->kind == FLEET_KIND_GENERATE && both < o->max_open ? both : o->max_open;
 }
 
@@ -316,7 +316,7 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
 {
     AUTO_JSON json_t *j = NULL;
     struct fault why;
-    int64_t ctx = 0, embd = 0, params = 0, bytes = 0;
+    int64_t ctx = 0, seq = 0, embd = 0, params = 0, bytes = 0;
     const char *arch = "", *code = NULL, *message = "", *hint = "", *build = "", *print = "";
     enum fail f = jn_parse((const char *)frame->body, frame->head.len, "LOADED", &j, &why);
     if (f == FAIL_NONE && frame->head.type == IPC_ERROR) {
@@ -328,6 +328,7 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
         fail_hint(&why, "%.230s", hint);
     }
     f = f != FAIL_NONE ? f : jn_int(j, "n_ctx", true, 0, 1 << 24, &ctx, &why);
+    f = f != FAIL_NONE ? f : jn_int(j, "n_seq", true, 1, 1 << 10, &seq, &why);
     f = f != FAIL_NONE ? f : jn_int(j, "n_embd", true, 0, 1 << 20, &embd, &why);
     f = f != FAIL_NONE ? f : jn_int(j, "n_params", true, 0, INT64_MAX, &params, &why);
     f = f != FAIL_NONE ? f : jn_int(j, "bytes", true, 0, INT64_MAX, &bytes, &why);
@@ -341,6 +342,7 @@ static void on_loaded(struct member *m, const struct ipc_frame *frame)
         return;
     }
     m->n_ctx = (int)ctx;
+    m->n_seq = (int)seq;
     m->n_embd = (int)embd;
     m->n_params = params;
     m->bytes = bytes;

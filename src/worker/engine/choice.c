@@ -14,8 +14,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Of the best label's probability, after correction. A stretch of labels is left unread when none of
-   them can come to BEATEN of it and they are not likely to have NEGLIGIBLE of it together. */
+/* Of the best label's probability, after correction. A stretch of labels is left unread when
+   none of them can come to BEATEN of it and they are not likely to have NEGLIGIBLE of it
+   together. */
 #define BEATEN 1.0
 #define NEGLIGIBLE 0.1
 

@@ -400,8 +400,8 @@ static enum fail walk(struct llama_engine *e, struct task *t, struct fault *why)
         const struct form_piece *piece = &plan->pieces[t->form->piece];
         bool skipped = t->form->is_null && !is_choice(piece) && piece->kind != FORM_LITERAL;
         if (piece->kind == FORM_LITERAL) {
-            enum fail failed =
-                memo_tokenize(e, t->domain, piece->text, strlen(piece->text), false, &t->tokens, why);
+            enum fail failed = memo_tokenize(e, t->domain, piece->text, strlen(piece->text), false,
+                                             &t->tokens, why);
             if (failed != FAIL_NONE) {
                 return failed;
             }
@@ -508,7 +508,8 @@ void form_choice_scored(struct llama_engine *e, struct task *t, const double *lo
     struct fault why = {0};
     const char *before = at > 0 && plan->pieces[at - 1].text != NULL ? plan->pieces[at - 1].text
                                                                      : "";
-    if (choice_label_tokens(e, t->domain, before, piece->labels[best], &t->tokens, &why) != FAIL_NONE) {
+    if (choice_label_tokens(e, t->domain, before, piece->labels[best], &t->tokens, &why) !=
+        FAIL_NONE) {
         task_fail(e, t, &why);
         return;
     }
