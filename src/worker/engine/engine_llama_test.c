@@ -6,6 +6,7 @@
 #include "worker/engine/engine.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -311,6 +312,65 @@ static void forms_run_together_and_are_always_valid(void **state)
     assert_true(outcomes[10].usage.tokens_cached > 16);
     form_plan_free(plan);
     form_plan_free(plain);
+}
+
+/* Labels that branch late, as the queues of a real desk do. */
+static struct form_plan *branching_plan(double gamma, double temperature)
+{
+    static const char *const labels[] = {
+        "balance_not_updated_after_bank_transfer", "balance_not_updated_after_cheque_or_cash",
+        "card_payment_fee_charged", "card_payment_not_recognised", "cash_withdrawal_charge",
+        "declined_cash_withdrawal", "transfer_fee_charged", "transfer_not_received"};
+    const struct form_piece pieces[] = {
+        {.kind = FORM_LITERAL, .text = "queue: "},
+        {.kind = FORM_CHOICE,
+         .name = "queue",
+         .labels = labels,
+         .n_labels = COUNT_OF(labels),
+         .gamma = gamma,
+         .temperature = temperature},
+        {.kind = FORM_LITERAL, .text = "\nsummary:"},
+        {.kind = FORM_TEXT, .name = "summary", .max_chars = 40, .single_line = true}};
+    struct form_plan *plan = form_plan_new();
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        assert_int_equal(form_plan_add(plan, &pieces[i], NULL), FAIL_NONE);
+    }
+    return plan;
+}
+
+/* At temperature 20 every label is within reach and all are read to their ends. */
+static void labels_left_unread_change_neither_winner_nor_confidence(void **state)
+{
+    (void)state;
+    static const char *const inputs[] = {
+        "Why was I charged for taking out cash?", "My transfer never arrived.",
+        "I see a card payment that I did not make.", "I paid in a cheque and see no money.",
+        "The machine gave me nothing.", "What does a transfer cost?"};
+    for (int corrected = 0; corrected < 2; corrected++) {
+        struct form_plan *sharp = branching_plan(corrected ? 0.5 : 0, 0.5);
+        struct form_plan *flat = branching_plan(corrected ? 0.5 : 0, 20);
+        (void)reset(NULL);
+        for (uint64_t i = 0; i < COUNT_OF(inputs); i++) {
+            submit_form(2 * i + 1, "sharp", inputs[i], sharp);
+            submit_form(2 * i + 2, "flat", inputs[i], flat);
+        }
+        run_all(0);
+        for (uint64_t i = 0; i < COUNT_OF(inputs); i++) {
+            const struct form_field *a = &outcomes[2 * i + 1].result->fields[0];
+            const struct form_field *b = &outcomes[2 * i + 2].result->fields[0];
+            double sum = 0;
+            double winner = 0;
+            assert_string_equal(a->value, b->value);
+            for (size_t k = 0; k < b->n_probs; k++) {
+                sum += pow(b->probs[k], 40); /* from temperature 20 to 0.5 */
+                winner = b->probs[k] > winner ? b->probs[k] : winner;
+            }
+            assert_true(fabs(exp(a->logprob) - pow(winner, 40) / sum) < 0.05);
+        }
+        (void)reset(NULL);
+        form_plan_free(sharp);
+        form_plan_free(flat);
+    }
 }
 
 static void cancelling_gives_everything_back(void **state)
@@ -775,6 +835,7 @@ int main(void)
         cmocka_unit_test_setup(contents_cannot_speak_for_the_template, reset),
         cmocka_unit_test_setup(a_schema_is_obeyed, reset),
         cmocka_unit_test_setup(forms_run_together_and_are_always_valid, reset),
+        cmocka_unit_test_setup(labels_left_unread_change_neither_winner_nor_confidence, reset),
         cmocka_unit_test_setup(cancelling_gives_everything_back, reset),
         cmocka_unit_test_setup(a_short_lease_only_slows, reset),
         cmocka_unit_test_setup(what_does_not_fit_is_refused, reset),
