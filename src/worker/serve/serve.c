@@ -23,6 +23,8 @@
 #define TEXT_CHUNK_MAX (32u * 1024)
 #define RENDER_BYTES_MAX (1024u * 1024)
 
+#define TURN_SHARED_US 25000 /* steps that fit into so much time share a turn */
+
 enum turn { TURN_NONE, TURN_ASKED, TURN_GRANTED };
 
 struct serve {
@@ -34,6 +36,9 @@ struct serve {
     struct buf body;
     bool turns;
     enum turn turn;
+    uint32_t turn_us; /* of the turn at hand, worked */
+    unsigned turn_steps;
+    enum ipc_class turn_class; /* of its last step */
     uint64_t step;
     uint32_t lease_us;
     uint64_t stop_id; /* 0: not stopping */
@@ -417,6 +422,8 @@ static bool do_grant(struct serve *s, const struct ipc_frame *frame)
     }
     s->turn = TURN_GRANTED;
     s->lease_us = turn.us;
+    s->turn_us = 0;
+    s->turn_steps = 0;
     return true;
 }
 
@@ -482,11 +489,24 @@ static void send_turn(struct serve *s, enum ipc_type type, const struct engine_s
 static void take_step(struct serve *s, const struct engine_step *step)
 {
     int64_t start = clock_monotonic_us();
-    s->engine->ops->step(s->engine, s->turns ? s->lease_us : 0);
-    if (s->turns) {
-        send_turn(s, IPC_TURN_DONE, step, (uint32_t)(clock_monotonic_us() - start));
-        s->turn = TURN_NONE;
+    uint32_t lease = s->lease_us > s->turn_us ? s->lease_us - s->turn_us : s->lease_us;
+    s->engine->ops->step(s->engine, s->turns ? lease : 0);
+    s->turn_us += (uint32_t)(clock_monotonic_us() - start);
+    s->turn_class = step->class;
+    s->turn_steps++;
+}
+
+/* Short steps share a turn: asking for each would cost a twentieth of a small model's time. It is
+   given back when there is nothing to do, or only something less urgent, or its time is up. */
+static void give_turn_back(struct serve *s, const struct engine_step *next, bool can_go_on)
+{
+    bool goes_on = can_go_on && next->class <= s->turn_class &&
+                   s->turn_us + next->us <= TURN_SHARED_US;
+    if (s->turn != TURN_GRANTED || (s->turn_steps == 0 && can_go_on) || goes_on) {
+        return;
     }
+    send_turn(s, IPC_TURN_DONE, next, s->turn_us);
+    s->turn = TURN_NONE;
 }
 
 /* Waits for the socket; true while the worker is to go on. */
@@ -534,12 +554,11 @@ static enum serve_exit loop(struct serve *s)
     for (;;) {
         struct engine_step step = {0};
         bool work = s->engine->ops->forecast(s->engine, &step);
-        if (!work && s->turns && s->turn == TURN_GRANTED) {
-            /* What it was for was cancelled: kept, it would stop every other worker. */
-            send_turn(s, IPC_TURN_DONE, &step, 0);
-            s->turn = TURN_NONE;
+        bool can_go_on = work && ipc_writer_pending(s->out) < SERVE_OUT_PAUSE;
+        if (s->turns) {
+            give_turn_back(s, &step, can_go_on);
         }
-        if (work && s->turns && s->turn == TURN_NONE) {
+        if (can_go_on && s->turns && s->turn == TURN_NONE) {
             s->step++;
             s->turn = TURN_ASKED;
             send_turn(s, IPC_TURN, &step, step.us);
