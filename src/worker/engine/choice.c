@@ -14,11 +14,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Of the best label's probability, after correction. A stretch of labels is left unread when
-   none of them can come to BEATEN of it and they are not likely to have NEGLIGIBLE of it
-   together. */
-#define BEATEN 1.0
-#define NEGLIGIBLE 0.1
+/* A stretch of labels is left unread when none of them can come to this part of the best label's
+   probability, after correction. */
+#define NEGLIGIBLE 0.02
 
 enum fail choice_label_tokens(struct llama_engine *e, const char *domain, const char *before,
                               const char *label, struct tokens *out, struct fault *why)
@@ -118,34 +116,26 @@ static enum fail build(struct llama_engine *e, const char *domain, struct choice
     return FAIL_NONE;
 }
 
-static double add_logs(double a, double b)
-{
-    return a > b ? a + log1p(exp(b - a)) : b + log1p(exp(a - b));
-}
-
 static void merge(struct trie_node *into, const struct trie_node *more)
 {
     if (into->n_labels == 0) {
         into->null_min = more->null_min;
         into->null_max = more->null_max;
-        into->null_sum = more->null_sum;
     } else {
         into->null_min = fmin(into->null_min, more->null_min);
         into->null_max = fmax(into->null_max, more->null_max);
-        into->null_sum = add_logs(into->null_sum, more->null_sum);
     }
     into->n_labels += more->n_labels;
 }
 
-/* Counts labels and sums up their null scores; children come after their parents. */
+/* Counts labels and finds the range of their null scores; children come after their parents. */
 static void sum_up(struct choice_state *c, const double *null_logp)
 {
     for (int n = c->n_nodes - 1; n >= 0; n--) {
         struct trie_node *at = &c->nodes[n];
         if (at->label >= 0) {
             double score = null_logp == NULL ? 0 : null_logp[at->label];
-            struct trie_node own = {
-                .n_labels = 1, .null_min = score, .null_max = score, .null_sum = score};
+            struct trie_node own = {.n_labels = 1, .null_min = score, .null_max = score};
             merge(at, &own);
         }
         if (n > 0) {
@@ -181,8 +171,7 @@ static void add_branch(struct llama_engine *e, struct task *t, int node, int fro
 }
 
 /* On the scale of the corrected scores, ln p less gamma ln p_null: what a node's labels have at
-   most, what one of them has at least, and what they have together if the input says nothing about
-   which. */
+   most, and what one of them has at least. */
 static double most(const struct trie_node *at, double gamma)
 {
     return at->logp - gamma * at->null_min;
@@ -193,16 +182,10 @@ static double least(const struct trie_node *at, double gamma)
     return at->logp - log(at->n_labels) - gamma * at->null_max;
 }
 
-static double likely(const struct trie_node *at, double gamma)
-{
-    return at->logp - gamma * at->null_sum;
-}
-
 static bool hopeless(const struct choice_state *c, const struct trie_node *at, double gamma,
                      double temperature)
 {
-    return most(at, gamma) < c->floor + temperature * log(BEATEN) &&
-           likely(at, gamma) < c->floor + temperature * log(NEGLIGIBLE);
+    return most(at, gamma) < c->floor + temperature * log(NEGLIGIBLE);
 }
 
 /* A node that is not read further shares its probability as the null prompt would. */

@@ -127,7 +127,6 @@ struct trie_node {
     int n_labels;    /* at and below it */
     double null_min; /* of their null-prompt scores; 0 without any */
     double null_max;
-    double null_sum; /* ln of the sum of their null-prompt probabilities */
 };
 
 /* A branch whose logits were read: its sequence holds the path to its node, so the winner's tokens
