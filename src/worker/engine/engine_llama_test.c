@@ -338,7 +338,7 @@ static struct form_plan *branching_plan(double gamma, double temperature)
     return plan;
 }
 
-/* At temperature 20 every label is within reach and all are read to their ends. */
+/* At temperature 4 every label is within reach and all are read to their ends. */
 static void labels_left_unread_change_neither_winner_nor_confidence(void **state)
 {
     (void)state;
@@ -347,8 +347,8 @@ static void labels_left_unread_change_neither_winner_nor_confidence(void **state
         "I see a card payment that I did not make.", "I paid in a cheque and see no money.",
         "The machine gave me nothing.", "What does a transfer cost?"};
     for (int corrected = 0; corrected < 2; corrected++) {
-        struct form_plan *sharp = branching_plan(corrected ? 0.5 : 0, 0.5);
-        struct form_plan *flat = branching_plan(corrected ? 0.5 : 0, 20);
+        struct form_plan *sharp = branching_plan(corrected ? 0.5 : 0, 1);
+        struct form_plan *flat = branching_plan(corrected ? 0.5 : 0, 4);
         (void)reset(NULL);
         for (uint64_t i = 0; i < COUNT_OF(inputs); i++) {
             submit_form(2 * i + 1, "sharp", inputs[i], sharp);
@@ -362,10 +362,10 @@ static void labels_left_unread_change_neither_winner_nor_confidence(void **state
             double winner = 0;
             assert_string_equal(a->value, b->value);
             for (size_t k = 0; k < b->n_probs; k++) {
-                sum += pow(b->probs[k], 40); /* from temperature 20 to 0.5 */
+                sum += pow(b->probs[k], 4); /* from temperature 4 to 1 */
                 winner = b->probs[k] > winner ? b->probs[k] : winner;
             }
-            assert_true(fabs(exp(a->logprob) - pow(winner, 40) / sum) < 0.05);
+            assert_true(fabs(exp(a->logprob) - pow(winner, 4) / sum) < 0.05);
         }
         (void)reset(NULL);
         form_plan_free(sharp);
