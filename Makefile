@@ -10,7 +10,7 @@ export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
-BENCHES := $(sort $(notdir $(basename $(wildcard bench/*.sh bench/*.py))))
+BENCHES := $(filter-out common,$(sort $(notdir $(basename $(wildcard bench/*.sh bench/*.py)))))
 
 # configure and build one preset; its folder is build, build-asan, ... as CMakePresets.json says
 preset = cmake --preset $(1) -Wno-dev >build-$(1).log 2>&1 || { cat build-$(1).log >&2; exit 1; }; \
