@@ -320,6 +320,9 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
     TRY(jn_int(tree, "now", false, 0, NOW_MAX, &f->now, why));
     TRY(jn_int(tree, "seed", false, INT64_MIN, INT64_MAX, &seed, why));
     TRY(jn_bool(tree, "released", false, &f->released, why));
+    if (f->released && json_object_get(tree, "adapter") != NULL) {
+        return bad(why, "released", "is for prompts that are decoded without an adapter");
+    }
     f->seed = (uint64_t)seed;
     if (ask->reproducible && f->now == 0) {
         return bad(why, "now", "must be given for a reproducible answer");
