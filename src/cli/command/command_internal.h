@@ -310,6 +310,8 @@ int command_models_add(struct cli *cli);
 int command_models_import(struct cli *cli);
 int command_models_list(struct cli *cli);
 int command_models_show(struct cli *cli);
+int command_models_tune(struct cli *cli);
+int command_models_adopt(struct cli *cli);
 int command_models_load(struct cli *cli);
 int command_models_unload(struct cli *cli);
 int command_models_pin(struct cli *cli);

@@ -171,6 +171,29 @@ int command_models_list(struct cli *cli)
     return status;
 }
 
+static json_t *release_json(const struct models_release *r)
+{
+    return !r->there
+               ? json_null()
+               : json_pack("{s:s,s:s,s:I,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:{s:s,s:i,s:i,s:s,s:s}}",
+                           "sha256", r->sha256, "quant", r->quant, "bytes", (json_int_t)r->bytes,
+                           "machine", r->machine, "prefill", r->prefill, "decode_1", r->decode_1,
+                           "decode_8", r->decode_8, "speed", r->speed, "kl", r->kl, "top_1",
+                           r->top_1, "run", "flash", r->run.flash, "n_threads", r->run.n_threads,
+                           "n_batch", r->run.n_batch, "type_k", r->run.type_k, "type_v",
+                           r->run.type_v);
+}
+
+static void show_release(const char *what, const struct models_release *r)
+{
+    if (r->there) {
+        printf("  %-13s %s, flash %s, %d threads, batch %d, cache %s/%s: %.2f times the original's "
+               "speed (%s), KL %.4f, sha256 %.16s\n",
+               what, r->quant, r->run.flash, r->run.n_threads, r->run.n_batch, r->run.type_k,
+               r->run.type_v, r->speed, r->machine, r->kl, r->sha256);
+    }
+}
+
 int command_models_show(struct cli *cli)
 {
     struct fault why;
@@ -196,6 +219,8 @@ int command_models_show(struct cli *cli)
         (void)json_object_set_new(j, "context", json_integer(facts.context));
         (void)json_object_set_new(j, "parameters", json_integer((json_int_t)facts.parameters));
         (void)json_object_set_new(j, "chat_template", json_boolean(facts.chat_template));
+        (void)json_object_set_new(j, "active", release_json(&e->active));
+        (void)json_object_set_new(j, "candidate", release_json(&e->candidate));
         cli_print_json(j);
     } else {
         printf("%s\n  role          %s\n  kind          %s, %s, %s\n  parameters    %.0f million\n"
@@ -208,6 +233,8 @@ int command_models_show(struct cli *cli)
                (unsigned long long)facts.vocabulary, facts.tokenizer,
                facts.chat_template ? "yes" : "no", cli_bytes(e->bytes, size),
                e->licence[0] != '\0' ? e->licence : "unknown", e->source, e->sha256);
+        show_release("adopted", &e->active);
+        show_release("candidate", &e->candidate);
     }
     models_close(m);
     return COMMAND_OK;

@@ -60,6 +60,16 @@ static const struct cli_option verify_options[] = {
     {"known", 0, "FILE", "a checkpoint kept outside: the record must extend it"},
     {0}};
 
+static const struct cli_option tune_options[] = {
+    {"quick", 0, NULL, "in about a minute: fewer files, fewer rounds"},
+    {"keep", 0, "FOLDER", "leave the files that were made there (for benchmarks)"},
+    {0}};
+
+static const struct cli_option adopt_options[] = {
+    {"back", 0, NULL, "the original file serves again; what served becomes the candidate"},
+    {"sha256", 0, "HEX", "only if the candidate is this file"},
+    {0}};
+
 static const struct cli_option try_options[] = {
     {"articles", 'a', "FOLDER", "your articles as Markdown: drafts are written from them"},
     {"limit", 0, "N", "read at most so many tickets (default: 5000)"},
@@ -102,6 +112,15 @@ const struct command command_table[] = {
      command_models_pin, false},
     {"models unpin", "NAME", 1, 1, "it may make room, also when it serves a role", NULL, NULL,
      command_models_unpin, false},
+    {"models tune", "NAME", 1, 1, "measure this machine for a model and propose the fastest use",
+     "Measures files made by the engine's own quantiser, attention, threads, batch and cache, "
+     "checks that the\ntext stays the original's, and writes the best as a candidate, which serves "
+     "nobody until it is adopted.\nAbout three minutes for a small model.",
+     tune_options, command_models_tune, false},
+    {"models adopt", "NAME", 1, 1, "let a model's candidate serve, or with --back the original",
+     "A decision of a person, and recorded as such. A server that runs goes on with the adopted "
+     "release.",
+     adopt_options, command_models_adopt, false},
     {"datasets add", "NAME FOLDER", 2, 2, "add a folder of Markdown articles", NULL, NULL,
      command_datasets_add, false},
     {"datasets list", "", 0, 0, "the datasets", NULL, NULL, command_datasets_list, false},

@@ -93,6 +93,7 @@ enum fail fleet_open(struct fleet *f, const struct fleet_loading *what, uint32_t
     text_copy(m->sha256, sizeof(m->sha256), what->sha256);
     m->kind = what->kind;
     m->n_ctx_asked = what->n_ctx;
+    m->run = what->run != NULL ? *what->run : (struct models_run){.gpu_layers = -1};
     m->model_fd = what->fd;
     struct queue_options places = {.name = m->name, .places = f->options.max_waiting};
     m->queue = queue_new(&places);

@@ -25,6 +25,7 @@
 #include "base/mem/mem.h"
 #include "run/form/form.h"
 #include "run/ipc/ipc.h"
+#include "run/models/models.h"
 #include "run/queue/queue.h"
 #include "run/states/states.h"
 
@@ -87,6 +88,7 @@ struct fleet_loading {
     int fd; /* owned from now on: open read-only on the model's file, already hashed to sha256 */
     enum fleet_kind kind;
     int n_ctx; /* FLEET_KIND_GENERATE only: tokens of its KV cache; 0: n_ctx_light */
+    const struct models_run *run; /* how to use it; NULL: the defaults. Copied */
 };
 /* Starts a worker for it; it serves no role yet. The state says when it is ready. FAIL_QUEUE_FULL
    when FLEET_MODELS_MAX models are loaded, FAIL_STOPPED while stopping. */

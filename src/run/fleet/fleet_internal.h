@@ -74,6 +74,7 @@ struct member {
     int64_t turn_since_us;
     struct ipc_turn turn;
     int n_ctx_asked;
+    struct models_run run;
     int n_ctx, n_seq, n_embd;
     int landlock_abi;       /* what HELLO said; 0: none */
     int64_t n_params;

@@ -278,7 +278,9 @@ static void send_load(struct member *m)
         jn_kv_int(&w, "n_seq", o->n_seq);
         jn_kv_int(&w, "prefix_ram_mb", o->prefix_ram_mb);
     }
-    jn_kv_int(&w, "n_threads", o->threads);
+    struct models_run run = m->run;
+    run.n_threads = run.n_threads > 0 ? run.n_threads : o->threads;
+    models_run_put(&w, &run);
     jn_kv_bool(&w, "turns", true);
     jn_kv_bool(&w, "speculate", o->speculate);
     jn_object_end(&w);

@@ -208,7 +208,7 @@ MUST_CHECK enum fail models_propose(struct models *m, const char *name, const ch
 MUST_CHECK enum fail models_adopt(struct models *m, const char *name, bool back,
                                   const char *sha256, struct models_entry *out, struct fault *why);
 
-/* Reads the header of a stored model: of the original file. */
+/* Reads the header of the file that serves a stored model. */
 MUST_CHECK enum fail models_show(const struct models *m, const struct models_entry *entry,
                                  struct models_facts *out, struct fault *why);
 

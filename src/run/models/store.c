@@ -250,7 +250,9 @@ enum fail models_show(const struct models *m, const struct models_entry *entry,
 {
     int fd = -1;
     struct stat st;
-    enum fail f = open_stored(m, entry, entry->sha256, entry->bytes, &fd, &st, why);
+    struct models_serving s;
+    models_serving_get(entry, &s);
+    enum fail f = open_stored(m, entry, s.sha256, s.bytes, &fd, &st, why);
     if (f == FAIL_NONE) {
         f = models_gguf_check(fd, entry->name, out, why);
         close(fd);

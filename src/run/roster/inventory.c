@@ -127,9 +127,36 @@ static struct item *item_of_file(struct roster *r, const char *sha256)
     return it;
 }
 
+static bool serves_otherwise(const struct models_entry *a, const struct models_entry *b)
+{
+    struct models_serving x, y;
+    models_serving_get(a, &x);
+    models_serving_get(b, &y);
+    return strcmp(x.sha256, y.sha256) != 0 || x.run.n_threads != y.run.n_threads ||
+           x.run.n_batch != y.run.n_batch || x.run.n_ubatch != y.run.n_ubatch ||
+           x.run.gpu_layers != y.run.gpu_layers || strcmp(x.run.flash, y.run.flash) != 0 ||
+           strcmp(x.run.type_k, y.run.type_k) != 0 || strcmp(x.run.type_v, y.run.type_v) != 0;
+}
+
+static void reloaded(void *arg, uint32_t model, const struct fault *why)
+{
+    (void)arg;
+    (void)model;
+    (void)why; /* logged; the inventory shows it */
+}
+
+/* Another release was adopted: what runs is answered by the old one, which then makes way. */
+static void reload(struct roster *r, struct item *it)
+{
+    log_write(LOG_LEVEL_INFO, "model.release_changed", LOG_FIELDS(LOG_TEXT("model", it->e.name)));
+    fleet_close(r->o.fleet, it->model);
+    (void)item_want(r, it, false, true, reloaded, NULL);
+}
+
 static void take_one(struct roster *r, const struct seen *one)
 {
     struct item *it = item_of_file(r, one->e.sha256);
+    bool other = it != NULL && serves_otherwise(&it->e, &one->e);
     if (it == NULL) {
         it = mem_alloc(sizeof(*it));
         it->fd = -1;
@@ -141,11 +168,15 @@ static void take_one(struct roster *r, const struct seen *one)
         *at = it;
     } else if (it->noting) { /* what is on disk is older than what we know */
         it->gone = false;
+        r->scan_again = r->scan_again || other;
         return;
     }
     it->gone = false;
     it->e = one->e;
     size_up(r, it, one);
+    if (other && it->model != 0) {
+        reload(r, it);
+    }
 }
 
 /* Items whose file is gone stay while something of theirs is in use. */
@@ -333,6 +364,7 @@ struct opening {
     struct roster *r;
     struct item *it; /* stays: it is marked `checking` */
     char sha256[TEXT_SHA256_HEX_SIZE];
+    struct models_entry entry; /* as the file was opened for */
     int fd;
     enum fail failed;
     struct fault why;
@@ -363,6 +395,7 @@ static void open_file(void *arg)
         o->failed = models_get(m, o->sha256, &e, &o->why);
     }
     if (o->failed == FAIL_NONE) {
+        o->entry = *e;
         o->failed = models_open_fd(m, e, on_hashed, o->it, &o->fd, &o->why);
     }
     models_close(m);
@@ -378,6 +411,9 @@ static void file_opened(void *arg)
         it->broken = o->why;
         item_fail(o->r, it, &o->why);
     } else {
+        if (!roster_is_fake(o->r)) { /* a release may have been adopted since the inventory */
+            it->e.active = o->entry.active;
+        }
         it->fd = o->fd;
         it->waits_since_us = clock_monotonic_us();
     }

@@ -115,8 +115,10 @@ static void say_what_is_loaded(struct roster *r, const struct item *it, struct f
 static void load(struct roster *r, struct item *it)
 {
     struct fault why;
-    struct fleet_loading what = {.name = it->e.name, .sha256 = it->e.sha256, .fd = it->fd,
-                                 .kind = it->kind, .n_ctx = it->n_ctx};
+    struct models_serving serving;
+    models_serving_get(&it->e, &serving);
+    struct fleet_loading what = {.name = it->e.name, .sha256 = serving.sha256, .fd = it->fd,
+                                 .kind = it->kind, .n_ctx = it->n_ctx, .run = &serving.run};
     uint32_t id = 0;
     it->fd = -1;
     if (fleet_open(r->o.fleet, &what, &id, &why) != FAIL_NONE) {
