@@ -13,7 +13,11 @@ PREFIX ?= /usr/local
 BENCHES := $(filter-out common,$(sort $(notdir $(basename $(wildcard bench/*.sh bench/*.py)))))
 
 # configure and build one preset; its folder is build, build-asan, ... as CMakePresets.json says
-preset = cmake --preset $(1) -Wno-dev >build-$(1).log 2>&1 || { cat build-$(1).log >&2; exit 1; }; \
+# ENGINE=prebuilt|cuda|source|system chooses the engine, for setup and for the builds after it
+export ENGINE
+engine = $(if $(ENGINE),-DINHOUSE_ENGINE=$(ENGINE))
+
+preset = cmake --preset $(1) $(engine) -Wno-dev >build-$(1).log 2>&1 || { cat build-$(1).log >&2; exit 1; }; \
 	rm -f build-$(1).log; cmake --build --preset $(1) -j $(JOBS) $(2)
 
 .PHONY: help ready setup build test check fmt lint asan tsan fuzz bench bench-peers demo run install examples clean
@@ -26,7 +30,7 @@ help:           ## this text
 ready:
 	@tools/setup deps engine --terse
 
-setup:          ## fetch and install all that is needed (run again at any time; offline afterwards)
+setup:          ## fetch and install all that is needed (run again at any time; offline afterwards); ENGINE=cuda|source|system: another engine
 	@tools/setup
 
 build: ready    ## the executables, in build/bin

@@ -46,23 +46,30 @@ target_include_directories(fetched_microhttpd SYSTEM INTERFACE ${INHOUSE_FETCHED
 pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET GLOBAL gnutls)
 target_link_libraries(fetched_microhttpd INTERFACE ${INHOUSE_FETCHED}/microhttpd/lib/libmicrohttpd.a PkgConfig::gnutls Threads::Threads)
 
-# llama.cpp 0.5.0: the prebuilt libraries by full path, the headers from the matching source. Only the worker links this.
-# The installed tree keeps the libraries in lib/inhouse-engine beside bin/; the build tree keeps links to the fetched ones there,
-# so that the backends (one CPU variant per instruction set, opened at run time) are found in the same place in both.
+# llama.cpp 0.5.0: its libraries by full path, the headers from the matching source. Only the worker links this. INHOUSE_ENGINE says
+# which libraries (`make ENGINE=...`): the prebuilt ones, those with CUDA, a build from the pinned source, or the system's own.
+# The installed tree keeps the libraries in lib/inhouse-engine beside bin/; the build tree keeps links to them there, so that the
+# backends (opened at run time) are found in the same place in both. ENGINE in that folder names the kind, for `inhouse doctor`.
+set(INHOUSE_ENGINE prebuilt CACHE STRING "prebuilt, cuda, source or system")
+include(cmake/engine.cmake)
+inhouse_find_engine(${INHOUSE_ENGINE} fetched_engine_folder)
 set(INHOUSE_ENGINE_DIR ${CMAKE_BINARY_DIR}/lib/inhouse-engine)
-file(GLOB fetched_engine_libraries ${INHOUSE_FETCHED}/engine/*.so)
+inhouse_engine_libraries(${fetched_engine_folder} fetched_engine_linked fetched_engine_libraries)
+file(REMOVE_RECURSE ${INHOUSE_ENGINE_DIR})
 file(MAKE_DIRECTORY ${INHOUSE_ENGINE_DIR})
 foreach(library ${fetched_engine_libraries})
   get_filename_component(name ${library} NAME)
   file(CREATE_LINK ${library} ${INHOUSE_ENGINE_DIR}/${name} SYMBOLIC)
 endforeach()
+if(IS_DIRECTORY ${fetched_engine_folder}/fallback)
+  file(CREATE_LINK ${fetched_engine_folder}/fallback ${INHOUSE_ENGINE_DIR}/fallback SYMBOLIC)
+endif()
+file(WRITE ${INHOUSE_ENGINE_DIR}/ENGINE "${INHOUSE_ENGINE}\n")
 add_library(fetched_llama INTERFACE)
 target_include_directories(fetched_llama SYSTEM INTERFACE ${INHOUSE_FETCHED}/llama/include ${INHOUSE_FETCHED}/llama/ggml/include
     ${INHOUSE_FETCHED}/llama/common ${INHOUSE_FETCHED}/llama/vendor)
-foreach(name libllama-common.so libllama.v0.5.0.so libggml.v0.5.0.so libggml-base.so)
-  target_link_libraries(fetched_llama INTERFACE ${INHOUSE_FETCHED}/engine/${name})
-endforeach()
-target_link_options(fetched_llama INTERFACE "LINKER:-rpath-link,${INHOUSE_FETCHED}/engine")
+target_link_libraries(fetched_llama INTERFACE ${fetched_engine_linked})
+target_link_options(fetched_llama INTERFACE "LINKER:-rpath-link,${fetched_engine_folder}")
 # CMake adds no path of its own: on install it would leave an empty element, and that means the current directory.
 set(CMAKE_SKIP_RPATH ON)
 # As a library item, because CMake escapes the dollar of an option once too often; Ninja turns $$ into $.

@@ -9,6 +9,8 @@
     --terse                  say nothing at all if there is nothing to do
     --status                 say what is ready and what is not; exit 0 only if all is ready; changes nothing
     --verify                 hash every fetched file again instead of trusting sizes and times
+  ENGINE=prebuilt|cuda|source|system in the environment: with the part engine, also what that engine needs
+    (engine-cuda: the CUDA package; engine-source: a build of the pinned source, about ten minutes).
 
 Packages are asked for by name through the machine's own clients (apt, npm, pip), so its mirrors and proxies
 are used; install scripts never run. A file appears under third_party/.fetched/ only when it is whole and its
@@ -42,7 +44,8 @@ import tomllib
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "third_party"
 FETCHED = Path(os.environ.get("INHOUSE_FETCHED") or LOCKS / ".fetched")
-PARTS = ("deps", "engine", "models-small", "models-heavy", "test")
+PARTS = ("deps", "engine", "engine-cuda", "engine-source", "models-small", "models-heavy", "test")
+ENGINES = {"": None, "prebuilt": None, "system": None, "cuda": "engine-cuda", "source": "engine-source"}
 PARALLEL = 4
 TRIES = int(os.environ.get("INHOUSE_SETUP_TRIES", "3"))
 BLOCK = 1 << 20
@@ -204,7 +207,7 @@ def stamp_path(part):
 
 
 def lock_hash(part):
-    name = {"deps": "debian"}.get(part, part)
+    name = {"deps": "debian", "engine-source": "engine"}.get(part, part)
     extra = platform.machine() + (platform.python_version() if part == "test" else "")
     return hashlib.sha256((LOCKS / f"{name}.lock").read_bytes() + extra.encode()).hexdigest()
 
@@ -451,8 +454,10 @@ def archives_of(part):
     with open(LOCKS / f"{part}.lock", "rb") as f:
         lock = tomllib.load(f)
     mine = [a for a in lock["archive"] if a.get("machine") in (None, platform.machine())]
-    if part == "engine" and not any(a["make"] == "engine" for a in mine):
-        raise Failed(f"no prebuilt engine is pinned for {platform.machine()}: x86_64 and aarch64 are")
+    if part in ("engine", "engine-cuda") and not any(a["make"] == part for a in mine):
+        there = sorted({a["machine"] for a in lock["archive"] if a["make"] == part})
+        raise Failed(f"no prebuilt {part} is pinned for {platform.machine()}, only for {' and '.join(there)}; "
+                     "ENGINE=source builds one")
     return mine, lock.get("product", [])
 
 
@@ -536,6 +541,92 @@ def make_microhttpd(archive, work):
     shutil.rmtree(new / "lib" / "pkgconfig", ignore_errors=True)
     shutil.copy(top / "COPYING", new / "COPYING")
     swap_dir(new, FETCHED / "microhttpd")
+
+
+def cuda_runtimes():
+    """The major versions of CUDA's runtime that the loader of this machine finds."""
+    try:
+        listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
+    except OSError:
+        return set()
+    return set(re.findall(r"libcudart\.so\.(\d+) ", listed))
+
+
+def make_cuda(archive, work, runtime_12):
+    """Into one folder; the backend for CUDA 12 under fallback/, where the worker looks second."""
+    def wanted(name):
+        base = name.rsplit("/", 1)[-1]
+        if base.endswith(".so"):
+            return ("fallback/" if "/fallback/" in name else "") + base
+        return base if base == "LICENSE" and not runtime_12 else None
+
+    if tar_take(archive, wanted, work / "engine-cuda") < (1 if runtime_12 else 5):
+        raise Failed(f"{archive.name} does not hold the engine's libraries")
+
+
+def setup_engine_cuda(options, board):
+    work = new_dir(FETCHED / ".tmp" / "engine-cuda")
+    runtimes = cuda_runtimes()
+    archives = [a for a in archives_of("engine-cuda")[0]
+                if a.get("when") != "cuda12" or ("12" in runtimes and "13" not in runtimes)]
+    room_check(3 * sum(a["bytes"] for a in archives))
+    for a in archives:
+        path = fetch(a, work, options, board)
+        make_cuda(path, work, a.get("when") == "cuda12")
+        done_with(path, options)
+    swap_dir(work / "engine-cuda", FETCHED / "engine-cuda")
+    shutil.rmtree(work, ignore_errors=True)
+    stamp_write("engine-cuda", [p for p in (FETCHED / "engine-cuda").rglob("*") if p.is_file()])
+    if not runtimes & {"12", "13"}:
+        board.say("engine-cuda: this machine has no CUDA runtime 12 or 13 (libcudart, libcublas); until it has, workers "
+                  "serve on the CPU")
+    return "fetched " + ", ".join(f"{a['package']} {a['version']}" for a in archives)
+
+
+# The same libraries as the prebuilt ones, with a CPU backend per instruction set, opened at run time.
+SOURCE_OPTIONS = ("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_BACKEND_DL=ON", "-DGGML_NATIVE=OFF",
+                  "-DGGML_CPU_ALL_VARIANTS=ON", "-DGGML_OPENMP=OFF", "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON", "-DLLAMA_BUILD_COMMON=ON",
+                  "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_TOOLS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF",
+                  "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_APP=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_CURL=OFF")
+
+
+def setup_engine_source(options, board):
+    """Builds the engine from the bundle that part engine fetched. A build that was stopped goes on."""
+    work = FETCHED / ".tmp" / "engine-source"
+    bundle = FETCHED / "llama" / "llama.bundle"
+    if not bundle.is_file():
+        raise Failed(f"{bundle} is missing: run `tools/setup engine` first")
+    if not (work / "source" / "CMakeLists.txt").is_file():
+        new_dir(work)
+        run(["git", "-c", "advice.detachedHead=false", "clone", "--quiet", str(bundle), str(work / "source")],
+            "unpacking the engine's source")
+    jobs = os.environ.get("JOBS") or str(os.cpu_count() or 1)
+    board.say(f"  building llama.cpp with {jobs} jobs (about ten minutes on two cores)")
+    run(["cmake", "-S", str(work / "source"), "-B", str(work / "build"), "-G", "Ninja", "-Wno-dev", *SOURCE_OPTIONS],
+        "configuring the engine")
+
+    def heard(line):
+        if told := re.match(r"\[(\d+)/(\d+)\]", line):
+            board.now(f"building the engine: {told[1]} of {told[2]}")
+
+    run(["cmake", "--build", str(work / "build"), "-j", jobs, "--target", "llama", "llama-common"],
+        "building the engine", heard=heard)
+    board.now("")
+    new = new_dir(work / "engine-source")
+    for library in sorted((work / "build").rglob("lib*.so")):
+        with open(library, "rb") as f:
+            write_whole(new / library.name, blocks(f))
+    shutil.copy(work / "source" / "LICENSE", new / "LICENSE")
+    names = {p.name for p in new.iterdir()}
+    lacking = {"libllama.so", "libllama-common.so", "libggml.so", "libggml-base.so"} - names
+    if not any(n.startswith("libggml-cpu-") for n in names):
+        lacking.add("libggml-cpu-*.so")
+    if lacking:
+        raise Failed(f"the build left no {', '.join(sorted(lacking))}: {work / 'build'}")
+    swap_dir(new, FETCHED / "engine-source")
+    shutil.rmtree(work, ignore_errors=True)
+    stamp_write("engine-source", [p for p in (FETCHED / "engine-source").rglob("*") if p.is_file()])
+    return "built llama.cpp from the pinned source"
 
 
 MAKERS = {"engine": make_engine, "llama": make_llama, "sqlite": make_sqlite, "microhttpd": make_microhttpd}
@@ -707,7 +798,8 @@ def setup_test(options, board):
 
 # ---------------------------------------------------------------- the command
 
-SETUPS = {"deps": setup_deps, "engine": setup_engine, "models-small": setup_models_small,
+SETUPS = {"deps": setup_deps, "engine": setup_engine, "engine-cuda": setup_engine_cuda,
+          "engine-source": setup_engine_source, "models-small": setup_models_small,
           "models-heavy": setup_models_heavy, "test": setup_test}
 
 
@@ -740,7 +832,13 @@ def command_line():
     p.add_argument("--status", action="store_true")
     p.add_argument("--verify", action="store_true")
     options = p.parse_args()
-    options.parts = [x for x in PARTS if x in options.parts] or list(PARTS)
+    engine = os.environ.get("ENGINE", "")
+    if engine not in ENGINES:
+        p.error(f"ENGINE={engine}: it is prebuilt, cuda, source or system")
+    chosen = set(options.parts) or set(PARTS) - {"engine-cuda", "engine-source"}
+    if "engine" in chosen and ENGINES[engine]:
+        chosen.add(ENGINES[engine])
+    options.parts = [x for x in PARTS if x in chosen]
     return options
 
 

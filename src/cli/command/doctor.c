@@ -13,6 +13,7 @@
 #include "base/store/store.h"
 #include "base/text/text.h"
 #include "cli/command/command_internal.h"
+#include "run/machine/machine.h"
 #include "run/models/models.h"
 
 #define LOW_DISK_BYTES 2000000000.0
@@ -85,25 +86,71 @@ static void processor(struct doctor *d)
     say(d, "memory", gb > 3.5, "%.1f GB", gb);
 }
 
+/* Devices, and how large a model fits (run/machine has the formula). */
+static void gpus(struct doctor *d, bool cuda)
+{
+    struct machine m;
+    char size[24];
+    machine_read("", &m);
+    for (int i = 0; i < m.n_gpus; i++) {
+        const struct machine_gpu *g = &m.gpus[i];
+        char fits[96] = "its memory is unknown";
+        if (g->memory > 0) {
+            (void)snprintf(fits, sizeof(fits), "%s: models up to about %lld billion parameters",
+                           cli_bytes(g->memory, size),
+                           (long long)(machine_fits(g->memory) / 1000000000));
+        }
+        say(d, "gpu", g->driver && cuda, "%s at %s, %s%s",
+            g->name[0] != '\0' ? g->name : "an NVIDIA device", g->pci, fits,
+            !g->driver ? "; install NVIDIA's driver to use it"
+            : cuda     ? ""
+                       : "; to use it: make ENGINE=cuda setup build");
+    }
+    if (m.n_gpus == 0) {
+        say(d, "gpu", true, "none that the engine could use; models run on the processor");
+    }
+    say(d, "fits", true, "models up to about %.1f billion parameters (Q4_K_M) in this memory",
+        (double)machine_fits(m.available) / 1e9);
+}
+
+/* What the build wrote beside the libraries: "prebuilt", "cuda", ... */
+static void engine_kind(const char *folder, char out[24])
+{
+    struct buf b;
+    struct fault why;
+    char path[CLIENT_PATH_SIZE + 8];
+    buf_init(&b, 256);
+    (void)snprintf(path, sizeof(path), "%s/ENGINE", folder);
+    bool read = cli_read_file(path, &b, &why) == FAIL_NONE && b.len > 0;
+    (void)snprintf(out, 24, "%.20s", read ? text_trim(b.data) : "prebuilt");
+    buf_done(&b);
+}
+
 static void engine(struct doctor *d)
 {
+    char kind[24] = "prebuilt";
     char folder[CLIENT_PATH_SIZE];
     int variants = 0;
     bool library = false;
     if (client_program("../lib/inhouse-engine", folder)) {
         DIR *dir = opendir(folder);
         for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
-            variants += text_starts_with(e->d_name, "libggml-cpu-") ? 1 : 0;
+            variants += text_starts_with(e->d_name, "libggml-cpu") ? 1 : 0;
             library = library || text_starts_with(e->d_name, "libllama.");
         }
         if (dir != NULL) {
             closedir(dir);
         }
+        engine_kind(folder, kind);
     }
-    say(d, "engine", library && variants > 0,
-        library ? "llama.cpp 0.5.0, prebuilt, %d CPU variants (the best one is chosen at start)"
-                : "no engine beside the programs (%d CPU variants): run make setup, then make",
-        variants);
+    if (library) {
+        say(d, "engine", variants > 0,
+            "llama.cpp 0.5.0, %s, %d CPU variant%s (the best one is chosen at start)", kind,
+            variants, variants == 1 ? "" : "s");
+    } else {
+        say(d, "engine", false, "no engine beside the programs: run make setup, then make");
+    }
+    gpus(d, strcmp(kind, "cuda") == 0);
 }
 
 static void sandbox(struct doctor *d)

@@ -279,7 +279,8 @@ static void send_load(struct member *m)
         jn_kv_int(&w, "prefix_ram_mb", o->prefix_ram_mb);
     }
     struct models_run run = m->run;
-    run.n_threads = run.n_threads > 0 ? run.n_threads : o->threads;
+    /* Tuning chooses below what the configuration allows. */
+    run.n_threads = run.n_threads > 0 && run.n_threads < o->threads ? run.n_threads : o->threads;
     models_run_put(&w, &run);
     jn_kv_bool(&w, "turns", true);
     jn_kv_bool(&w, "speculate", o->speculate);

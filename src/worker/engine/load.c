@@ -8,6 +8,7 @@
  */
 #include "worker/engine/engine_internal.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,32 @@ static void open_gpus(void)
     }
 }
 
+/* The engine with CUDA on a machine that cannot use it serves on the CPU, and says why. The backend
+   for the older runtime lies under fallback/ (tools/setup). */
+static void explain_cuda(const char *dir)
+{
+    char path[4096], reason[256] = "it finds no device";
+    (void)snprintf(path, sizeof path, "%s/libggml-cuda.so", dir);
+    if (access(path, R_OK) != 0 || gpus > 0) {
+        return;
+    }
+    if (ggml_backend_reg_by_name("CUDA") == NULL) {
+        if (dlopen(path, RTLD_NOW | RTLD_LOCAL) == NULL) {
+            (void)text_copy(reason, sizeof reason, dlerror());
+        }
+        (void)snprintf(path, sizeof path, "%s/fallback/libggml-cuda.so", dir);
+        if (access(path, R_OK) == 0 && ggml_backend_load(path) != NULL) {
+            (void)text_copy(reason, sizeof reason, "it finds no device");
+            open_gpus();
+        }
+    }
+    if (gpus == 0) {
+        log_write(LOG_LEVEL_WARN, "engine.no_gpu",
+                  LOG_FIELDS(LOG_TEXT("message", "this engine has CUDA, and serves on the CPU"),
+                             LOG_TEXT("reason", reason)));
+    }
+}
+
 enum fail engine_llama_start(const char *dir, struct fault *why)
 {
     llama_log_set(on_log, NULL);
@@ -95,6 +122,7 @@ enum fail engine_llama_start(const char *dir, struct fault *why)
         return fail_hint(why, "Point --engine-dir at the folder with libggml-cpu-*.so.");
     }
     open_gpus();
+    explain_cuda(dir);
     return FAIL_NONE;
 }
 

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Which llama.cpp is linked. Both functions can run in script mode (tests/setup/engine_test.cmake).
+set(INHOUSE_LLAMA_VERSION 0.5.0)
+
+# The folder of an engine's libraries; an error that says what to do when it is not there.
+function(inhouse_find_engine kind out)
+  if(kind STREQUAL "system")
+    inhouse_find_system_engine(folder)
+  elseif(kind STREQUAL "prebuilt")
+    set(folder ${INHOUSE_FETCHED}/engine)
+  elseif(kind MATCHES "^(cuda|source)$")
+    set(folder ${INHOUSE_FETCHED}/engine-${kind})
+  else()
+    message(FATAL_ERROR "ENGINE=${kind}: it is prebuilt, cuda, source or system")
+  endif()
+  if(NOT EXISTS ${folder}/libggml-base.so)
+    message(FATAL_ERROR "no ${kind} engine in ${folder}: run `make ENGINE=${kind} setup`, then configure again")
+  endif()
+  set(${out} ${folder} PARENT_SCOPE)
+endfunction()
+
+# llama.cpp as the system has it: its headers are taken from the pinned source, so it must be that very version.
+function(inhouse_find_system_engine out)
+  find_program(PKG_CONFIG_EXECUTABLE pkg-config REQUIRED)
+  execute_process(COMMAND ${PKG_CONFIG_EXECUTABLE} --modversion llama OUTPUT_VARIABLE version ERROR_QUIET RESULT_VARIABLE missing
+      OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(missing)
+    message(FATAL_ERROR "ENGINE=system: pkg-config knows no llama; install llama.cpp ${INHOUSE_LLAMA_VERSION} with its llama.pc, or use ENGINE=source")
+  endif()
+  if(NOT version STREQUAL INHOUSE_LLAMA_VERSION)
+    message(FATAL_ERROR "ENGINE=system: the system's llama.cpp is ${version}, and ${INHOUSE_LLAMA_VERSION} is needed (its interface changes "
+        "between versions): use ENGINE=source or ENGINE=prebuilt")
+  endif()
+  execute_process(COMMAND ${PKG_CONFIG_EXECUTABLE} --variable=libdir llama OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(NOT EXISTS ${folder}/libllama-common.so)
+    message(FATAL_ERROR "ENGINE=system: ${folder} has no libllama-common.so (chat templates, schemas): build llama.cpp with shared libraries "
+        "and LLAMA_BUILD_COMMON, or use ENGINE=source")
+  endif()
+  set(${out} ${folder} PARENT_SCOPE)
+endfunction()
+
+# What to link, dependents first, and all that must lie beside it. Prebuilt names carry the version (libllama.cuda.v0.5.0.so).
+function(inhouse_engine_libraries folder linked all)
+  file(GLOB everything ${folder}/libllama*.so ${folder}/libggml*.so)
+  set(link "")
+  foreach(pattern "libllama-common" "libllama(\\.[a-z]+)?(\\.v[0-9.]+)?" "libggml(\\.[a-z]+)?(\\.v[0-9.]+)?" "libggml-base")
+    set(found "")
+    foreach(library ${everything})
+      get_filename_component(name ${library} NAME)
+      if(name MATCHES "^${pattern}\\.so$")
+        list(APPEND found ${library})
+      endif()
+    endforeach()
+    list(LENGTH found count)
+    if(NOT count EQUAL 1)
+      message(FATAL_ERROR "${folder} holds ${count} libraries ${pattern}.so; one is needed")
+    endif()
+    list(APPEND link ${found})
+  endforeach()
+  set(${linked} ${link} PARENT_SCOPE)
+  set(${all} ${everything} PARENT_SCOPE)
+endfunction()
