@@ -45,6 +45,16 @@ void schema_free(struct schema *schema);
 /* Bytes it holds, for who keeps several. */
 size_t schema_size(const struct schema *schema);
 
+/*
+ * The plan of a form that fills a flat object: enums of plain strings or of integers and booleans
+ * become choices with probabilities, integers and numbers digits inside their bounds (numbers
+ * without multipleOf get two decimals, bounds are at most +-99999999), the format date a date,
+ * strings with maxLength texts. Every property is filled. FAIL_UNSUPPORTED names the property that
+ * a form cannot keep. *out is the caller's (form_plan_free).
+ */
+struct form_plan;
+MUST_CHECK enum fail schema_form(const json_t *tree, struct form_plan **out, struct fault *why);
+
 /* How a walk differs from what a model is made to write; for checking texts of others. */
 struct schema_options {
     bool any_order;    /* properties in any order */
@@ -66,8 +76,11 @@ bool schema_walk_complete(struct schema_walk *walk, uint32_t state);
 bool schema_walk_over(struct schema_walk *walk, uint32_t state);
 /* The one byte that may follow, or -1 when there are several or the text may end here. */
 int schema_walk_forced(struct schema_walk *walk, uint32_t state);
-/* In the body of a string where any characters may follow, at least `room` more of them. */
-bool schema_walk_free_text(struct schema_walk *walk, uint32_t state, unsigned room);
+/* How many plain characters (no quote, no backslash, no control) may follow here, whatever they
+   are: in the body of a string without a pattern, or of a free name. At most SCHEMA_ROOM_MAX;
+   -1: that is not all that the plain characters which may follow depend on. */
+#define SCHEMA_ROOM_MAX 32
+int schema_walk_room(struct schema_walk *walk, uint32_t state);
 /* Bytes that it holds. Over SCHEMA_WALK_BYTES_MAX the caller calls schema_walk_compact. */
 size_t schema_walk_size(const struct schema_walk *walk);
 /* Forgets all states but this one; returns its new number. */

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "run/form/form.h"
+
 static struct schema *compiled(const char *text)
 {
     struct schema *schema = NULL;
@@ -248,7 +250,7 @@ static void a_walk_says_what_must_come_and_survives_compaction(void **state)
         at = schema_walk_step(walk, at, (uint8_t)start[i]);
     }
     assert_int_equal(schema_walk_forced(walk, at), -1);
-    assert_true(schema_walk_free_text(walk, at, 1000));
+    assert_int_equal(schema_walk_room(walk, at), SCHEMA_ROOM_MAX);
     for (size_t i = 0; i < sizeof rest - 1; i++) {
         at = schema_walk_compact(walk, schema_walk_step(walk, at, (uint8_t)rest[i]));
         assert_int_not_equal(at, 0);
@@ -266,12 +268,78 @@ static void a_walk_says_what_must_come_and_survives_compaction(void **state)
     schema_free(schema);
 }
 
+static void a_flat_object_becomes_a_form(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"type\":\"object\",\"title\":\"t\",\"properties\":{\"queue\":{\"enum\":[\"a b\",\"c\"]},"
+        "\"stars\":{\"enum\":[1,2,3]},\"urgent\":{\"type\":\"boolean\"},\"days\":{\"type\":"
+        "\"integer\",\"exclusiveMinimum\":0,\"maximum\":30},\"price\":{\"type\":\"number\","
+        "\"minimum\":0.5,\"maximum\":9.999,\"multipleOf\":0.1},\"due\":{\"type\":\"string\","
+        "\"format\":\"date\"},\"note\":{\"type\":\"string\",\"maxLength\":40}}}";
+    static const enum form_kind kinds[] = {FORM_LITERAL, FORM_CHOICE, FORM_LITERAL, FORM_CHOICE,
+                                           FORM_LITERAL, FORM_BOOLEAN, FORM_LITERAL, FORM_NUMBER,
+                                           FORM_LITERAL, FORM_NUMBER, FORM_LITERAL, FORM_DATE,
+                                           FORM_LITERAL, FORM_TEXT, FORM_LITERAL};
+    struct form_plan *plan = NULL;
+    struct fault why = {0};
+    AUTO_JSON json_t *tree = NULL;
+    assert_int_equal(jn_parse(text, sizeof text - 1, "schema", &tree, NULL), FAIL_NONE);
+    if (schema_form(tree, &plan, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    assert_int_equal(plan->n_pieces, sizeof kinds / sizeof *kinds);
+    for (size_t i = 0; i < plan->n_pieces; i++) {
+        assert_int_equal(plan->pieces[i].kind, kinds[i]);
+    }
+    assert_string_equal(plan->pieces[0].text, "{\"queue\": \"");
+    assert_string_equal(plan->pieces[2].text, "\", \"stars\": ");
+    assert_string_equal(plan->pieces[7].min, "1");
+    assert_string_equal(plan->pieces[7].max, "30");
+    assert_string_equal(plan->pieces[9].min, "0.5");
+    assert_string_equal(plan->pieces[9].max, "9.9");
+    assert_string_equal(plan->pieces[14].text, "\"}");
+    form_plan_free(plan);
+}
+
+static void what_a_form_cannot_keep_is_named(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{\"type\":\"object\",\"properties\":{\"tags\":{\"type\":\"array\"}}}",
+         "#/properties/tags"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}",
+         "maxLength"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\","
+         "\"maxLength\":9,"
+         "\"pattern\":\"x\"}}}",
+         "\"pattern\""},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\","
+         "\"multipleOf\":3}}}",
+         "multipleOf"},
+        {"{\"type\":\"array\"}", "not a flat object"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct form_plan *plan = NULL;
+        struct fault why = {0};
+        AUTO_JSON json_t *tree = NULL;
+        assert_int_equal(jn_parse(cases[i][0], strlen(cases[i][0]), "schema", &tree, NULL),
+                         FAIL_NONE);
+        assert_int_equal(schema_form(tree, &plan, &why), FAIL_UNSUPPORTED);
+        if (strstr(why.message, cases[i][1]) == NULL) {
+            fail_msg("%s: %s", cases[i][0], why.message);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documents_are_accepted_or_not),
         cmocka_unit_test(what_is_not_supported_is_named_with_its_place),
         cmocka_unit_test(hostile_schemas_end),
+        cmocka_unit_test(a_flat_object_becomes_a_form),
+        cmocka_unit_test(what_a_form_cannot_keep_is_named),
         cmocka_unit_test(a_walk_says_what_must_come_and_survives_compaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,24 +200,42 @@ static void step_cell(struct schema_walk *w, uint32_t id, uint8_t byte)
     }
 }
 
+static uint32_t step_set(struct schema_walk *w, uint32_t state, uint8_t byte)
+{
+    w->n_out = 0;
+    for (uint32_t i = 0; i < w->sets[state].n; i++) {
+        step_cell(w, w->members[w->sets[state].first + i], byte);
+    }
+    return set_of(w);
+}
+
 uint32_t schema_walk_step(struct schema_walk *w, uint32_t state, uint8_t byte)
 {
-    uint32_t *row = w->sets[state].row;
-    if (row == NULL) {
-        if (state == 0) {
-            return 0;
+    struct set *set = &w->sets[state];
+    for (unsigned i = 0; i < set->n_few; i++) {
+        if (set->few_bytes[i] == byte) {
+            return set->few[i];
         }
+    }
+    if (state == 0) {
+        return 0;
+    }
+    if (set->row == NULL && set->n_few < FEW_MAX) { /* most states are left by a few bytes only */
+        uint32_t next = step_set(w, state, byte);
+        set = &w->sets[state];
+        set->few_bytes[set->n_few] = byte;
+        set->few[set->n_few++] = next;
+        return next;
+    }
+    uint32_t *row = set->row;
+    if (row == NULL) {
         row = mem_alloc_array(256, sizeof *row);
         memset(row, 0xff, 256 * sizeof *row);
         w->sets[state].row = row;
         w->rows++;
     }
     if (row[byte] == UNKNOWN) {
-        w->n_out = 0;
-        for (uint32_t i = 0; i < w->sets[state].n; i++) {
-            step_cell(w, w->members[w->sets[state].first + i], byte);
-        }
-        row[byte] = set_of(w);
+        row[byte] = step_set(w, state, byte);
     }
     return row[byte];
 }
@@ -293,16 +311,30 @@ bool schema_walk_over(struct schema_walk *w, uint32_t state)
     return over;
 }
 
-bool schema_walk_free_text(struct schema_walk *w, uint32_t state, unsigned room)
+/* -1: not known; SCHEMA_ROOM_MAX stands for more. */
+static int cell_room(const struct schema_walk *w, const struct cell *cell)
 {
-    for (uint32_t i = 0; i < w->sets[state].n; i++) {
-        const struct cell *cell = &w->cells[w->members[w->sets[state].first + i]];
-        if (cell->op == OP_TEXT && cell->d == 0 && w->s->texts[cell->a].dfa < 0 &&
-            w->s->texts[cell->a].max - cell->c >= room) {
-            return true;
-        }
+    if (cell->op == OP_TEXT && cell->d == 0 && w->s->texts[cell->a].dfa < 0) {
+        uint32_t room = w->s->texts[cell->a].max - cell->c;
+        return room < SCHEMA_ROOM_MAX ? (int)room : SCHEMA_ROOM_MAX;
     }
-    return false;
+    if (cell->op == OP_KEY && cell->b != 0 && cell->d == 0 &&
+        w->s->objects[w->cells[cell->parent].a].keys < 0) {
+        int room = EXTRA_CHARS_MAX - (int)cell->e;
+        /* near the limit a listed name may still be longer */
+        return room >= SCHEMA_ROOM_MAX ? SCHEMA_ROOM_MAX : cell->a == 0 ? room : -1;
+    }
+    return -1;
+}
+
+int schema_walk_room(struct schema_walk *w, uint32_t state)
+{
+    int most = -1;
+    for (uint32_t i = 0; i < w->sets[state].n; i++) {
+        int room = cell_room(w, &w->cells[w->members[w->sets[state].first + i]]);
+        most = room > most ? room : most;
+    }
+    return w->sets[state].n == 1 || most == SCHEMA_ROOM_MAX ? most : -1;
 }
 
 static int find_forced(struct schema_walk *w, uint32_t state)

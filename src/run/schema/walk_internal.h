@@ -10,6 +10,7 @@
 #include "run/schema/schema_internal.h"
 
 #define WALK_THREADS_MAX 192
+#define FEW_MAX 6
 #define NAME_EXTRA (1u << 31) /* in a chain of names used: the text of one not listed */
 
 enum op { OP_END, OP_VALUE, OP_WORD, OP_NUMBER, OP_TEXT, OP_ARRAY, OP_OBJECT, OP_KEY, OP_COLON };
@@ -31,8 +32,11 @@ struct cell {
 struct set {
     uint32_t first;
     uint32_t n;
-    uint32_t *row;
+    uint32_t *row; /* of all bytes, once more than a few were asked for */
     int forced;
+    uint32_t few[FEW_MAX];
+    uint8_t few_bytes[FEW_MAX];
+    uint8_t n_few;
 };
 
 struct link { /* one step of a chain of bytes, or of names used */

@@ -224,7 +224,7 @@ static int masked_tokens(struct llama_engine *e, struct task *t, const float *lo
             e->candidates[n++] = (llama_token_data){.id = i, .logit = logits[i]};
         }
     }
-    for (int i = 0; set->bits == NULL && i < set->n; i++) {
+    for (int i = 0; i < set->n; i++) {
         llama_token token = set->list[i];
         e->candidates[n++] = (llama_token_data){.id = token, .logit = logits[token]};
     }

@@ -15,7 +15,8 @@
 #include "base/text/text.h"
 #include "run/schema/schema.h"
 
-#define PLAIN_CHARS_MAX 32u
+#define PLAIN_CHARS_MAX ((size_t)SCHEMA_ROOM_MAX)
+#define WALK_BYTES_MAX (64u << 20) /* while a mask is made */
 #define SETS_MAX 64u
 
 struct trie {
@@ -29,7 +30,6 @@ struct trie {
 struct kept_set {
     uint32_t state; /* 0: empty */
     struct mask_set set;
-    uint64_t *bits;
     int *list;
 };
 
@@ -50,7 +50,7 @@ struct masks {
     int *same; /* next token with the same bytes, -1 */
     struct trie plain;
     struct trie other;
-    uint64_t *plain_bits;
+    uint64_t *plain_bits[SCHEMA_ROOM_MAX + 1]; /* tokens of at most so many characters */
     struct kept *kept[MASK_SCHEMAS_MAX];
     int n_kept;
     uint64_t clock;
@@ -170,7 +170,9 @@ struct masks *masks_new(int n_vocab, mask_piece_fn piece, void *self)
     m->n_vocab = n_vocab;
     m->start = mem_alloc_array(n + 1, sizeof *m->start);
     m->same = mem_alloc_array(n + 1, sizeof *m->same);
-    m->plain_bits = mem_alloc_array(n / 64 + 1, sizeof *m->plain_bits);
+    for (size_t i = 0; i <= PLAIN_CHARS_MAX; i++) {
+        m->plain_bits[i] = mem_alloc_array(n / 64 + 1, sizeof *m->plain_bits[i]);
+    }
     read_pieces(m, piece, self);
     int *order = mem_alloc_array(n + 1, sizeof *order);
     int n_plain = 0;
@@ -180,7 +182,10 @@ struct masks *masks_new(int n_vocab, mask_piece_fn piece, void *self)
         uint32_t len = m->start[i + 1] - m->start[i];
         if (len > 0 && is_plain(m->bytes + m->start[i], len)) {
             order[n_plain++] = i;
-            m->plain_bits[i / 64] |= 1ull << (i % 64);
+            for (size_t k = text_utf8_count(m->bytes + m->start[i], len); k <= PLAIN_CHARS_MAX;
+                 k++) {
+                m->plain_bits[k][i / 64] |= 1ull << (i % 64);
+            }
         } else if (len > 0) {
             other[n_other++] = i;
         }
@@ -200,7 +205,6 @@ struct masks *masks_new(int n_vocab, mask_piece_fn piece, void *self)
 static void sets_free(struct kept_set *sets)
 {
     for (size_t i = 0; sets != NULL && i < SETS_MAX; i++) {
-        mem_free(sets[i].bits);
         mem_free(sets[i].list);
     }
     mem_free(sets);
@@ -229,7 +233,9 @@ void masks_free(struct masks *m)
     mem_free(m->start);
     mem_free(m->bytes);
     mem_free(m->same);
-    mem_free(m->plain_bits);
+    for (size_t i = 0; i <= PLAIN_CHARS_MAX; i++) {
+        mem_free(m->plain_bits[i]);
+    }
     mem_free(m);
 }
 
@@ -247,19 +253,18 @@ int masks_count(const struct masks *m)
     return m->n_kept;
 }
 
-static size_t sets_bytes(const struct masks *m, const struct kept_set *sets)
+static size_t sets_bytes(const struct kept_set *sets)
 {
     size_t sum = 0;
     for (size_t i = 0; sets != NULL && i < SETS_MAX; i++) {
-        sum += sizeof *sets + (sets[i].bits == NULL ? 0 : (size_t)m->n_vocab / 8) +
-               (size_t)sets[i].set.n * sizeof(int);
+        sum += sizeof *sets + (size_t)sets[i].set.n * sizeof(int);
     }
     return sum;
 }
 
-static void kept_count(const struct masks *m, struct kept *k)
+static void kept_count(struct kept *k)
 {
-    k->bytes = strlen(k->text) + schema_size(k->schema) + sets_bytes(m, k->idle_sets) +
+    k->bytes = strlen(k->text) + schema_size(k->schema) + sets_bytes(k->idle_sets) +
                (k->idle == NULL ? 0 : schema_walk_size(k->idle));
 }
 
@@ -303,7 +308,7 @@ static enum fail keep(struct masks *m, const char *text, struct kept **out, stru
     struct kept *k = mem_alloc(sizeof *k);
     k->text = mem_dup_str(text);
     k->schema = schema;
-    kept_count(m, k);
+    kept_count(k);
     m->kept[m->n_kept++] = k;
     *out = k;
     return FAIL_NONE;
@@ -342,7 +347,7 @@ void mask_close(struct mask *mask)
         k->idle = STEAL(mask->walk);
         k->idle_sets = STEAL(mask->sets);
     }
-    kept_count(mask->masks, k);
+    kept_count(k);
     schema_walk_free(mask->walk);
     sets_free(mask->sets);
     mem_free(mask);
@@ -417,7 +422,8 @@ static void walk_trie(struct mask *mask, const struct trie *t, struct collect *o
 {
     uint32_t states[MASK_TOKEN_BYTES_MAX + 1];
     states[0] = mask->state;
-    for (int i = 0; i < t->n;) {
+    /* Past the limit what is left is taken as not allowed: narrower, never wrong. */
+    for (int i = 0; i < t->n && schema_walk_size(mask->walk) < WALK_BYTES_MAX;) {
         unsigned depth = t->depth[i];
         uint32_t next = schema_walk_step(mask->walk, states[depth], t->byte[i]);
         if (next == 0) {
@@ -443,20 +449,16 @@ const struct mask_set *mask_tokens(struct mask *mask)
     if (k->state == mask->state) {
         return &k->set;
     }
-    mem_free(k->bits);
     mem_free(k->list);
     *k = (struct kept_set){.state = mask->state};
     struct collect found = {0};
+    int room = schema_walk_room(mask->walk, mask->state);
     walk_trie(mask, &m->other, &found);
-    if (schema_walk_free_text(mask->walk, mask->state, PLAIN_CHARS_MAX)) {
-        k->bits = mem_dup(m->plain_bits, ((size_t)m->n_vocab / 64 + 1) * sizeof *k->bits);
-        for (int i = 0; i < found.n; i++) {
-            k->bits[found.list[i] / 64] |= 1ull << (found.list[i] % 64);
-        }
-    } else {
+    if (room < 0) {
         walk_trie(mask, &m->plain, &found);
     }
     k->list = found.list;
-    k->set = (struct mask_set){.bits = k->bits, .list = found.list, .n = found.n};
+    k->set = (struct mask_set){
+        .bits = room < 0 ? NULL : m->plain_bits[room], .list = found.list, .n = found.n};
     return &k->set;
 }

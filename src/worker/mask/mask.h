@@ -51,11 +51,11 @@ bool mask_over(struct mask *mask);
    accepted yet. `out` holds MASK_FORCED_MAX bytes. */
 size_t mask_forced(struct mask *mask, char *out);
 
-/* Tokens that may come next. bits: one bit per token, or NULL: then list names them all. Valid
-   until the mask moves. */
+/* Tokens that may come next: those of the bits (one per token; NULL: none) and those of the list.
+   Valid until the mask moves. */
 struct mask_set {
     const uint64_t *bits;
     const int *list;
-    int n; /* of the list; with bits, those allowed besides */
+    int n;
 };
 const struct mask_set *mask_tokens(struct mask *mask);
