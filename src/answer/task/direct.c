@@ -11,7 +11,8 @@
 
 static void take_model(struct task *t, const struct fleet_model *m)
 {
-    memcpy(t->model_name, m->name, sizeof(t->model_name));
+    (void)text_copy(t->model_name, sizeof(t->model_name),
+                    t->adapter[0] != '\0' ? t->adapter_name : m->name);
     memcpy(t->model_sha256, m->sha256, sizeof(t->model_sha256));
 }
 
@@ -30,8 +31,8 @@ static enum fail find_model(struct task *t, bool *load, struct fault *why)
     struct roster_model stored;
     enum fleet_role role = fleet_role_find(t->model);
     bool loaded = fleet_model_find(fleet, fleet_find(fleet, t->model), &m);
-    *load = !loaded && roster != NULL && roster_on_demand(roster) &&
-            roster_find(roster, t->model, &stored);
+    *load = !loaded && roster != NULL && roster_find(roster, t->model, &stored) &&
+            (roster_on_demand(roster) || stored.state == ROSTER_READY);
     if (!loaded && !*load && role == FLEET_ROLE_COUNT) {
         FAULT(why, FAIL_NOT_FOUND, "there is no model \"%.64s\"", t->model);
         fail_param(why, "model");
@@ -43,6 +44,10 @@ static enum fail find_model(struct task *t, bool *load, struct fault *why)
         FAULT(why, FAIL_BAD_REQUEST, "the model \"%.64s\" does not %s", t->model,
               embed ? "make embeddings" : "generate text");
         return fail_param(why, "model");
+    }
+    if (*load && stored.entry.base[0] != '\0') {
+        memcpy(t->adapter, stored.entry.sha256, sizeof(t->adapter));
+        (void)text_copy(t->adapter_name, sizeof(t->adapter_name), stored.entry.name);
     }
     t->model_id = role == FLEET_ROLE_COUNT ? m.id : 0;
     for (int i = FLEET_ROLE_COUNT - 1; role == FLEET_ROLE_COUNT && i >= 0; i--) {
@@ -186,6 +191,9 @@ static void chat_ask(struct task *t)
     jn_object_begin(&w);
     jn_kv_str(&w, "domain", domain);
     jn_kv_str(&w, "class", ipc_class_name(t->class));
+    if (t->adapter[0] != '\0') {
+        jn_kv_str(&w, "adapter", t->adapter);
+    }
     if (t->ask_len > 2) {
         buf_add_char(&body, ',');
         buf_add(&body, t->ask_json + 1, t->ask_len - 2);
@@ -201,6 +209,7 @@ static void chat_ask(struct task *t)
     }
     struct fleet_ask ask = {.model = t->model_id,
                             .role = t->role,
+                            .adapter = t->adapter[0] != '\0' ? t->adapter : NULL,
                             .type = IPC_GENERATE,
                             .body = body.data,
                             .len = body.len,

@@ -97,6 +97,9 @@ static size_t list_releases(const struct task *t, const char **out)
     if (t->model_sha256[0] != '\0') {
         out[n++] = t->model_sha256;
     }
+    if (t->adapter[0] != '\0') {
+        out[n++] = t->adapter;
+    }
     for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
         if (t->used[role][0] != '\0') {
             out[n++] = t->used[role];

@@ -117,6 +117,8 @@ struct task {
     /* chat and embed */
     const char *model;      /* as asked */
     uint64_t want;          /* the roster loads its model */
+    char adapter[65];       /* sha256 of a LoRA over the model, '' for none */
+    char adapter_name[72];
     uint32_t model_id;      /* 0: whatever serves the role */
     enum fleet_role role;   /* FLEET_ROLE_COUNT: a model that serves none */
     char model_name[72];

@@ -91,6 +91,7 @@ int command_models_add(struct cli *cli)
                               .source = cli_option(cli, "source"),
                               .licence = cli_option(cli, "licence"),
                               .sha256 = cli_option(cli, "sha256"),
+                              .adapter_of = cli_option(cli, "adapter-of"),
                               .link = cli_option(cli, "link") != NULL};
     progress_begin(&bar, cli, "copy");
     enum fail f = open_store(cli, &m, &why);

@@ -16,6 +16,7 @@ static const struct cli_option add_options[] = {
     {"source", 0, "TEXT", "where it came from"},
     {"licence", 0, "NAME", "SPDX name (default: what the file says)"},
     {"sha256", 0, "HEX", "refuse any other file"},
+    {"adapter-of", 0, "NAME", "FILE is a LoRA over this stored model"},
     {"link", 0, NULL, "hard-link instead of copying; nobody else may write the file"},
     {0}};
 static const struct cli_option import_options[] = {

@@ -54,6 +54,7 @@ static void put_model(struct jn_writer *w, struct api *a, const struct roster_mo
     jn_kv_str(w, "licence", e->licence);
     jn_kv_str(w, "sha256", e->sha256);
     jn_kv_int(w, "bytes", e->bytes);
+    jn_kv_str(w, "base", e->base[0] != '\0' ? e->base : NULL);
     api_put_time(w, "added_at", e->added_at);
     jn_kv_str(w, "serving_sha256", e->active.there ? e->active.sha256 : e->sha256);
     jn_kv_str(w, "candidate_sha256", e->candidate.there ? e->candidate.sha256 : NULL);

@@ -52,7 +52,7 @@ enum fail fleet_new(struct loop *loop, const struct fleet_options *o, struct fle
 
 /* ---- the table of loaded models ---- */
 
-static struct member *find_member(const struct fleet *f, uint32_t id)
+struct member *fleet_find_member(const struct fleet *f, uint32_t id)
 {
     struct member *m = f->members;
     while (m != NULL && m->id != id) {
@@ -63,7 +63,7 @@ static struct member *find_member(const struct fleet *f, uint32_t id)
 
 struct member *fleet_home_of(const struct fleet *f, const struct ask *a)
 {
-    return a->model != 0 ? find_member(f, a->model) : f->roles[a->role];
+    return a->model != 0 ? fleet_find_member(f, a->model) : f->roles[a->role];
 }
 
 static bool is_loaded(const struct member *m)
@@ -104,7 +104,7 @@ enum fail fleet_open(struct fleet *f, const struct fleet_loading *what, uint32_t
 
 void fleet_close(struct fleet *f, uint32_t id)
 {
-    struct member *m = find_member(f, id);
+    struct member *m = fleet_find_member(f, id);
     if (m == NULL || !is_loaded(m)) {
         return;
     }
@@ -142,7 +142,7 @@ static void move_waiting(struct member *from, struct member *to, enum fleet_role
 void fleet_role_set(struct fleet *f, enum fleet_role role, uint32_t id)
 {
     ASSERT(role < FLEET_ROLE_COUNT);
-    struct member *m = id != 0 ? find_member(f, id) : NULL;
+    struct member *m = id != 0 ? fleet_find_member(f, id) : NULL;
     struct member *old = f->roles[role];
     if (m == old || (m != NULL && !is_loaded(m))) {
         return;
@@ -181,7 +181,7 @@ enum fail fleet_load(struct fleet *f, enum fleet_role role, const char *name, co
         other_role = other_role || f->roles[i] == old;
     }
     if (old != NULL && !other_role) {
-        find_member(f, id)->deaths = old->deaths;
+        fleet_find_member(f, id)->deaths = old->deaths;
         member_retire(old);
     }
     return FAIL_NONE;
@@ -347,7 +347,7 @@ void fleet_model_get(const struct fleet *f, enum fleet_role role, struct fleet_m
 
 bool fleet_model_find(const struct fleet *f, uint32_t id, struct fleet_model *out)
 {
-    struct member *m = find_member(f, id);
+    struct member *m = fleet_find_member(f, id);
     describe(f, m, out);
     return m != NULL;
 }
@@ -378,7 +378,7 @@ uint32_t fleet_find(const struct fleet *f, const char *name_or_role)
 
 const struct queue *fleet_queue(const struct fleet *f, uint32_t id)
 {
-    const struct member *m = find_member(f, id);
+    const struct member *m = fleet_find_member(f, id);
     return m != NULL ? m->queue : NULL;
 }
 
@@ -471,7 +471,7 @@ static uint64_t enqueue(struct fleet *f, struct member *m, const struct fleet_as
 uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
 {
     struct fault why;
-    struct member *m = ask->model != 0 ? find_member(f, ask->model) : f->roles[ask->role];
+    struct member *m = ask->model != 0 ? fleet_find_member(f, ask->model) : f->roles[ask->role];
     ASSERT(ask->type != IPC_FORM || ask->plan != NULL);
     if (f->stopping) {
         FAULT(&why, FAIL_STOPPED, "the server is stopping");
@@ -492,6 +492,11 @@ uint64_t fleet_ask(struct fleet *f, const struct fleet_ask *ask)
     }
     if (m->state == FLEET_BROKEN) {
         return refuse(f, ask, &m->broken);
+    }
+    const struct fleet_adapter *adapter =
+        ask->adapter != NULL ? adapters_find(m, ask->adapter) : NULL;
+    if (adapter != NULL && adapter->broken.code != FAIL_NONE) {
+        return refuse(f, ask, &adapter->broken);
     }
     if (ask->len > FLEET_BODY_MAX) {
         FAULT(&why, FAIL_TOO_LARGE, "the request is larger than %zu bytes", FLEET_BODY_MAX);

@@ -30,6 +30,7 @@
 #include "run/states/states.h"
 
 #define FLEET_MODELS_MAX 16
+#define FLEET_ADAPTERS_MAX 16 /* of one model */
 
 enum fleet_role { FLEET_EMBED, FLEET_LIGHT, FLEET_HEAVY, FLEET_RERANK, FLEET_ROLE_COUNT };
 const char *fleet_role_name(enum fleet_role role); /* "embed", "light", "heavy", "rerank" */
@@ -94,6 +95,13 @@ struct fleet_loading {
    when FLEET_MODELS_MAX models are loaded, FAIL_STOPPED while stopping. */
 MUST_CHECK enum fail fleet_open(struct fleet *f, const struct fleet_loading *what, uint32_t *id,
                                 struct fault *why);
+/* Gives a loaded model an adapter (LoRA), which asks may then name; its worker gets it at once, and
+   again after a restart. The fd is owned from now on. One that is there already is kept. An adapter
+   that cannot be loaded fails the asks that name it. FAIL_NOT_FOUND when the model is gone,
+   FAIL_TOO_LARGE over FLEET_ADAPTERS_MAX. */
+MUST_CHECK enum fail fleet_adapter_add(struct fleet *f, uint32_t model, const char *name,
+                                       const char *sha256, int fd, struct fault *why);
+bool fleet_adapter_is_there(const struct fleet *f, uint32_t model, const char *sha256);
 /* Unloads a model: new asks are refused, those it has are answered, then its worker stops. Its
    roles are served by nobody. No effect on an id that is gone. */
 void fleet_close(struct fleet *f, uint32_t id);
@@ -163,6 +171,7 @@ typedef void (*fleet_text_fn)(void *arg, const char *text, size_t len);
 struct fleet_ask {
     uint32_t model;       /* id, or 0: whatever serves the role, also after a change of it */
     enum fleet_role role; /* with model 0 */
+    const char *adapter;  /* sha256 of one the model has, NULL: none; the body names it too */
     enum ipc_type type; /* GENERATE, FORM, EMBED, RENDER, COUNT */
     unsigned flags;     /* IPC_FLAG_BULK for a bulk EMBED body */
     const void *body;

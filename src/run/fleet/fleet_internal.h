@@ -38,6 +38,17 @@ struct ask {
     bool cancelled;
 };
 
+/* A LoRA of a member's model. */
+struct fleet_adapter {
+    struct fleet_adapter *next;
+    char name[72];
+    char sha256[65];
+    int fd;
+    uint64_t sent;       /* id of the ADAPTER that waits for its answer, 0: none */
+    int deaths;          /* workers that died while loading it */
+    struct fault broken; /* code FAIL_NONE: it is not */
+};
+
 struct member {
     struct fleet *fleet;
     struct member *next;
@@ -58,6 +69,7 @@ struct member {
     struct ask *open;       /* sent, not answered */
     size_t open_len;
     size_t open_of[IPC_CLASS_COUNT];
+    struct fleet_adapter *adapters;
     int64_t used_us;        /* monotonic: last ask */
     int deaths;
     int64_t heard_us;       /* monotonic: last frame */
@@ -138,6 +150,16 @@ void warm_forget(struct member *m);
    caller's. */
 enum fail spawn_worker(const struct member *m, int *socket, pid_t *pid, int *pid_fd,
                        struct fault *why);
+
+/* adapter.c: to a worker that has just loaded its model; its answers; its death; the end. */
+void adapters_send(struct member *m);
+bool adapters_answer(struct member *m, const struct ipc_frame *frame);
+void adapters_died(struct member *m);
+void adapters_free(struct member *m);
+/* NULL: the member does not have it. */
+const struct fleet_adapter *adapters_find(const struct member *m, const char *sha256);
+struct member *fleet_find_member(const struct fleet *f, uint32_t id);
+enum fail member_reopen(int fd, int *out); /* an offset of its own for every worker */
 
 /* lease.c */
 void lease_wanted(struct member *m, const struct ipc_turn *turn);

@@ -81,6 +81,7 @@ void member_free(struct member *m)
     loop_timer_cancel(m->fleet->loop, m->restart_timer);
     close_fd(&m->pid_fd);
     close_fd(&m->model_fd);
+    adapters_free(m);
     ipc_reader_free(m->reader);
     ipc_writer_free(m->writer);
     drop_asks(m);
@@ -251,13 +252,19 @@ void member_wake(struct member *m)
     }
 }
 
+enum fail member_reopen(int fd, int *out)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    *out = open(path, O_RDONLY | O_CLOEXEC);
+    return *out >= 0 ? FAIL_NONE : FAIL_INTERNAL;
+}
+
 static void send_load(struct member *m)
 {
     const struct fleet_options *o = &m->fleet->options;
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", m->model_fd);
-    int fd = open(path, O_RDONLY | O_CLOEXEC); /* an offset of its own for every worker */
-    if (fd < 0) {
+    int fd = -1;
+    if (member_reopen(m->model_fd, &fd) != FAIL_NONE) {
         struct fault why;
         FAULT_ERRNO(&why, FAIL_MODEL_UNAVAILABLE, "could not open the model file of %s again",
                     m->name);
@@ -365,6 +372,7 @@ void member_ready(struct member *m)
                          LOG_NUM("landlock", m->landlock_abi),
                          LOG_NUM("ms", (clock_monotonic_us() - m->started_us) / 1000)));
     fleet_changed(m->fleet);
+    adapters_send(m);
     member_pump(m);
 }
 
@@ -390,6 +398,21 @@ static void on_state(struct member *m, const struct ipc_frame *frame)
         }
     } else if (!warm_done(m, frame)) {
         member_kill(m, "an answer nobody asked for");
+    }
+}
+
+/* The last frame of an ask. */
+static void on_final(struct member *m, const struct ipc_frame *frame)
+{
+    struct ask *a = take_open(m, frame->head.id);
+    if (a == NULL) {
+        member_kill(m, "an answer nobody asked for");
+        return;
+    }
+    answer_frame(m, a, frame);
+    member_pump(m);
+    if (m->retiring) {
+        member_retire(m);
     }
 }
 
@@ -428,26 +451,17 @@ static void on_frame(struct member *m, const struct ipc_frame *frame)
     case IPC_EMBEDDED:
     case IPC_RENDERED:
     case IPC_COUNTED:
+    case IPC_ADAPTED:
     case IPC_ERROR:
         if (m->state == FLEET_STARTING && id == 1) {
             on_loaded(m, frame);
-            return;
-        }
-        if (frame->head.type == IPC_ERROR && warm_done(m, frame)) {
-            return;
-        }
-        a = take_open(m, id);
-        if (a == NULL) {
-            member_kill(m, "an answer nobody asked for");
-            return;
-        }
-        answer_frame(m, a, frame);
-        member_pump(m);
-        if (m->retiring) {
-            member_retire(m);
+        } else if (!adapters_answer(m, frame) &&
+                   !(frame->head.type == IPC_ERROR && warm_done(m, frame))) {
+            on_final(m, frame);
         }
         return;
     case IPC_LOAD:
+    case IPC_ADAPTER:
     case IPC_GENERATE:
     case IPC_FORM:
     case IPC_EMBED:
@@ -576,6 +590,7 @@ static void on_exit_of(void *arg, uint32_t events)
                              LOG_NUM("open", (int64_t)m->open_len)));
     }
     m->pid = 0;
+    adapters_died(m);
     return_asks(m, from_outside);
     /* What it left may be another's now, which nothing else would wake. */
     for (int role = 0; role < FLEET_ROLE_COUNT; role++) {

@@ -64,7 +64,7 @@ enum fail ipc_header_check(const struct ipc_header *head, enum ipc_side sender, 
     }
     if ((head->flags & ~(unsigned)IPC_FLAG_ALL) != 0 ||
         ((head->flags & IPC_FLAG_FD) != 0) !=
-            (head->type == IPC_LOAD || head->type == IPC_STATE) ||
+            (head->type == IPC_LOAD || head->type == IPC_ADAPTER || head->type == IPC_STATE) ||
         ((head->flags & IPC_FLAG_BULK) != 0 && head->type != IPC_EMBED)) {
         return FAULT(why, FAIL_BAD_REQUEST, "%s frame with flags %#x", message->name, head->flags);
     }

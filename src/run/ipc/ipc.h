@@ -35,7 +35,7 @@ enum ipc_type {
 };
 
 enum ipc_flag {
-    IPC_FLAG_FD = 1,   /* one descriptor travels with the frame's first byte; LOAD, STATE */
+    IPC_FLAG_FD = 1,   /* a descriptor with the frame's first byte: LOAD, ADAPTER, STATE */
     IPC_FLAG_BULK = 2, /* the body of an EMBED ask is bulk instead of JSON */
     IPC_FLAG_ALL = 3,
 };

@@ -64,6 +64,7 @@ static enum fail fill_entry(struct models_entry *e, const struct models_add *wha
         text_copy(e->name, sizeof(e->name), what->name);
     }
     const char *role = what->role != NULL                         ? what->role
+                       : facts->is_adapter                        ? "other"
                        : facts->embeds                            ? "embed"
                        : facts->parameters < UINT64_C(1000000000) ? "light"
                                                                   : "heavy";
@@ -76,7 +77,7 @@ static enum fail fill_entry(struct models_entry *e, const struct models_add *wha
         return fail_hint(why, "Roles and `auto` already mean something where a model is named.");
     }
     text_copy(e->role, sizeof(e->role), role);
-    text_copy(e->kind, sizeof(e->kind), "gguf");
+    text_copy(e->kind, sizeof(e->kind), facts->is_adapter ? "adapter" : "gguf");
     text_copy(e->arch, sizeof(e->arch), facts->arch);
     text_copy(e->quant, sizeof(e->quant), facts->quant);
     text_copy(e->source, sizeof(e->source),
@@ -278,6 +279,38 @@ static void sweep(const struct models *m)
     }
 }
 
+/* An adapter is added over a stored model of its architecture, and a model over none. Whether its
+   weights fit is for the worker to find out. */
+static enum fail fit_base(const struct models *m, const struct models_add *what,
+                          const struct models_facts *facts, struct models_entry *e,
+                          struct fault *why)
+{
+    const struct models_entry *base = NULL;
+    if (facts->is_adapter && what->adapter_of == NULL) {
+        FAULT(why, FAIL_UNSUPPORTED, "%.120s: this GGUF holds a adapter, not a model", what->path);
+        return fail_hint(why,
+                         "Add it over its model: `inhouse models add FILE --adapter-of MODEL`.");
+    }
+    if (!facts->is_adapter && what->adapter_of == NULL) {
+        return FAIL_NONE;
+    }
+    if (!facts->is_adapter) {
+        FAULT(why, FAIL_BAD_REQUEST, "%.120s: this GGUF holds a model, not an adapter", what->path);
+        return fail_hint(why, "Leave out --adapter-of.");
+    }
+    enum fail f = models_get(m, what->adapter_of, &base, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    if (strcmp(base->kind, "gguf") != 0 || strcmp(base->arch, facts->arch) != 0) {
+        FAULT(why, FAIL_BAD_REQUEST, "%.100s: an adapter for %.40s does not fit over %.64s (%.40s)",
+              what->path, facts->arch, base->name, base->arch);
+        return fail_hint(why, "Name the model that the adapter was trained on.");
+    }
+    text_copy(e->base, sizeof(e->base), base->sha256);
+    return FAIL_NONE;
+}
+
 static enum fail add_locked(struct models *m, const struct models_add *what, int from,
                             models_progress_fn progress, void *ctx, struct models_entry *e,
                             struct fault *why)
@@ -293,6 +326,9 @@ static enum fail add_locked(struct models *m, const struct models_add *what, int
     }
     if (f == FAIL_NONE) {
         f = fill_entry(e, what, &facts, why);
+    }
+    if (f == FAIL_NONE) {
+        f = fit_base(m, what, &facts, e, why);
     }
     if (f == FAIL_NONE) {
         f = bring(m, what, from, facts.bytes, temp, progress, ctx, &fd, why);

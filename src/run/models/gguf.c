@@ -332,6 +332,22 @@ static enum fail count_of(const struct reader *r, const char *arch, const char *
     return FAIL_NONE;
 }
 
+/* A LoRA brings no sizes and no tokenizer of its own. */
+static enum fail check_adapter(const struct reader *r, struct models_facts *out, struct fault *why)
+{
+    const struct key *type = find_key(r, "", "adapter.type");
+    const struct key *alpha = find_key(r, "", "adapter.lora.alpha");
+    out->is_adapter = true;
+    if (type == NULL || type->type != VALUE_STRING || strcmp(type->text, "lora") != 0) {
+        return FAULT(why, FAIL_UNSUPPORTED, "%.120s: key adapter.type must be \"lora\"", r->what);
+    }
+    if (alpha == NULL || alpha->type != VALUE_F32) {
+        return FAULT(why, FAIL_BAD_REQUEST, "%.120s: key adapter.lora.alpha must be a float",
+                     r->what);
+    }
+    return FAIL_NONE;
+}
+
 static enum fail check_kind(const struct reader *r, struct models_facts *out, struct fault *why)
 {
     const struct key *arch = find_key(r, "", "general.architecture");
@@ -348,6 +364,9 @@ static enum fail check_kind(const struct reader *r, struct models_facts *out, st
     }
     text_copy(out->arch, sizeof(out->arch), arch->text);
     const struct key *type = find_key(r, "", "general.type");
+    if (type != NULL && type->type == VALUE_STRING && strcmp(type->text, "adapter") == 0) {
+        return check_adapter(r, out, why);
+    }
     if (type != NULL && type->type == VALUE_STRING && strcmp(type->text, "model") != 0) {
         char kind[24] = "";
         copy_text(kind, sizeof(kind), type);
@@ -410,7 +429,7 @@ static enum fail check_keys(const struct reader *r, struct models_facts *out, st
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(counts); i++) {
         f = count_of(r, out->arch, counts[i].name, counts[i].max, counts[i].to, why);
     }
-    if (f == FAIL_NONE && (out->layers == 0 || out->width == 0)) {
+    if (f == FAIL_NONE && !out->is_adapter && (out->layers == 0 || out->width == 0)) {
         f = FAULT(why, FAIL_BAD_REQUEST, "%.120s: key %s.%s is missing", r->what, out->arch,
                   out->layers == 0 ? "block_count" : "embedding_length");
     }

@@ -99,6 +99,9 @@ static void put_manifest(struct buf *b, const struct models_entry *e)
     if (e->pin != MODELS_PIN_BY_ROLE) {
         jn_kv_bool(&w, "pinned", e->pin == MODELS_PIN_YES);
     }
+    if (e->base[0] != '\0') {
+        jn_kv_str(&w, "base", e->base);
+    }
     if (e->memory_bytes > 0) {
         jn_kv_int(&w, "memory_bytes", e->memory_bytes);
         jn_kv_int(&w, "memory_ctx", e->memory_ctx);
@@ -299,9 +302,16 @@ static enum fail take_manifest(const json_t *obj, struct models_entry *e, struct
         e->pin = pinned ? MODELS_PIN_YES : MODELS_PIN_NO;
     }
     uint8_t hash[32];
+    bool adapter = strcmp(e->kind, "adapter") == 0;
+    const char *base = "";
+    if (jn_str(obj, "base", adapter, 64, &base, why) != FAIL_NONE) {
+        return why->code;
+    }
+    (void)text_copy(e->base, sizeof(e->base), base);
     const char *wrong = !text_is_name(e->name)                                        ? "name"
                         : !models_role_is_known(e->role)                              ? "role"
-                        : strcmp(e->kind, "gguf") != 0                                ? "kind"
+                        : strcmp(e->kind, "gguf") != 0 && !adapter ? "kind"
+                        : adapter != (strlen(base) == 64 && text_unhex(base, 64, hash)) ? "base"
                         : strlen(e->sha256) != 64 || !text_unhex(e->sha256, 64, hash) ? "sha256"
                         : !clock_read(at, &e->added_at)                               ? "added_at"
                                                                                       : NULL;

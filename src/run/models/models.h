@@ -58,7 +58,8 @@ struct models_release {
 struct models_entry {
     char name[MODELS_NAME_SIZE];
     char role[16];  /* "light", "heavy", "embed", "rerank" or "other" */
-    char kind[16];  /* "gguf" */
+    char kind[16];  /* "gguf", or "adapter": a LoRA over the model `base` */
+    char base[TEXT_SHA256_HEX_SIZE]; /* "" but for adapters */
     char arch[48];  /* "llama", "qwen2", "bert" */
     char quant[24]; /* "Q4_K_M", "F16" */
     /* where it came from, as the person who added it said; else the file's name */
@@ -96,6 +97,7 @@ struct models_facts {
     uint64_t bytes;
     char tokenizer[32];
     bool chat_template;
+    bool is_adapter; /* a LoRA: weights for another model, no tokenizer, sizes 0 */
     bool embeds; /* it names a pooling type: an embedding model */
 };
 
@@ -138,6 +140,7 @@ struct models_add {
     const char *source; /* NULL: the file's name */
     const char *licence; /* NULL: what the header says */
     const char *sha256;  /* NULL: any; else the file must have this hash */
+    const char *adapter_of; /* NULL: a model; else a LoRA over the stored model of that name */
     /* Hard-link instead of copying where the file system can. The file must then be one that nobody
        else writes (its mode becomes 0444): a download of ours, the output of an import. */
     bool link;

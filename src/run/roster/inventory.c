@@ -18,6 +18,7 @@
 
 #define EMBED_CTX 512
 #define STEP_TOKENS 512
+#define FAKE_ADAPTERS 2 /* the last of the fakes, over the second */
 #define MIB (INT64_C(1) << 20)
 
 /* The fake engine reads no model: a fixed inventory, of which the first three serve the roles. */
@@ -28,6 +29,8 @@ static const struct {
     {"fake-embed", "embed", 16 * MIB},  {"fake-light", "light", 64 * MIB},
     {"fake-heavy", "heavy", 256 * MIB}, {"fake-a", "other", 100 * MIB},
     {"fake-b", "other", 100 * MIB},     {"fake-c", "other", 100 * MIB},
+    {"fake-tone", "other", MIB}, /* adapters over fake-light */
+    {"fake-bad", "other", MIB},
 };
 
 bool roster_is_fake(const struct roster *r)
@@ -66,6 +69,10 @@ static void read_fakes(struct scan *s)
         text_sha256(e->name, strlen(e->name), hash);
         text_hex(hash, sizeof(hash), e->sha256);
         e->added_at = 1;
+    }
+    for (size_t i = COUNT_OF(fakes) - FAKE_ADAPTERS; i < COUNT_OF(fakes); i++) {
+        memcpy(s->seen[i].e.base, s->seen[1].e.sha256, sizeof(s->seen[i].e.base));
+        (void)text_copy(s->seen[i].e.kind, sizeof(s->seen[i].e.kind), "adapter");
     }
 }
 
@@ -107,6 +114,10 @@ static enum fleet_kind kind_of(const struct models_entry *e, const struct models
 static void size_up(const struct roster *r, struct item *it, const struct seen *one)
 {
     it->kind = kind_of(&it->e, &one->facts);
+    if (item_is_adapter(it)) {
+        it->estimate = it->e.bytes; /* beside its model's, which is measured with it */
+        return;
+    }
     int64_t ctx = strcmp(it->e.role, "heavy") == 0 ? r->o.n_ctx_heavy : r->o.n_ctx_light;
     it->n_ctx = it->kind == FLEET_KIND_GENERATE ? (int)ctx : EMBED_CTX;
     it->estimate = models_memory_estimate(
@@ -118,7 +129,7 @@ static void size_up(const struct roster *r, struct item *it, const struct seen *
     }
 }
 
-static struct item *item_of_file(struct roster *r, const char *sha256)
+struct item *item_of_file(struct roster *r, const char *sha256)
 {
     struct item *it = r->items;
     while (it != NULL && strcmp(it->e.sha256, sha256) != 0) {
@@ -213,7 +224,7 @@ static struct item *pick(struct scan *s, enum fleet_role role)
     struct item *best = NULL;
     if (asked != NULL && asked[0] != '\0') {
         for (struct item *it = r->items; it != NULL; it = it->next) {
-            best = !it->gone && strcmp(it->e.name, asked) == 0 ? it : best;
+            best = !it->gone && !item_is_adapter(it) && strcmp(it->e.name, asked) == 0 ? it : best;
         }
         if (best == NULL) {
             struct fault why;
@@ -226,7 +237,8 @@ static struct item *pick(struct scan *s, enum fleet_role role)
         return best;
     }
     for (struct item *it = r->items; it != NULL; it = it->next) {
-        if (!it->gone && strcmp(it->e.role, fleet_role_name(role)) == 0 &&
+        if (!it->gone && !item_is_adapter(it) &&
+            strcmp(it->e.role, fleet_role_name(role)) == 0 &&
             (best == NULL || it->e.added_at > best->e.added_at)) {
             best = it;
         }

@@ -29,6 +29,9 @@ bool item_is_pinned(const struct item *it)
 enum roster_state item_state(const struct roster *r, const struct item *it)
 {
     struct fleet_model m;
+    if (item_is_adapter(it)) {
+        return adapter_state(r, it);
+    }
     if (it->model != 0 && fleet_model_find(r->o.fleet, it->model, &m)) {
         switch (m.state) {
         case FLEET_READY:
@@ -133,7 +136,7 @@ static void load(struct roster *r, struct item *it)
             fleet_role_set(r->o.fleet, (enum fleet_role)i, id);
         }
     }
-    item_answer(r, it, true);
+    item_answer(r, it, it->model, true);
 }
 
 /* True when it fits now, or was refused: either way it waits no longer. */
@@ -178,9 +181,13 @@ static void serve_wants(struct roster *r, struct item *it)
     if (it->wants == NULL) {
         return;
     }
+    if (item_is_adapter(it)) {
+        adapter_serve_wants(r, it);
+        return;
+    }
     switch (item_state(r, it)) {
     case ROSTER_READY:
-        item_answer(r, it, false);
+        item_answer(r, it, it->model, false);
         return;
     case ROSTER_STORED:
         item_check(r, it);
@@ -194,7 +201,7 @@ static void serve_wants(struct roster *r, struct item *it)
         item_fail(r, it, &why);
         return;
     case ROSTER_LOADING:
-        item_answer(r, it, true);
+        item_answer(r, it, it->model, true);
         return;
     case ROSTER_CHECKING:
     case ROSTER_WAITING:
@@ -214,7 +221,7 @@ void room_make(struct roster *r)
     for (;;) {
         struct item *first = NULL;
         for (struct item *it = r->items; it != NULL; it = it->next) {
-            if (it->fd >= 0 && it->model == 0 &&
+            if (it->fd >= 0 && it->model == 0 && !item_is_adapter(it) &&
                 (first == NULL || it->waits_since_us < first->waits_since_us)) {
                 first = it;
             }

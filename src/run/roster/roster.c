@@ -58,9 +58,24 @@ void roster_free(struct roster *r)
 
 /* ---- looking up ---- */
 
+/* "BASE:ADAPTER" */
+static struct item *find_pair(struct roster *r, const char *name, const char *colon)
+{
+    struct item *it = item_find(r, colon + 1);
+    const struct item *base = it != NULL ? item_of_file(r, it->e.base) : NULL;
+    size_t len = (size_t)(colon - name);
+    return base != NULL && strlen(base->e.name) == len && strncmp(base->e.name, name, len) == 0
+               ? it
+               : NULL;
+}
+
 struct item *item_find(struct roster *r, const char *name)
 {
     size_t len = strlen(name);
+    const char *colon = strchr(name, ':');
+    if (colon != NULL) {
+        return strchr(colon + 1, ':') == NULL ? find_pair(r, name, colon) : NULL;
+    }
     enum fleet_role role = fleet_role_find(name);
     for (struct item *it = r->items; it != NULL; it = it->next) {
         if (role != FLEET_ROLE_COUNT ? (it->roles & 1u << role) != 0
@@ -205,13 +220,13 @@ void item_fail(struct roster *r, struct item *it, const struct fault *why)
     tell(take_wants(r, it, false), 0, &copy);
 }
 
-void item_answer(struct roster *r, struct item *it, bool only_handed)
+void item_answer(struct roster *r, struct item *it, uint32_t model, bool only_handed)
 {
     if (!only_handed) {
         it->touched_us = clock_monotonic_us();
         it->used_at = clock_now_us();
     }
-    tell(take_wants(r, it, only_handed), it->model, NULL);
+    tell(take_wants(r, it, only_handed), model, NULL);
 }
 
 struct refusal {
@@ -322,7 +337,8 @@ enum fail roster_unload(struct roster *r, const char *name, struct fault *why)
         return not_there(name, why);
     }
     if (it->model == 0) {
-        return FAULT(why, FAIL_CONFLICT, "the model %s is not loaded", it->e.name);
+        FAULT(why, FAIL_CONFLICT, "the model %s is not loaded", it->e.name);
+        return item_is_adapter(it) ? fail_hint(why, "An adapter goes with its model.") : why->code;
     }
     fleet_close(r->o.fleet, it->model);
     roster_kick(r, 0);

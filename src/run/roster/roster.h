@@ -80,7 +80,8 @@ struct roster_model {
     char reason[256];     /* of ROSTER_BROKEN */
 };
 
-/* Core thread. By name, role or the first 8 digits of the sha256; false when there is none. */
+/* Core thread. By name, role, BASE:ADAPTER or the first 8 digits of the sha256; false when there is
+   none. An adapter (entry.base is not "") is ready when its model is and has it. */
 bool roster_find(struct roster *r, const char *name, struct roster_model *out);
 size_t roster_count(const struct roster *r);
 void roster_at(struct roster *r, size_t i, struct roster_model *out);
@@ -89,10 +90,10 @@ int64_t roster_memory_used(struct roster *r);       /* of it, by what is loaded 
 
 /*
  * Core thread. Loads a model, unless it is loaded already, and then calls done(arg) once, later,
- * never from inside: with the fleet's id, or with why it cannot be: FAIL_NOT_FOUND, or
- * FAIL_MODEL_UNAVAILABLE when it does not fit beside what is pinned or busy (the text says what is
- * loaded and what is needed), when its file is wrong or the engine cannot load it. Returns an id
- * for roster_forget. `again`: a broken one is tried again.
+ * never from inside: with the fleet's id (of an adapter: its model's, which then has it), or with
+ * why it cannot be: FAIL_NOT_FOUND, or FAIL_MODEL_UNAVAILABLE when it does not fit beside what is
+ * pinned or busy (the text says what is loaded and what is needed), when its file is wrong or the
+ * engine cannot load it. Returns an id for roster_forget. `again`: a broken one is tried again.
  */
 typedef void (*roster_ready_fn)(void *arg, uint32_t model, const struct fault *why);
 uint64_t roster_want(struct roster *r, const char *name, bool again, roster_ready_fn done,

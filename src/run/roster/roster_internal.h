@@ -20,6 +20,7 @@ struct item {
     int n_ctx;         /* what it is loaded with */
     unsigned roles;    /* bit 1 << role */
     uint32_t model;    /* the fleet's id */
+    bool base_wanted;  /* an adapter waits for its model */
     bool gone;         /* no longer in the inventory */
     bool checking;     /* a crunch thread has its file */
     bool noting;       /* a crunch thread writes its manifest */
@@ -43,7 +44,7 @@ struct roster {
 
 /* roster.c */
 void item_fail(struct roster *r, struct item *it, const struct fault *why);
-void item_answer(struct roster *r, struct item *it, bool only_handed);
+void item_answer(struct roster *r, struct item *it, uint32_t model, bool only_handed);
 uint64_t item_want(struct roster *r, struct item *it, bool again, bool handed,
                    roster_ready_fn done, void *arg);
 struct item *item_find(struct roster *r, const char *name);
@@ -53,6 +54,16 @@ void roster_kick(struct roster *r, int64_t delay_ms);
 void item_check(struct roster *r, struct item *it); /* opens and hashes the file */
 void item_note(struct roster *r, struct item *it);  /* pins and memory to the manifest */
 bool roster_is_fake(const struct roster *r);
+
+struct item *item_of_file(struct roster *r, const char *sha256); /* NULL: not stored */
+static inline bool item_is_adapter(const struct item *it)
+{
+    return it->e.base[0] != '\0';
+}
+
+/* adapter.c */
+void adapter_serve_wants(struct roster *r, struct item *it);
+enum roster_state adapter_state(const struct roster *r, const struct item *it);
 
 /* room.c */
 int64_t item_need(const struct roster *r, const struct item *it);

@@ -24,6 +24,7 @@
 #define ENGINE_SEQ_MAX 64           /* asks running at once */
 #define ENGINE_IDLE_CELLS_MAX 2048  /* KV cells of prefixes nobody is using */
 #define ENGINE_STOPS_MAX 8
+#define ENGINE_ADAPTERS_MAX 16
 #define ENGINE_STASH_MB_MAX 65536
 #define ENGINE_EMBED_MAX 256
 #define ENGINE_LOGPROBS_MAX 5
@@ -49,6 +50,12 @@ struct engine_load {
     const char *chat_template; /* NULL: the model's own */
     bool speculate;            /* n-gram drafts, see speculate.c */
     const char *sha256;        /* of the file, for the fingerprint; NULL: not known */
+};
+
+/* A LoRA over the loaded model. */
+struct engine_adapter {
+    const char *name; /* for log lines */
+    const char *sha256;
 };
 
 struct engine_loaded {
@@ -113,6 +120,8 @@ struct engine_ask {
     const char *domain;
     /* Answered alone in the lane: the same ask, model, build and machine give the same bytes. */
     bool reproducible;
+    const char *adapter; /* sha256 of one that was added, NULL: the model alone; the domain then
+                            names it too, so that their states never mix */
     struct engine_generate generate;
     struct engine_form form;
     struct engine_embed embed;
@@ -206,6 +215,10 @@ struct engine_ops {
        another load may follow. */
     enum fail (*load)(struct engine *engine, int fd, const struct engine_load *load,
                       struct engine_loaded *out, struct fault *why);
+    /* fd is borrowed. FAIL_MODEL_UNAVAILABLE when it is no adapter of this model, FAIL_TOO_LARGE
+       over ENGINE_ADAPTERS_MAX; one that is there already is kept. */
+    enum fail (*adapter)(struct engine *engine, int fd, const struct engine_adapter *adapter,
+                         struct fault *why);
     /* On failure the ask stays the caller's. */
     enum fail (*submit)(struct engine *engine, struct engine_ask *ask, struct fault *why);
     /* Unknown ids are ignored. */

@@ -177,6 +177,7 @@ struct task {
     enum engine_job job;
     const char *domain;
     enum task_state state;
+    int adapter; /* index, -1: none */
     struct tokens tokens;
     int n_prompt;
     int head; /* tokens worth keeping as a prefix, 0: none */
@@ -229,6 +230,11 @@ struct speed {
     double us_per_step;  /* smaller ones */
 };
 
+struct adapter {
+    char sha256[65];
+    struct llama_adapter_lora *lora; /* the model's: freed with it */
+};
+
 struct llama_engine {
     struct engine base;
     struct llama_model *model;
@@ -273,6 +279,11 @@ struct llama_engine {
     int step_cap; /* tokens, halved by an abort, grown back */
     int64_t abort_at; /* 0: never */
     struct masks *masks; /* made for the first schema */
+    struct adapter adapters[ENGINE_ADAPTERS_MAX];
+    int n_adapters;
+    int adapter_on;    /* applied to the context, -1: none */
+    int adapter_steps; /* since it was */
+    unsigned adapter_turns;
     float *scratch; /* n_vocab */
     llama_token_data *candidates;
     enum llama_flash_attn_type flash;
@@ -514,3 +525,15 @@ enum fail embed_prepare(struct llama_engine *e, struct task *t, struct fault *wh
 void embed_step(struct llama_engine *e);
 /* Tokens of that batch. */
 int embed_forecast(const struct llama_engine *e);
+
+/* adapter.c */
+enum fail adapter_add(struct engine *engine, int fd, const struct engine_adapter *adapter,
+                      struct fault *why);
+int adapter_find(const struct llama_engine *e, const char *sha256); /* -1: not here */
+/* Chooses whose turn it is: a batch holds asks of one adapter only. `pending` says how many tokens
+   a task has to decode. */
+void adapter_choose(struct llama_engine *e, int (*pending)(const struct task *t));
+static inline bool adapter_in_turn(const struct llama_engine *e, const struct task *t)
+{
+    return t->adapter == e->adapter_on;
+}

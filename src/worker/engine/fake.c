@@ -53,6 +53,8 @@ struct fake_engine {
     int n_states;
     struct fake_task *first;
     int n_tasks;
+    char adapters[ENGINE_ADAPTERS_MAX][65];
+    int n_adapters;
 };
 
 static struct fake_engine *fake_of(struct engine *engine)
@@ -200,7 +202,7 @@ static void last_content(const char *request, struct buf *out)
     }
 }
 
-static char *answer_chat(const struct engine_generate *ask)
+static char *answer_chat(const struct engine_generate *ask, const char *adapter)
 {
     if (ask->schema != NULL) {
         AUTO_JSON json_t *schema = json_loads(ask->schema, 0, NULL);
@@ -223,6 +225,9 @@ static char *answer_chat(const struct engine_generate *ask)
     whole[cut] = '\0';
     struct buf out;
     buf_init(&out, ECHO_BYTES * 2);
+    if (adapter != NULL) {
+        (void)buf_printf(&out, "[%.8s] ", adapter);
+    }
     (void)buf_printf(&out, "You said: %s", whole);
     mem_free(whole);
     return buf_take(&out);
@@ -256,7 +261,7 @@ static void step_chat(struct fake_engine *f, struct fake_task *t)
 {
     const struct engine_generate *ask = &t->ask->generate;
     if (t->text == NULL) {
-        t->text = answer_chat(ask);
+        t->text = answer_chat(ask, t->ask->adapter);
         for (size_t i = 0; i < ask->n_stops; i++) {
             char *stop = strstr(t->text, ask->stops[i]);
             if (stop != NULL) {
@@ -638,6 +643,14 @@ static enum fail fake_submit(struct engine *engine, struct engine_ask *ask, stru
     if ((ask->job == ENGINE_JOB_EMBED) != (engine->info.kind == ENGINE_EMBED)) {
         return FAULT(why, FAIL_UNSUPPORTED, "this model does not do that");
     }
+    bool there = ask->adapter == NULL;
+    for (int i = 0; i < f->n_adapters && !there; i++) {
+        there = strcmp(f->adapters[i], ask->adapter) == 0;
+    }
+    if (!there) {
+        return FAULT(why, FAIL_MODEL_UNAVAILABLE, "the adapter %.16s is not loaded here",
+                     ask->adapter);
+    }
     if (f->n_tasks >= ENGINE_QUEUE_MAX) {
         return FAULT(why, FAIL_QUEUE_FULL, "%d asks already wait for this model", f->n_tasks);
     }
@@ -803,11 +816,31 @@ static void fake_free(struct engine *engine)
     mem_free(f);
 }
 
+/* Any file will do; asks name it and the answer shows it. */
+static enum fail fake_adapter(struct engine *engine, int fd, const struct engine_adapter *adapter,
+                              struct fault *why)
+{
+    struct fake_engine *f = fake_of(engine);
+    (void)fd;
+    if (!engine->loaded) {
+        return FAULT(why, FAIL_MODEL_UNAVAILABLE, "no model is loaded");
+    }
+    if (strstr(adapter->name, "bad") != NULL) {
+        return FAULT(why, FAIL_MODEL_UNAVAILABLE, "this adapter is bad");
+    }
+    if (f->n_adapters == ENGINE_ADAPTERS_MAX) {
+        return FAULT(why, FAIL_TOO_LARGE, "too many adapters");
+    }
+    (void)text_copy(f->adapters[f->n_adapters++], 65, adapter->sha256);
+    return FAIL_NONE;
+}
+
 struct engine *engine_fake_new(const struct engine_sink *sink)
 {
     static const struct engine_ops ops = {
         .name = "fake",
         .load = fake_load,
+        .adapter = fake_adapter,
         .submit = fake_submit,
         .cancel = fake_cancel,
         .forecast = fake_forecast,

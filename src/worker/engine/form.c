@@ -172,6 +172,7 @@ static enum fail new_null_run(struct llama_engine *e, struct task *t, const char
     n->job = ENGINE_JOB_FORM;
     n->own_domain = mem_dup_str(t->domain);
     n->domain = n->own_domain;
+    n->adapter = t->adapter;
     task_enroll(e, n, t->class);
     n->own_plan = form_plan_new();
     for (size_t i = 0; i < t->form_ask->plan->n_pieces; i++) {

@@ -84,6 +84,7 @@ static enum fail open_lane(struct llama_engine *e, struct fault *why)
     lane->n_batch = LANE_BATCH;
     lane->n_seq = 1;
     lane->n_threads = 1;
+    lane->adapter_on = -1;
     engine_turns_init(lane);
     lane->batch = llama_batch_init(LANE_BATCH, 0, 1);
     e->lane = lane;
@@ -141,6 +142,9 @@ enum fail lane_submit(struct engine *engine, struct engine_ask *ask, struct faul
     if (!ask->reproducible || ask->job == ENGINE_JOB_EMBED || !engine->loaded ||
         engine->info.kind == ENGINE_EMBED) {
         return task_submit(engine, ask, why);
+    }
+    if (ask->adapter != NULL) {
+        return FAULT(why, FAIL_UNSUPPORTED, "an adapter has no reproducible lane");
     }
     if (e->lane == NULL) {
         enum fail failed = open_lane(e, why);

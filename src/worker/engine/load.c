@@ -267,6 +267,8 @@ static void unload(struct llama_engine *e)
     }
     engine_pool_free(e->pool);
     e->pool = NULL;
+    e->n_adapters = 0;
+    e->adapter_on = -1;
     if (e->model != NULL) {
         llama_model_free(e->model);
         e->model = NULL;
@@ -523,6 +525,7 @@ struct engine *engine_llama_new(const struct engine_sink *sink)
     static const struct engine_ops ops = {
         .name = "llama",
         .load = load,
+        .adapter = adapter_add,
         .submit = lane_submit,
         .cancel = lane_cancel,
         .forecast = lane_forecast,
@@ -538,6 +541,7 @@ struct engine *engine_llama_new(const struct engine_sink *sink)
     struct llama_engine *e = mem_alloc(sizeof *e);
     e->base.ops = &ops;
     e->base.sink = sink;
+    e->adapter_on = -1;
     engine_turns_init(e);
     return &e->base;
 }

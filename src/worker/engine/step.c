@@ -155,11 +155,11 @@ static void add_drafts(struct llama_engine *e, struct task *const *order, int n,
     }
 }
 
-static void pending_by_class(const struct llama_engine *e, int of[IPC_CLASS_COUNT])
+static void pending_by_class(const struct llama_engine *e, bool in_turn, int of[IPC_CLASS_COUNT])
 {
     memset(of, 0, IPC_CLASS_COUNT * sizeof *of);
     for (const struct task *t = e->first; t != NULL; t = t->next) {
-        of[t->class] += pending(t);
+        of[t->class] += !in_turn || adapter_in_turn(e, t) ? pending(t) : 0;
     }
 }
 
@@ -173,8 +173,8 @@ static void compose_class(struct llama_engine *e, struct task *const *order, int
         for (int i = 0; i < n; i++) {
             struct task *t = order[i];
             bool is_short = t->choice.active || pending(t) <= SHORT_PENDING;
-            if (t->state != TASK_RUNNING || t->class != class || t->job == ENGINE_JOB_EMBED ||
-                is_short != (round == 0)) {
+            if (t->state != TASK_RUNNING || !adapter_in_turn(e, t) || t->class != class ||
+                t->job == ENGINE_JOB_EMBED || is_short != (round == 0)) {
                 continue;
             }
             if (t->choice.active) {
@@ -214,7 +214,7 @@ static void compose(struct llama_engine *e, uint32_t lease_us)
     int top = 0;
     int n = task_order(e, &order);
     e->batch.n_tokens = 0;
-    pending_by_class(e, of);
+    pending_by_class(e, true, of);
     while (top < IPC_BATCH && of[top] == 0) {
         top++;
     }
@@ -265,7 +265,8 @@ static void take_back(struct llama_engine *e)
 static void fail_batch(struct llama_engine *e, const struct fault *why)
 {
     for (struct task *t = e->first; t != NULL; t = t->next) {
-        if (t->state == TASK_RUNNING && (t->in_batch > 0 || t->choice.active)) {
+        if (t->state == TASK_RUNNING && adapter_in_turn(e, t) &&
+            (t->in_batch > 0 || t->choice.active)) {
             task_fail(e, t, why);
         }
     }
@@ -303,7 +304,7 @@ static void count_done(struct llama_engine *e)
             t->head_kept = true;
         }
     }
-    pending_by_class(e, left);
+    pending_by_class(e, false, left);
     task_account(e, done, left);
 }
 
@@ -404,6 +405,7 @@ void step_run(struct engine *engine, uint32_t lease_us)
     if (engine->info.kind == ENGINE_EMBED) {
         embed_step(e);
     } else {
+        adapter_choose(e, pending);
         compose(e, lease_us);
         if (e->batch.n_tokens > 0) {
             decode(e, lease_us);

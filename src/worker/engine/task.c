@@ -42,6 +42,7 @@ struct task *task_new(struct llama_engine *e, struct engine_ask *ask)
     t->ask = ask;
     t->seq = -1;
     t->out = -1;
+    t->adapter = -1;
     t->at_submit = t->at_wait = clock_monotonic_us();
     t->number = ++e->arrived;
     if (ask != NULL) {
@@ -73,7 +74,13 @@ enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct faul
     if (e->n_tasks >= ENGINE_QUEUE_MAX) {
         return FAULT(why, FAIL_QUEUE_FULL, "%d asks already wait for this model", e->n_tasks);
     }
+    int adapter = ask->adapter != NULL ? adapter_find(e, ask->adapter) : -1;
+    if (ask->adapter != NULL && adapter < 0) {
+        return FAULT(why, FAIL_MODEL_UNAVAILABLE, "the adapter %.16s is not loaded here",
+                     ask->adapter);
+    }
     struct task *t = task_new(e, ask);
+    t->adapter = adapter;
     enum fail failed = FAIL_NONE;
     engine_watch(true);
     switch (ask->job) {

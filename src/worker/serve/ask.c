@@ -36,6 +36,11 @@ static enum fail bad(struct fault *why, const char *param, const char *problem)
     return fail_param(why, param);
 }
 
+static bool is_sha256(const char *s)
+{
+    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+}
+
 /* LOAD. */
 
 static enum fail read_kv(const json_t *tree, const char *key, enum engine_kv *out,
@@ -89,7 +94,7 @@ enum fail ask_read_load(const json_t *tree, struct engine_load *load, bool *turn
     TRY(jn_int(tree, "prefix_ram_mb", false, 0, ENGINE_STASH_MB_MAX, &stash_mb, why));
     TRY(jn_str(tree, "template", false, IPC_JSON_MAX, &load->chat_template, why));
     TRY(jn_bool(tree, "speculate", false, &load->speculate, why));
-    if (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64) {
+    if (!is_sha256(sha256)) {
         return bad(why, "sha256", "must be 64 hex digits");
     }
     if (strcmp(kind, "generate") != 0 && strcmp(kind, "embed") != 0) {
@@ -133,6 +138,15 @@ enum fail ask_read_state(const json_t *tree, struct state_ask *out, struct fault
     out->take = op[0] == 't';
     TRY(jn_str(tree, "prefix", out->take, 64, &out->prefix, why));
     return jn_str(tree, "domain", !out->take, DOMAIN_MAX, &out->domain, why);
+}
+
+enum fail ask_read_adapter(const json_t *tree, struct engine_adapter *out, struct fault *why)
+{
+    static const char *const keys[] = {"adapter", "sha256", NULL};
+    TRY(jn_only(tree, keys, why));
+    TRY(jn_str(tree, "adapter", true, 128, &out->name, why));
+    TRY(jn_str(tree, "sha256", true, 64, &out->sha256, why));
+    return is_sha256(out->sha256) ? FAIL_NONE : bad(why, "sha256", "must be 64 hex digits");
 }
 
 /* Messages. */
@@ -254,7 +268,7 @@ static enum fail read_generate(const json_t *tree, struct engine_ask *ask, struc
         "domain", "class",    "messages",    "prompt",  "max_tokens",    "temperature",
         "top_p",  "seed",     "stop",        "stream",  "logprobs",      "json_schema",
         "tools",  "grammar",  "tool_choice", "now",     "template_vars", "reproducible",
-        NULL};
+        "adapter", NULL};
     struct engine_generate *g = &ask->generate;
     int64_t max_tokens = 256;
     int64_t seed = 0;
@@ -305,7 +319,7 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
 {
     static const char *const keys[] = {"domain", "class", "system", "prefix", "input",
                                        "suffix", "plan",  "now",    "seed",   "reproducible",
-                                       "released", NULL};
+                                       "released", "adapter", NULL};
     int64_t seed = 0;
     struct engine_form *f = &ask->form;
     struct form_plan *plan = NULL;
@@ -320,8 +334,8 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
     TRY(jn_int(tree, "now", false, 0, NOW_MAX, &f->now, why));
     TRY(jn_int(tree, "seed", false, INT64_MIN, INT64_MAX, &seed, why));
     TRY(jn_bool(tree, "released", false, &f->released, why));
-    if (f->released && json_object_get(tree, "adapter") != NULL) {
-        return bad(why, "released", "is for prompts that are decoded without an adapter");
+    if (f->released && ask->adapter != NULL) {
+        return bad(why, "released", "is of the model alone, without an adapter");
     }
     f->seed = (uint64_t)seed;
     if (ask->reproducible && f->now == 0) {
@@ -416,6 +430,18 @@ static enum fail read_common(const json_t *tree, struct engine_ask *ask, struct 
     TRY(jn_str(tree, "domain", true, DOMAIN_MAX, &ask->domain, why));
     TRY(jn_str(tree, "class", false, 16, &class, why));
     TRY(jn_bool(tree, "reproducible", false, &ask->reproducible, why));
+    TRY(jn_str(tree, "adapter", false, 64, &ask->adapter, why));
+    if (ask->adapter != NULL) {
+        if (!is_sha256(ask->adapter)) {
+            return bad(why, "adapter", "must be 64 hex digits");
+        }
+        /* What was decoded under it is never shared with what was not. */
+        struct buf domain;
+        buf_init(&domain, 2 * DOMAIN_MAX);
+        (void)buf_printf(&domain, "%s/adapter:%s", ask->domain, ask->adapter);
+        ask->domain = arena_dup_str(ask->arena, domain.data);
+        buf_done(&domain);
+    }
     ask->class = ipc_class_find(class);
     if (ask->class == IPC_CLASS_COUNT) {
         return bad(why, "class", "must be interactive, workflow or batch");

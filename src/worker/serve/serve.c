@@ -251,6 +251,31 @@ static enum fail do_load(struct serve *s, const struct ipc_frame *frame, struct 
     return failed;
 }
 
+static enum fail do_adapter(struct serve *s, const struct ipc_frame *frame, struct fault *why)
+{
+    AUTO_JSON json_t *tree = NULL;
+    struct engine_adapter adapter;
+    int64_t start = clock_monotonic_us();
+    enum fail failed = parse_object(frame, &tree, why);
+    if (failed == FAIL_NONE) {
+        failed = ask_read_adapter(tree, &adapter, why);
+    }
+    if (failed == FAIL_NONE) {
+        failed = s->engine->ops->adapter(s->engine, frame->fd, &adapter, why);
+    }
+    if (failed == FAIL_NONE) {
+        struct jn_writer w;
+        buf_clear(&s->body);
+        jn_begin(&w, &s->body, false);
+        jn_object_begin(&w);
+        jn_kv_str(&w, "sha256", adapter.sha256);
+        jn_kv_int(&w, "ms", (int64_t)clock_ms_since(start));
+        jn_object_end(&w);
+        send_body(s, IPC_ADAPTED, frame->head.id);
+    }
+    return failed;
+}
+
 static enum fail do_render(struct serve *s, const struct ipc_frame *frame, struct fault *why)
 {
     static const char *const keys[] = {"template", "vars", "now", NULL};
@@ -439,6 +464,10 @@ static bool take_frame(struct serve *s, const struct ipc_frame *frame)
         break;
     case IPC_STATE:
         failed = do_state(s, frame, &why);
+        close(frame->fd);
+        break;
+    case IPC_ADAPTER:
+        failed = do_adapter(s, frame, &why);
         close(frame->fd);
         break;
     case IPC_GENERATE:

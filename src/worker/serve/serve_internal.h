@@ -22,6 +22,7 @@ enum fail ask_read_state(const json_t *tree, struct state_ask *out, struct fault
 /* GENERATE, FORM or EMBED. *out is owned by the caller until an engine takes it. */
 enum fail ask_read(const struct ipc_frame *frame, struct engine_ask **out, struct fault *why);
 /* The part of {"messages",…} that the shim reads, as text in the arena. */
+enum fail ask_read_adapter(const json_t *tree, struct engine_adapter *out, struct fault *why);
 enum fail ask_read_messages(const json_t *tree, struct arena *arena, const char **request,
                             bool *tools, struct fault *why);
 
