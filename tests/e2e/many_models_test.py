@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many models under one budget of memory: loading on demand, room by least recent use, pins, orders and their records;
 and that a swap never cuts a running request. The fake engine: the roles take 336 MiB, fake-a, -b and -c 100 each."""
+import os
+import signal
 import threading
 import time
 import unittest
@@ -44,6 +46,41 @@ class ManyModels(unittest.TestCase):
             self.assertEqual({g[1]["model"] for g in got}, {"fake-a", "fake-b", "fake-light", "fake-heavy"})
             rungs = {r["rung"] for r in (r.get("leaf", r) for r in s.records()) if r["kind"] == "answered"}
             self.assertEqual(rungs, {"local", "light", "heavy"})
+
+    def test_rerank_beside_chats_and_embeddings(self):
+        with e2e.House(config=CONFIG) as s:
+            documents = ["the red lamp is broken", "nothing of the sort", "a lamp, red, and broken too"]
+            ask = {"query": "the red lamp is broken", "documents": documents, "return_documents": True}
+            status, answer = s.call("POST", "/v1/rerank", ask)
+            self.assertEqual((status, answer["method"], answer["model"]), (200, "cosine", "fake-embed"), answer)
+            results = answer["results"]
+            self.assertEqual(results[0]["index"], 0)
+            self.assertAlmostEqual(results[0]["relevance_score"], 1.0, places=4)
+            self.assertEqual([documents[r["index"]] for r in results], [r["document"]["text"] for r in results])
+            self.assertEqual(sorted((r["relevance_score"] for r in results), reverse=True), [r["relevance_score"] for r in results])
+            self.assertGreater(answer["usage"]["total_tokens"], 0)
+            self.assertEqual(len(s.call("POST", "/v1/rerank", {**ask, "top_n": 2})[1]["results"]), 2)
+            self.assertEqual(s.call("POST", "/v1/rerank", {**ask, "model": "light"})[0], 400)
+            work = [lambda: s.call("POST", "/v1/rerank", ask), lambda: s.chat("hello"), lambda: s.chat("hello", model="fake-a"),
+                    lambda: s.call("POST", "/v1/embeddings", {"model": "embed", "input": "x"})]
+            got = e2e.at_once(lambda f: f(), work * 8, threads=8)
+            self.assertEqual({g[0] for g in got}, {200}, got)
+
+    def test_adapters_show_and_go_with_their_model(self):
+        with e2e.House(config=CONFIG) as s:
+            status, answer = s.chat("hello", model="fake-light:fake-tone")
+            self.assertEqual((status, answer["model"]), (200, "fake-tone"), answer)
+            self.assertRegex(answer["choices"][0]["message"]["content"], r"^\[[0-9a-f]{8}\] You said: hello")
+            self.assertEqual(s.chat("hello", model="light")[1]["choices"][0]["message"]["content"], "You said: hello")
+            status, answer = s.chat("hello", model="fake-bad")
+            self.assertEqual((status, answer["error"]["code"]), (503, "model_unavailable"), answer)
+            self.assertEqual(s.chat("hello", model="fake-heavy:fake-tone")[0], 404)
+            pid = s.worker()
+            os.kill(pid, signal.SIGKILL)  # the new one is given its adapters again
+            s.wait(lambda g: g["roles"]["light"]["state"] == "ready" and g["roles"]["light"]["pid"] != pid, 20, "a new worker")
+            self.assertIn("] You said", s.chat("hello", model="fake-tone")[1]["choices"][0]["message"]["content"])
+            self.order(s, "fake-light", "unload")
+            self.assertEqual(s.chat("hello", model="fake-tone")[0], 200)
 
     def test_on_demand_may_be_switched_off(self):
         with e2e.House(config="models: {on_demand: false}\n") as s:

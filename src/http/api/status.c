@@ -279,6 +279,11 @@ void api_embeddings(struct wire_request *r, void *arg)
     openai_embeddings(r, &((struct api *)arg)->openai);
 }
 
+void api_rerank(struct wire_request *r, void *arg)
+{
+    openai_rerank(r, &((struct api *)arg)->openai);
+}
+
 void api_models_openai(struct wire_request *r, void *arg)
 {
     openai_models(r, &((struct api *)arg)->openai);

@@ -38,6 +38,7 @@ struct openai_house {
 /* Handlers: any http thread. The route's scope was checked. wire_who must be a struct principal. */
 void openai_chat(struct wire_request *r, const struct openai_house *h);
 void openai_embeddings(struct wire_request *r, const struct openai_house *h);
+void openai_rerank(struct wire_request *r, const struct openai_house *h);
 void openai_models(struct wire_request *r, const struct openai_house *h);
 void openai_model_show(struct wire_request *r, const struct openai_house *h); /* {model} */
 
@@ -73,3 +74,22 @@ struct openai_embed_ask {
 MUST_CHECK enum fail openai_embed_decode(const char *body, size_t len, struct openai_embed_ask *out,
                                          struct fault *why);
 void openai_embed_ask_done(struct openai_embed_ask *ask);
+
+struct openai_rerank_ask {
+    char model[128];    /* "embed" when it was not said */
+    const char **texts; /* the query, then the documents; borrowed from tree */
+    size_t texts_len;
+    int64_t top_n; /* 0: all */
+    bool with_documents;
+    json_t *tree;
+};
+MUST_CHECK enum fail openai_rerank_decode(const char *body, size_t len,
+                                          struct openai_rerank_ask *out, struct fault *why);
+void openai_rerank_ask_done(struct openai_rerank_ask *ask);
+struct openai_ranked {
+    size_t index; /* of the document as sent */
+    double score; /* cosine to the query, -1..1 */
+};
+/* vectors: n unit rows of dim numbers, the query's first; out has room for n - 1. Highest score
+   first, equal ones in the order they were sent. Pure. */
+void openai_rerank_order(const float *vectors, size_t n, size_t dim, struct openai_ranked *out);

@@ -172,6 +172,44 @@ static void embeddings_take_texts_and_refuse_token_numbers(void **state)
     }
 }
 
+static void reranking_takes_texts_and_orders_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum fail code;
+        size_t texts;
+    } rows[] = {
+        {"{\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_n\":1}", FAIL_NONE, 3},
+        {"{\"query\":\"q\",\"documents\":[{\"text\":\"a\"}],\"unknown\":1}", FAIL_NONE, 2},
+        {"{\"query\":\"q\",\"documents\":[]}", FAIL_BAD_REQUEST, 0},
+        {"{\"query\":\"\",\"documents\":[\"a\"]}", FAIL_BAD_REQUEST, 0},
+        {"{\"documents\":[\"a\"]}", FAIL_BAD_REQUEST, 0},
+        {"{\"query\":\"q\",\"documents\":[\"a\",{\"no\":1}]}", FAIL_BAD_REQUEST, 0},
+        {"{\"query\":\"q\",\"documents\":[\"a\"],\"top_n\":0}", FAIL_BAD_REQUEST, 0},
+        {"[]", FAIL_BAD_REQUEST, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct openai_rerank_ask ask;
+        struct fault why;
+        enum fail f = openai_rerank_decode(rows[i].body, strlen(rows[i].body), &ask, &why);
+        assert_int_equal(f, rows[i].code);
+        if (f == FAIL_NONE) {
+            assert_int_equal(ask.texts_len, rows[i].texts);
+            assert_string_equal(ask.model, "embed");
+            openai_rerank_ask_done(&ask);
+        }
+    }
+    static const float vectors[] = {1, 0, 0, 1, 0.6f, 0.8f, 1, 0, 0, 1};
+    struct openai_ranked order[4];
+    openai_rerank_order(vectors, 5, 2, order);
+    assert_int_equal(order[0].index, 2);
+    assert_int_equal(order[1].index, 1);
+    assert_int_equal(order[2].index, 0); /* equal: as sent */
+    assert_int_equal(order[3].index, 3);
+    assert_true(order[1].score > 0.599 && order[1].score < 0.601);
+}
+
 static void worker_answers_are_reshaped_never_passed_through(void **state)
 {
     (void)state;
@@ -211,6 +249,7 @@ int main(void)
         cmocka_unit_test(what_is_reproducible_is_in_the_ask),
         cmocka_unit_test(tool_calls_are_not_streamed_as_text),
         cmocka_unit_test(embeddings_take_texts_and_refuse_token_numbers),
+        cmocka_unit_test(reranking_takes_texts_and_orders_them),
         cmocka_unit_test(worker_answers_are_reshaped_never_passed_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,7 +141,7 @@ static void add_drafts(struct llama_engine *e, struct task *const *order, int n,
         struct task *t = order[i];
         int written = STEP_OUTPUTS_MAX - room->outputs - e->n_drafts;
         int most = room->tokens < room->outputs ? room->tokens : room->outputs;
-        int k = speculate_draft(e, t, written, most);
+        int k = adapter_in_turn(e, t) ? speculate_draft(e, t, written, most) : 0;
         for (int g = 0; g < k; g++) {
             int row = add(e, t->draft.at[g], t->tokens.n + g, t->seq, true);
             t->draft.row = g == 0 ? row : t->draft.row;
