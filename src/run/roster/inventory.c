@@ -284,6 +284,14 @@ static void fill_role(struct scan *s, enum fleet_role role)
         note_failure(s, &why);
         return;
     }
+    if (it->kind == FLEET_KIND_RERANK) { /* the worker has no pooling by rank */
+        struct fault why;
+        FAULT(&why, FAIL_UNSUPPORTED, "the model %s is a cross-encoder: none is served yet",
+              it->e.name);
+        fail_hint(&why, "POST /v1/rerank works by the embedding model, and says so.");
+        note_failure(s, &why);
+        return;
+    }
     s->loading++;
     if (old != NULL) {
         old->roles &= ~(1u << role);
