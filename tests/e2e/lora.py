@@ -11,7 +11,7 @@ def text(s):
     return struct.pack("<Q", len(data)) + data
 
 
-def write(path, seed, scale=1.0, width=WIDTH, arch="llama", layers=range(0, LAYERS, 3)):
+def write(path, seed, scale=0.6, width=WIDTH, arch="llama", layers=range(0, LAYERS, 3)):
     """scale 0: an adapter that changes nothing."""
     rng = random.Random(seed)
     tensors = []

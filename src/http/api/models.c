@@ -225,7 +225,9 @@ static void order_on_core(struct api *a, struct wire_request *r, void *arg)
         wire_fail(r, FAIL_NOT_FOUND, &why);
         return;
     }
-    if (o->kind == ORDER_UNLOAD && (m.model == 0 || m.state == ROSTER_UNLOADING)) {
+    bool loaded =
+        m.state == ROSTER_LOADING || m.state == ROSTER_READY || m.state == ROSTER_BROKEN;
+    if (o->kind == ORDER_UNLOAD && (m.model == 0 || !loaded)) {
         FAULT(&why, FAIL_CONFLICT, "the model %s is not loaded", m.entry.name);
         wire_fail(r, FAIL_CONFLICT, &why);
         return;
