@@ -6,10 +6,13 @@ Everything listens on loopback or a socket file; only processes started here are
 import concurrent.futures
 import http.client
 import json
+import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +21,9 @@ BUILD = Path(os.environ.get("INHOUSE_BUILD", ROOT / "build"))
 FETCHED = Path(os.environ.get("INHOUSE_FETCHED", ROOT / "third_party/.fetched"))
 DATA = Path(os.environ.get("INHOUSE_DATA", ROOT / "../shared/data"))
 LIGHT = FETCHED / "models/smollm2-135m-instruct-q4_1.gguf"
+HEAVY = FETCHED / "models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
+EMBED = FETCHED / "models/all-MiniLM-L6-v2"
+SELF = os.environ.get("INHOUSE_BENCH_PEER") == "self"
 
 
 def need(*files):
@@ -113,3 +119,87 @@ def row(name, ours, peer, ratio, target, ok):
     print("row %s ours %s peer %s ratio %.2f target %s %s" % (name, ours, peer, ratio, target, "ok" if ok else "short"),
           flush=True)
     return ok
+
+
+def quantile(values, share):
+    """The smallest value that `share` of them do not pass."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+class Served:
+    """Our server on a free port with any models and keys of teams, in a folder of its own; gone after `with`."""
+
+    def __init__(self, config=""):
+        self.config = config
+        self.process = None
+
+    def __enter__(self):
+        self.home = Path(tempfile.mkdtemp(prefix="ih-bench-"))
+        self.socket = str(self.home / "sock")
+        self.log = open(self.home / "log", "ab")
+        self.env = {k: v for k, v in os.environ.items() if k != "INHOUSE_URL"}
+        self.env["INHOUSE_HOME"] = str(self.home)
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def command(self, *words):
+        done = subprocess.run([str(BUILD / "bin/inhouse"), *map(str, words)], env=self.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise RuntimeError("inhouse %s: %s" % (" ".join(map(str, words)), done.stdout[-2000:]))
+        return done.stdout
+
+    def start(self, roles):
+        """Serves; returns when each of the roles is ready."""
+        (self.home / "inhouse.yaml").write_text(self.config)
+        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(self.home), "--listen", "127.0.0.1:0",
+                                         "--config", str(self.home / "inhouse.yaml")],
+                                        env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_for(lambda: all(self.status()["roles"][r]["state"] == "ready" for r in roles), self.process)
+        self.port = self.status()["port"]
+
+    def call(self, *args):
+        """As the folder's owner."""
+        connection = Unix(self.socket)
+        try:
+            return call(connection, *args)
+        finally:
+            connection.close()
+
+    def status(self):
+        return self.call("GET", "/api/v1/status")
+
+    def key(self, team):
+        body = json.dumps({"name": team, "team": team, "role": "member"})
+        return self.call("POST", "/api/v1/keys", body)["key"]
+
+    def open(self, key, path, body):
+        """Sends a POST with a team's key over TCP; the connection, its answer not yet read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.request("POST", path, json.dumps(body), {"Authorization": "Bearer " + key,
+                                                            "Content-Type": "application/json"})
+        return connection
+
+    def post(self, key, path, body):
+        """Milliseconds and the JSON of a 2xx."""
+        start = time.monotonic()
+        connection = self.open(key, path, body)
+        try:
+            reply = connection.getresponse()
+            data = reply.read()
+        finally:
+            connection.close()
+        if reply.status >= 300:
+            raise RuntimeError("POST %s: %d %s" % (path, reply.status, data[:300]))
+        return (time.monotonic() - start) * 1000, json.loads(data)
