@@ -127,6 +127,7 @@ static void put_components(struct jn_writer *w)
         "\"properties\":{"
         "\"message\":{\"type\":\"string\"},\"type\":{\"type\":\"string\"},"
         "\"param\":{\"type\":[\"string\",\"null\"]},\"hint\":{\"type\":[\"string\",\"null\"]},"
+        "\"retry_after\":{\"type\":\"integer\"},"
         "\"code\":{\"type\":\"string\",\"enum\":[";
     jn_key(w, "components");
     jn_put_raw(w, parts, sizeof(parts) - 1);
