@@ -32,17 +32,28 @@ struct queue_flow *queue_flow_find(const struct queue_meter *m, const char *team
     return f;
 }
 
-/* The least counter of those that wait; when nobody does, the highest there was: then all begin
-   alike, and what a team took of an idle machine is not held against it. */
+static double taken(const struct queue_flow *f)
+{
+    return f->at - f->reserved;
+}
+
+static void raise_top(struct queue_flow *f)
+{
+    struct queue_meter *m = f->meter;
+    m->top = taken(f) > m->top ? taken(f) : m->top;
+}
+
+/* The least that those that wait have taken; when nobody does, the highest there was: then all
+   begin alike, and what a team took of an idle machine is not held against it. */
 static double floor_of(const struct queue_meter *m)
 {
     const struct queue_flow *least = NULL;
     for (const struct queue_flow *f = m->flows; f != NULL; f = f->next) {
-        if (f->waiting > 0 && (least == NULL || f->at < least->at)) {
+        if (f->waiting > 0 && (least == NULL || taken(f) < taken(least))) {
             least = f;
         }
     }
-    return least != NULL ? least->at : m->top;
+    return least != NULL ? taken(least) : m->top;
 }
 
 static double weight_of(const struct queue_meter *m, const char *team)
@@ -99,7 +110,7 @@ void queue_flow_leave(struct queue_flow *f)
     ASSERT(f->waiting > 0);
     struct queue_meter *m = f->meter;
     f->waiting--;
-    m->top = f->at > m->top ? f->at : m->top;
+    raise_top(f);
     if (f->waiting == 0 && f->in_service == 0) {
         queue_meter_trim(m);
     }
@@ -109,7 +120,21 @@ void queue_flow_charge(struct queue_flow *f, double tokens)
 {
     f->at += tokens / f->weight;
     f->charged = tokens > 0 ? ++f->meter->charges : f->charged;
-    f->meter->top = f->at > f->meter->top ? f->at : f->meter->top;
+    raise_top(f);
+}
+
+void queue_flow_reserve(struct queue_flow *f, double tokens)
+{
+    f->reserved += tokens / f->weight;
+    queue_flow_charge(f, tokens);
+}
+
+void queue_flow_settle(struct queue_flow *f, double reserved, double taken_of_it)
+{
+    f->at += (taken_of_it - reserved) / f->weight;
+    f->reserved -= reserved / f->weight;
+    f->reserved = f->reserved > 0 ? f->reserved : 0;
+    raise_top(f);
 }
 
 double queue_flow_at(const struct queue_flow *f)

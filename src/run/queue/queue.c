@@ -266,7 +266,7 @@ void queue_take(struct queue *q, struct queue_item *item, int64_t now_us)
         }
     }
     unlink_item(q, item);
-    queue_flow_charge(item->flow, item->cost);
+    queue_flow_reserve(item->flow, item->cost);
     item->flow->in_service++;
     queue_flow_leave(item->flow);
     q->in_service++;
@@ -285,7 +285,7 @@ static void out_of_service(struct queue *q, struct queue_item *item)
 
 void queue_return(struct queue *q, struct queue_item *item, bool last)
 {
-    queue_flow_charge(item->flow, -item->cost);
+    queue_flow_settle(item->flow, item->cost, 0);
     item->flow->charged = 0; /* first again among equals */
     struct queue_flow *again = queue_flow_enter(item->flow->meter, item->flow->team);
     ASSERT(again == item->flow);
@@ -327,7 +327,7 @@ void queue_settle(struct queue *q, struct queue_item *item, double tokens, bool 
                   int64_t now_us)
 {
     struct queue_flow *flow = item->flow;
-    queue_flow_charge(flow, tokens - item->cost);
+    queue_flow_settle(flow, item->cost, tokens);
     flow->served += tokens;
     out_of_service(q, item);
     q->span_tokens += tokens;

@@ -7,8 +7,8 @@
  * 2024, algorithm 2), which is start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) with
  * costs that are known only afterwards. A team has a counter, its tokens divided by its weight; the
  * waiting team with the least goes next. Taking an ask charges its reserve, the answer settles the
- * charge to what it really took. A team that comes back is lifted to the least counter of those
- * that wait: idle teams bank no credit. Two teams that both wait all the time have been served
+ * charge to what it really took. A team that comes back is lifted to the least that those who wait
+ * have taken: idle teams bank no credit. Two teams that both wait all the time have been served
  * amounts that differ, divided by their weights, by at most the reserves that either has in service
  * plus its largest ask's.
  *
@@ -50,8 +50,12 @@ void queue_meter_free(struct queue_meter *m); /* every flow was left; NULL is fi
 struct queue_flow *queue_flow_enter(struct queue_meter *m, const char *team);
 /* One ask less that waits. */
 void queue_flow_leave(struct queue_flow *f);
-/* tokens of any sign; divided by the team's weight. */
+/* Charges tokens that were taken; divided by the team's weight. */
 void queue_flow_charge(struct queue_flow *f, double tokens);
+/* Charges a reserve, and later what was taken of it instead. Others are lifted to what the team has
+   taken, not to what it has reserved: else it would pass them again when it takes less. */
+void queue_flow_reserve(struct queue_flow *f, double tokens);
+void queue_flow_settle(struct queue_flow *f, double reserved, double taken_of_it);
 /* Virtual tokens: the team with the least goes first. */
 double queue_flow_at(const struct queue_flow *f);
 /* Negative when a goes before b; among equals the one that was longest without goes first, so that

@@ -12,6 +12,7 @@ struct queue_flow {
     char team[QUEUE_TEAM_SIZE];
     double weight;
     double at;         /* virtual tokens charged */
+    double reserved;   /* of them, not yet settled; virtual too */
     size_t waiting;    /* entered and not left */
     size_t in_service; /* held by queue.c */
     double cost_waiting;

