@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chats and embeddings: a named model, no climb; the same gates and the same record. */
+/* Chats, embeddings and decisions: a named model, no climb; the same gates and the same record. */
 #include <string.h>
 
 #include "answer/task/task_internal.h"
@@ -113,17 +113,22 @@ void direct_give_up(struct task *t)
 
 /* ---- chat ---- */
 
+void direct_stopped(struct task *t, const struct fault *why)
+{
+    struct fault told;
+    if (t->cancelled || (why == NULL && !t->late)) {
+        FAULT(&told, FAIL_STOPPED, "the client left");
+    } else if (t->late) {
+        too_late(&told);
+    } else {
+        told = *why;
+    }
+    task_fail(t, &told);
+}
+
 static void chat_failed(struct task *t, const struct fleet_answer *a)
 {
-    struct fault why;
-    if (t->cancelled || a->why == NULL) {
-        FAULT(&why, FAIL_STOPPED, "the client left");
-    } else if (t->late) {
-        too_late(&why);
-    } else {
-        why = *a->why;
-    }
-    task_fail(t, &why);
+    direct_stopped(t, a->why);
 }
 
 static void chat_done(void *arg, const struct fleet_answer *a)
@@ -374,6 +379,10 @@ static void go_on(struct task *t)
 {
     if (t->kind == TASK_EMBED) {
         embed_next(t);
+    } else if (t->kind == TASK_DECIDE && must_reload(t)) {
+        load_model(t);
+    } else if (t->kind == TASK_DECIDE) {
+        decide_go_on(t);
     } else if (t->stream && !t->accepted) {
         record_accepted(t, chat_accepted);
     } else {

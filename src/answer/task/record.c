@@ -12,7 +12,7 @@
 
 static const char *kind_name(enum task_kind kind)
 {
-    static const char *const names[] = {"form", "chat", "embed"};
+    static const char *const names[] = {"form", "chat", "embed", "decide"};
     return names[kind];
 }
 
@@ -282,7 +282,7 @@ void record_form(struct task *t)
     submit(t, write_form, on_recorded);
 }
 
-/* ---- chats and embeddings ---- */
+/* ---- chats, embeddings and decisions ---- */
 
 static enum fail write_direct(struct store_tx *tx, void *arg, struct fault *why)
 {
@@ -293,6 +293,9 @@ static enum fail write_direct(struct store_tx *tx, void *arg, struct fault *why)
                                          : AUDIT_KIND_FAILED;
     const char *out = t->kind == TASK_CHAT && !failed ? t->generated.text : NULL;
     const void *output = t->kind == TASK_EMBED && !failed ? (const void *)t->vectors : out;
+    if (t->kind == TASK_DECIDE && !failed) {
+        output = out = t->json.data;
+    }
     size_t out_len = t->kind == TASK_EMBED ? t->texts_len * t->dim * sizeof(float)
                      : out != NULL         ? strlen(out)
                                            : 0;
@@ -300,7 +303,7 @@ static enum fail write_direct(struct store_tx *tx, void *arg, struct fault *why)
     enum fail f = put_leaf(tx, t, kind, failed ? NULL : rung, t->ask_json, t->ask_len,
                            output, failed ? 0 : out_len, why);
     f = f != FAIL_NONE ? f : put_row(tx, t, why);
-    if (f == FAIL_NONE && t->kind == TASK_CHAT && !failed) {
+    if (f == FAIL_NONE && t->kind != TASK_EMBED && !failed) {
         f = put_content(tx, t, AUDIT_PART_INPUT, t->ask_json, t->ask_len, why);
         f = f != FAIL_NONE ? f : put_content(tx, t, AUDIT_PART_OUTPUT, out, out_len, why);
     }

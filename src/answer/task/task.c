@@ -230,6 +230,7 @@ static void start_waiting(struct task_desk *d)
 static void task_free(struct task *t)
 {
     loop_timer_cancel(t->desk->house.loop, t->deadline_timer);
+    decide_free(t);
     form_plan_free(t->plan);
     ladder_form_unref(t->form);
     headset_unref(t->heads);
@@ -264,6 +265,10 @@ static void deliver(struct task *t)
         r.vectors_len = t->texts_len;
         r.dim = t->dim;
         r.tokens = t->embed_tokens;
+    } else if (t->kind == TASK_DECIDE) {
+        r.decided = decide_answers(t);
+        r.tokens_in = t->tokens_in;
+        r.tokens_cached = t->tokens_cached;
     }
     t->on_done(t->arg, &r);
 }
@@ -309,6 +314,7 @@ static void interrupt(struct task *t)
     if (t->ask != 0) {
         fleet_cancel(t->desk->house.fleet, t->ask);
     }
+    decide_cancel(t);
     if (t->state == TASK_ACCEPTED) {
         task_start(t); /* before its turn: it ends soon and lets the others through */
     } else if (t->want != 0) {
@@ -343,7 +349,7 @@ void task_start(struct task *t)
         task_fail(t, &why);
     } else if (t->kind == TASK_FORM) {
         climb_start(t);
-    } else if (t->kind == TASK_CHAT) {
+    } else if (t->kind == TASK_CHAT || t->kind == TASK_DECIDE) {
         chat_start(t);
     } else {
         embed_start(t);
@@ -431,6 +437,11 @@ uint64_t task_submit(struct task_desk *desk, const struct task_request *r)
         t->ask_len = r->ask_len;
         t->max_tokens = r->max_tokens;
         t->stream = r->stream;
+    } else if (r->kind == TASK_DECIDE) {
+        t->model = arena_dup_str(a, r->model);
+        t->ask_json = arena_dup(a, r->ask_json, r->ask_len);
+        t->ask_len = r->ask_len;
+        decide_take(t, r);
     } else {
         t->model = arena_dup_str(a, r->model);
         t->texts = arena_alloc(a, (r->texts_len + 1) * sizeof(*t->texts));

@@ -30,7 +30,21 @@
 #define TASK_NOW_MAX 253402300799 /* the end of 9999 */
 #define TASK_MAX_TEXT (256u * 1024u) /* bytes of one input's text */
 
-enum task_kind { TASK_FORM, TASK_CHAT, TASK_EMBED };
+enum task_kind { TASK_FORM, TASK_CHAT, TASK_EMBED, TASK_DECIDE };
+
+#define TASK_QUESTIONS_MAX 64
+/* One of a decision's independent questions about its text. */
+struct task_question {
+    /* follows the text: what is asked, which answers there are; data, not prompt */
+    const char *ask;
+    const char *const *labels; /* 2 to 256 distinct ones of 1 to 128 bytes */
+    size_t labels_len;
+    double correction; /* 0 to 1: weight of the null-prompt correction */
+};
+struct task_decided {
+    const double *probs; /* one per label, sum 1 */
+    double mass;         /* of the model's own probability, the labels' part; 0: not known */
+};
 
 struct task_result;
 /* Streamed chat only: whole UTF-8, valid during the call; the record `accepted` is durable
@@ -72,6 +86,12 @@ struct task_request {
     size_t ask_len;
     int max_tokens; /* as in ask_json: what it may cost */
     bool stream;
+
+    /* TASK_DECIDE: model as above; `text` is decoded once for all questions; ask_json is the whole
+       request, for the record */
+    const char *intro; /* precedes the text; may be empty */
+    const struct task_question *questions;
+    size_t questions_len; /* 1 to TASK_QUESTIONS_MAX */
 
     /* TASK_EMBED: model as above */
     const char *const *texts;
@@ -115,6 +135,10 @@ struct task_result {
     const float *vectors;
     size_t vectors_len, dim;
     int64_t tokens;
+
+    /* TASK_DECIDE: one per question, in their order */
+    const struct task_decided *decided;
+    int64_t tokens_in, tokens_cached; /* all questions' together, cached ones included */
 };
 
 /* What a form's task leaves for people, given to the house's sink inside the record's own write. */

@@ -135,6 +135,8 @@ struct task {
     float *vectors;
     int64_t embed_tokens;
 
+    struct decision *decision; /* in the arena */
+
     /* record */
     const char *verdict;
     int64_t leaf;
@@ -204,6 +206,14 @@ void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_resu
 void direct_give_up(struct task *t);
 void chat_start(struct task *t);
 void embed_start(struct task *t);
+/* Of a task that its client left or its deadline passed. */
+void direct_stopped(struct task *t, const struct fault *why);
+/* decide.c: typed questions about one text */
+void decide_take(struct task *t, const struct task_request *r); /* copies what is asked */
+void decide_go_on(struct task *t); /* its model is there */
+void decide_cancel(struct task *t);
+void decide_free(struct task *t);
+const struct task_decided *decide_answers(const struct task *t);
 /* record.c: writes the leaf, the row and what belongs to it; then task_finish */
 void record_form(struct task *t);
 void record_direct(struct task *t, const char *verdict);

@@ -284,6 +284,11 @@ void api_rerank(struct wire_request *r, void *arg)
     openai_rerank(r, &((struct api *)arg)->openai);
 }
 
+void api_decide(struct wire_request *r, void *arg)
+{
+    openai_decide(r, &((struct api *)arg)->openai);
+}
+
 void api_models_openai(struct wire_request *r, void *arg)
 {
     openai_models(r, &((struct api *)arg)->openai);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * OpenAI: /v1/chat/completions, /v1/embeddings and /v1/models, in the shapes their own clients
- * read.
+ * read; and /v1/systemone, typed decisions, as llama-server and vLLM have it.
  *
  * Unknown keys are ignored, as that API does; a known parameter that would change the answer and
  * cannot be honoured is refused by name. Decoding happens on http threads; answers are written on
  * the core thread as the task reports them.
  * Limits: 512 messages, 64 tools, 2,048 texts (8 MiB) to embed, a request that fits one frame to a
- * worker.
+ * worker; 64 questions of up to 256 options about one text of 256 KiB.
  */
 #pragma once
 
@@ -39,6 +39,7 @@ struct openai_house {
 void openai_chat(struct wire_request *r, const struct openai_house *h);
 void openai_embeddings(struct wire_request *r, const struct openai_house *h);
 void openai_rerank(struct wire_request *r, const struct openai_house *h);
+void openai_decide(struct wire_request *r, const struct openai_house *h);
 void openai_models(struct wire_request *r, const struct openai_house *h);
 void openai_model_show(struct wire_request *r, const struct openai_house *h); /* {model} */
 
@@ -93,3 +94,27 @@ struct openai_ranked {
 /* vectors: n unit rows of dim numbers, the query's first; out has room for n - 1. Highest score
    first, equal ones in the order they were sent. Pure. */
 void openai_rerank_order(const float *vectors, size_t n, size_t dim, struct openai_ranked *out);
+
+enum openai_question { OPENAI_CHOICE, OPENAI_SCORE, OPENAI_NOUL };
+struct openai_decide_ask {
+    char model[128]; /* "auto" when the request names none */
+    const char *intro, *state;
+    size_t n;
+    const char *names[TASK_QUESTIONS_MAX];
+    enum openai_question types[TASK_QUESTIONS_MAX];
+    struct task_question questions[TASK_QUESTIONS_MAX];
+    const json_t *criteria[TASK_QUESTIONS_MAX]; /* borrowed from tree */
+    struct arena *arena; /* of all strings that are not the tree's */
+    json_t *tree;
+};
+/* Pure. On success free with openai_decide_ask_done. */
+MUST_CHECK enum fail openai_decide_decode(const char *body, size_t len,
+                                          struct openai_decide_ask *out, struct fault *why);
+void openai_decide_ask_done(struct openai_decide_ask *ask);
+/*
+ * The "answers" object. Confidence, from 0 (all answers alike) to 1, as that API has it: of a
+ * choice of n (p_max - 1/n) / (1 - 1/n); of a score 1 - E|level - likeliest level| / the same of
+ * equal shares about the middle; of yes and no |2p - 1|.
+ */
+void openai_put_answers(struct jn_writer *w, const struct openai_decide_ask *ask,
+                        const struct task_decided *decided);

@@ -47,6 +47,7 @@ struct form_piece {
     size_t n_labels;
     double gamma;            /* choice, boolean: 0..1, weight of the null-prompt correction */
     double temperature;      /* choice, boolean: 0.05..20; text: 0..2, 0 = greedy */
+    bool mass;               /* choice: the field says how likely any of the labels was */
     unsigned max_chars;      /* text: 1..FORM_CHARS_MAX code points */
     const char *const *stops; /* text: the value ends before the first of them */
     size_t n_stops;
@@ -86,6 +87,9 @@ struct form_field {
     double logprob;
     const double *probs; /* choice, boolean: one per label in the plan's order, sum 1; else NULL */
     size_t n_probs;
+    double
+        mass; /* choice with that flag: probability, over the whole vocabulary, of the tokens that
+                    a label begins with; else 0 */
     bool cut; /* a text that met max_chars */
 };
 

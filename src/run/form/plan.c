@@ -261,6 +261,9 @@ static enum fail read_members(const json_t *object, struct form_piece *piece,
         failed = jn_bool(object, "single_line", false, &piece->single_line, why);
     }
     if (failed == FAIL_NONE) {
+        failed = jn_bool(object, "mass", false, &piece->mass, why);
+    }
+    if (failed == FAIL_NONE) {
         failed = jn_str(object, "min", false, 24, &piece->min, why);
     }
     if (failed == FAIL_NONE) {
@@ -279,7 +282,8 @@ static enum fail read_members(const json_t *object, struct form_piece *piece,
 static const char *const *keys_of(enum form_kind kind)
 {
     static const char *const literal[] = {"kind", "text", NULL};
-    static const char *const choice[] = {"kind", "name", "labels", "gamma", "temperature", NULL};
+    static const char *const choice[] = {"kind",  "name",        "labels",
+                                         "gamma", "temperature", "mass",   NULL};
     static const char *const text[] = {"kind", "name",        "max_chars",
                                        "stop", "single_line", "temperature", NULL};
     static const char *const number[] = {"kind", "name", "min", "max", "decimals", NULL};
@@ -372,6 +376,9 @@ static void write_piece(struct jn_writer *writer, const struct form_piece *piece
     case FORM_BOOLEAN:
         jn_kv_real(writer, "gamma", piece->gamma, 4);
         jn_kv_real(writer, "temperature", piece->temperature, 4);
+        if (piece->mass) {
+            jn_kv_bool(writer, "mass", true);
+        }
         break;
     case FORM_TEXT:
         jn_kv_int(writer, "max_chars", piece->max_chars);

@@ -57,6 +57,9 @@ static void write_field(struct jn_writer *writer, const struct form_field *field
         }
         jn_array_end(writer);
     }
+    if (field->mass > 0) {
+        jn_kv_real(writer, "mass", field->mass, 6);
+    }
     if (field->cut) {
         jn_kv_bool(writer, "cut", true);
     }
@@ -112,7 +115,8 @@ static enum fail read_probs(const json_t *object, const struct form_piece *piece
 static enum fail read_field(struct form_result *result, const json_t *object,
                             const struct form_piece *piece, struct fault *why)
 {
-    static const char *const keys[] = {"name", "kind", "value", "logprob", "probs", "cut", NULL};
+    static const char *const keys[] = {"name",  "kind", "value", "logprob",
+                                       "probs", "mass", "cut",   NULL};
     const char *name = NULL;
     const char *kind = NULL;
     double probs[FORM_LABELS_MAX];
@@ -132,6 +136,9 @@ static enum fail read_field(struct form_result *result, const json_t *object,
     }
     if (failed == FAIL_NONE) {
         failed = jn_bool(object, "cut", false, &field.cut, why);
+    }
+    if (failed == FAIL_NONE && piece->mass) {
+        failed = jn_real(object, "mass", false, 0, 1, &field.mass, why);
     }
     if (failed == FAIL_NONE && (strcmp(name, piece->name) != 0 ||
                                 strcmp(kind, form_kind_name(piece->kind)) != 0 ||

@@ -98,6 +98,7 @@ struct engine_form {
     const char *prefix; /* the user's turn is prefix, input, suffix */
     const char *input;
     const char *suffix;
+    bool share_input; /* many asks over one input: it is kept decoded, and suffix is data too */
     int64_t now;
     uint64_t seed; /* of what is drawn in text holes, beside the input */
     const struct form_plan *plan;

@@ -157,6 +157,7 @@ struct form_state {
     struct form_result *result;
     double *null_logp[FORM_PIECES_MAX]; /* copies: the table may forget */
     size_t token_cap; /* of the text hole at hand */
+    double mass;      /* of the labels of the choice at hand, 0: not asked for */
     char *null_key;
     struct task *waits_for; /* the null run of this form */
     int last_hole; /* of a null run: the last choice that needs it */
@@ -213,6 +214,7 @@ struct task {
     struct engine_form own_form; /* a null run outlives the ask it was made for: its copies */
     struct form_plan *own_plan;
     char *own_domain;
+    char *own_suffix;
     struct form_state *form;
     struct choice_state choice;
     /* embed */
@@ -438,6 +440,10 @@ void threads_end(struct llama_engine *e, int tokens, int64_t us);
 void threads_late(struct llama_engine *e);
 /* After loading: a few tokens with one thread and with all. */
 void threads_measure(struct llama_engine *e);
+
+/* mass.c: of the form's piece at hand, when it asks for it: the probability, over the whole
+   vocabulary, of the tokens that a label begins with; at least 1e-6. Else 0. */
+double choice_mass(struct llama_engine *e, const struct task *t, const float *logits);
 
 /* generate.c */
 enum fail generate_prepare(struct llama_engine *e, struct task *t, struct fault *why);

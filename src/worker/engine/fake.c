@@ -341,6 +341,7 @@ static void fill_choice(const struct form_piece *piece, const char *input,
                                .kind = piece->kind,
                                .value = piece->labels[best],
                                .logprob = log(probs[best]),
+                               .mass = piece->mass ? 0.5 + 0.5 * probs[best] : 0,
                                .probs = probs,
                                .n_probs = piece->n_labels};
     form_result_add(result, &field);

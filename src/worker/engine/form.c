@@ -23,6 +23,9 @@ static bool is_choice(const struct form_piece *piece)
 
 /* Preparing. */
 
+/* Stands for the suffix in a rendered prompt whose suffix is data. */
+static const char suffix_mark[] = "[[the question about it]]";
+
 static char *render_request(const struct engine_form *ask, const char *mark, struct arena *arena)
 {
     json_t *messages = json_array();
@@ -30,7 +33,8 @@ static char *render_request(const struct engine_form *ask, const char *mark, str
         json_array_append_new(messages,
                               json_pack("{s:s,s:s}", "role", "system", "content", ask->system));
     }
-    char *user = arena_printf(arena, "%s%s%s", ask->prefix, mark, ask->suffix);
+    char *user = arena_printf(arena, "%s%s%s", ask->prefix, mark,
+                              ask->share_input ? suffix_mark : ask->suffix);
     json_array_append_new(messages, json_pack("{s:s,s:s}", "role", "user", "content", user));
     json_t *request = json_pack("{s:o}", "messages", messages);
     if (ask->now != 0) {
@@ -42,6 +46,18 @@ static char *render_request(const struct engine_form *ask, const char *mark, str
     free(text);
     json_decref(request);
     return copy;
+}
+
+/* What follows an input that is kept for other asks: their suffixes differ. */
+static enum fail tokenize_shared(struct llama_engine *e, struct task *t, const char *tail,
+                                 struct fault *why)
+{
+    static const char *const marks[] = {suffix_mark};
+    t->head = t->tokens.n;
+    enum fail failed =
+        generate_tokenize(e, tail, marks, &t->form_ask->suffix, 1, &t->tokens, why);
+    t->n_prompt = t->tokens.n;
+    return failed;
 }
 
 static enum fail tokenize_prompt(struct llama_engine *e, struct task *t, const char *text,
@@ -59,6 +75,9 @@ static enum fail tokenize_prompt(struct llama_engine *e, struct task *t, const c
     const char *tail = at + strlen(mark);
     if (failed == FAIL_NONE) {
         failed = engine_tokenize(e, input, strlen(input), false, &t->tokens, why);
+    }
+    if (failed == FAIL_NONE && t->form_ask->share_input) {
+        return tokenize_shared(e, t, tail, why);
     }
     if (failed == FAIL_NONE) {
         failed = memo_tokenize(e, t->domain, tail, strlen(tail), true, &t->tokens, why);
@@ -120,6 +139,9 @@ static char *null_key(const struct task *t, const char *rendered)
     struct buf key;
     buf_init(&key, 16u * IPC_FRAME_MAX);
     (void)buf_printf(&key, "%s%c%s%c", t->domain, 1, rendered, 1);
+    if (t->form_ask->share_input) {
+        (void)buf_printf(&key, "%s%c", t->form_ask->suffix, 1);
+    }
     struct jn_writer writer;
     jn_begin(&writer, &key, false);
     form_plan_write(&writer, t->form_ask->plan);
@@ -180,6 +202,10 @@ static enum fail new_null_run(struct llama_engine *e, struct task *t, const char
         ASSERT(copied == FAIL_NONE);
     }
     n->own_form.plan = n->own_plan;
+    if (t->form_ask->share_input) {
+        n->own_form.share_input = true;
+        n->own_form.suffix = n->own_suffix = mem_dup_str(t->form_ask->suffix);
+    }
     n->form_ask = &n->own_form;
     n->form = mem_alloc(sizeof *n->form);
     n->form->is_null = true;
@@ -502,6 +528,7 @@ void form_choice_scored(struct llama_engine *e, struct task *t, const double *lo
                                    .kind = piece->kind,
                                    .value = piece->labels[best],
                                    .logprob = log(probs[best]),
+                                   .mass = t->form->mass,
                                    .probs = probs,
                                    .n_probs = piece->n_labels};
         form_result_add(t->form->result, &field);
@@ -723,6 +750,7 @@ void form_advance(struct llama_engine *e, struct task *t, const float *logits)
         finish(e, t);
         return;
     }
+    t->form->mass = choice_mass(e, t, logits);
     size_t at = t->form->piece;
     const struct form_piece *piece = &plan->pieces[at];
     switch (piece->kind) {

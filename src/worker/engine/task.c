@@ -18,6 +18,7 @@ static void task_free(struct task *t)
     form_free(t);
     form_plan_free(t->own_plan);
     mem_free(t->own_domain);
+    mem_free(t->own_suffix);
     shim_prompt_close(t->prompt);
     shim_grammar_close(t->grammar);
     mask_close(t->mask);

@@ -317,7 +317,8 @@ static void free_plan(void *plan)
 
 static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fault *why)
 {
-    static const char *const keys[] = {"domain", "class", "system", "prefix", "input",
+    static const char *const keys[] = {"share_input", "domain", "class", "system", "prefix",
+                                       "input",
                                        "suffix", "plan",  "now",    "seed",   "reproducible",
                                        "released", "adapter", NULL};
     int64_t seed = 0;
@@ -331,6 +332,7 @@ static enum fail read_form(const json_t *tree, struct engine_ask *ask, struct fa
     TRY(jn_str(tree, "prefix", false, IPC_FRAME_MAX, &f->prefix, why));
     TRY(jn_str(tree, "input", true, IPC_FRAME_MAX, &f->input, why));
     TRY(jn_str(tree, "suffix", false, IPC_FRAME_MAX, &f->suffix, why));
+    TRY(jn_bool(tree, "share_input", false, &f->share_input, why));
     TRY(jn_int(tree, "now", false, 0, NOW_MAX, &f->now, why));
     TRY(jn_int(tree, "seed", false, INT64_MIN, INT64_MAX, &seed, why));
     TRY(jn_bool(tree, "released", false, &f->released, why));
