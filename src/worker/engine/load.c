@@ -412,7 +412,9 @@ static enum fail load(struct engine *engine, int fd, const struct engine_load *l
         failed = open_context(e, load, why);
     }
     if (failed == FAIL_NONE && load->kind == ENGINE_GENERATE) {
+        engine_watch(true); /* it tries the template, which may loop for ever */
         failed = shim_chat_open(e->model, load->chat_template, &e->chat, why);
+        engine_watch(false);
     }
     if (failed != FAIL_NONE) {
         unload(e);
