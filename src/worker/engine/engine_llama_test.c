@@ -602,6 +602,31 @@ static void the_lane_gives_the_same_bytes_at_any_load(void **state)
     form_plan_free(plan);
 }
 
+/* The lane's steps have 16 tokens. */
+static void labels_that_part_late_are_read_over_several_steps(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {
+        "a 1 b 2 c 3 d 4 e 5 f 6 g 7 h 8 i 9 j 10 k 11 l 12 m 13 n 14 o 15 first",
+        "a 1 b 2 c 3 d 4 e 5 f 6 g 7 h 8 i 9 j 10 k 11 l 12 m 13 n 14 o 15 second"};
+    const struct form_piece pieces[] = {
+        {.kind = FORM_LITERAL, .text = "queue: "},
+        {.kind = FORM_CHOICE, .name = "queue", .labels = labels, .n_labels = 2, .gamma = 0.5}};
+    struct form_plan *plan = form_plan_new();
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        assert_int_equal(form_plan_add(plan, &pieces[i], NULL), FAIL_NONE);
+    }
+    submit_reproducible(1, plan);
+    submit_form(3, "a", "Which of the two?", plan);
+    run_all(0);
+    for (int id = 1; id <= 3; id++) {
+        assert_true(outcomes[id].over);
+        assert_int_equal(outcomes[id].failed, FAIL_NONE);
+    }
+    (void)reset(NULL);
+    form_plan_free(plan);
+}
+
 static void what_runs_in_the_lane_can_be_cancelled(void **state)
 {
     (void)state;
@@ -843,6 +868,7 @@ int main(void)
         cmocka_unit_test_setup(a_constant_needs_no_choice, reset),
         cmocka_unit_test_setup(many_more_than_fit_wait_their_turn, reset),
         cmocka_unit_test_setup(the_lane_gives_the_same_bytes_at_any_load, reset),
+        cmocka_unit_test_setup(labels_that_part_late_are_read_over_several_steps, reset),
         cmocka_unit_test_setup(what_runs_in_the_lane_can_be_cancelled, reset),
         cmocka_unit_test_setup(
             batch_pauses_while_people_are_served_and_goes_on_as_if_nothing_was, reset),

@@ -102,16 +102,19 @@ static void add_branches(struct llama_engine *e, struct task *t, struct room *ro
     for (int i = 0; i < t->choice.n_branches; i++) {
         struct branch *b = &t->choice.branches[i];
         int n = b->depth - b->done;
-        if (b->seq < 0 || n > room->tokens || room->outputs < 1) {
+        bool whole = n <= room->tokens;
+        n = whole ? n : room->tokens; /* a long path goes on in the next step */
+        if (b->seq < 0 || n < 1 || (whole && room->outputs < 1)) {
             continue;
         }
         choice_path(&t->choice, b->node, path);
-        for (int k = b->done; k < b->depth; k++) {
-            b->out = add(e, path[k], t->n_past + k, b->seq, k == b->depth - 1);
+        for (int k = b->done; k < b->done + n; k++) {
+            int row = add(e, path[k], t->n_past + k, b->seq, k == b->depth - 1);
+            b->out = whole ? row : -1;
         }
         b->in_batch = n;
         room->tokens -= n;
-        room->outputs--;
+        room->outputs -= whole ? 1 : 0;
     }
 }
 
