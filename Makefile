@@ -56,8 +56,8 @@ asan: ready     ## unit tests under the address and undefined-behaviour sanitize
 tsan: ready     ## tests of the rooms with threads under the thread sanitizer
 	@tools/test --only tsan
 
-fuzz: ready     ## replay the fuzz corpora and seeded mutations of them, sanitized
-	@tools/test --only fuzz
+fuzz: ready     ## replay the fuzz corpora and FUZZ_RUNS (4,000) seeded mutations of them, sanitized
+	@FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SEED=$(FUZZ_SEED) tools/test --only fuzz
 
 bench: build    ## every measurement; each ends with its row lines
 	@for b in $(BENCHES); do $(MAKE) bench-$$b || exit 1; done

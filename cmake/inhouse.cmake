@@ -92,6 +92,7 @@ function(inhouse_fuzz floor room file)
   add_test(NAME ${floor}/${room}/${stem} COMMAND ${stem} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${stem})
   add_dependencies(fuzz_tests ${stem})
   inhouse_test_properties(${floor}/${room}/${stem} "fuzz;${floor}")
+  set_tests_properties(${floor}/${room}/${stem} PROPERTIES TIMEOUT 7200)  # a night's FUZZ_RUNS
 endfunction()
 
 # inhouse_bench(NAME learn_banking77 DEPS answer_learn): bench/<NAME>.c becomes bench/<NAME> in the build folder, run by

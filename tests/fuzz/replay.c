@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs one fuzz target without a fuzzing engine: every file of the corpus folder, then seeded
- * mutations of them. Usage: TARGET CORPUS-FOLDER [MUTATIONS]. The same seed always gives the same
- * inputs, so a failure can be run again; with INHOUSE_FUZZ_LAST=FILE the input being tried is kept
- * in that file, so that it survives the crash.
- * Owns: nothing beyond the call. Threads: one. Limits: 256 corpus files of at most 64 KiB each.
+ * mutations of them. Usage: TARGET CORPUS-FOLDER [MUTATIONS]; else FUZZ_RUNS says how many and
+ * FUZZ_SEED (a number) which. The same seed always gives the same inputs, so a failure can be run
+ * again; with INHOUSE_FUZZ_LAST=FILE the input being tried is kept in that file, so that it
+ * survives the crash.
+ * Owns: nothing beyond the call. Threads: one. Limits: 256 corpus files of at most 64 KiB each; an
+ * input that takes INPUT_S_MAX ends the run (SIGALRM).
  */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILES_MAX 256
 #define INPUT_MAX 65536
 #define MUTATIONS_DEFAULT 4000
+#define INPUT_S_MAX 30
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,6 +51,7 @@ static int try_input(const uint8_t *bytes, size_t size)
             (void)fclose(f);
         }
     }
+    (void)alarm(INPUT_S_MAX);
     return LLVMFuzzerTestOneInput(bytes, size);
 }
 
@@ -128,7 +133,10 @@ static size_t mutate(size_t size)
 
 int main(int argc, char **argv)
 {
-    long mutations = argc > 2 ? strtol(argv[2], NULL, 10) : MUTATIONS_DEFAULT;
+    const char *runs = argc > 2 ? argv[2] : getenv("FUZZ_RUNS");
+    const char *from_seed = getenv("FUZZ_SEED");
+    long mutations = runs != NULL && runs[0] != '\0' ? strtol(runs, NULL, 10) : MUTATIONS_DEFAULT;
+    seed += from_seed != NULL ? strtoull(from_seed, NULL, 10) * 0xbf58476d1ce4e5b9u : 0;
     if (argc > 1) {
         read_corpus(argv[1]);
     }
