@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Adapters over a real small model: output changes with one, does not without it, and both interleave rightly under load."""
-import os
+import itertools
 import random
 import sys
 import unittest
@@ -10,60 +10,101 @@ import e2e
 import lora
 
 CONFIG = "engine: {threads: 1}\nmodels: {n_ctx_light: 2048}\n"
+ONE_BY_ONE = "engine: {threads: 1}\nmodels: {n_ctx_light: 2048, n_seq: 1}\n"
 TEXTS = ["Say hello.", "Name a colour.", "What is water?", "Count to three."]
+STAMPS = [38, 39, 44]  # seeds whose stamp says one token whatever it is asked, by more than a nat and a half
+MIXED = ["small", "loud", "small:odd", *(f"stamp{n}" for n in STAMPS)]
+NEAR = 1.5  # nats. Sums in another order move a logit by up to about one, also for the model alone
 
 
-def alike(a, b):
-    """Characters that two texts have in common from their start."""
-    return len(os.path.commonprefix([a, b]))
+def add(s, *words):
+    done = e2e.inhouse("models", "add", *words, home=s.home)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def prepare(s):
+    add(s, e2e.LIGHT, "--role", "light", "--name", "small", "--link")
+    add(s, lora.write(s.folder / "loud.gguf", 1, scale=1.5), "--adapter-of", "small")
+    add(s, lora.write(s.folder / "odd.gguf", 2, scale=1.5), "--adapter-of", "small")
+    for n in STAMPS:
+        add(s, lora.stamp(s.folder / f"stamp{n}.gguf", n), "--adapter-of", "small")
+
+
+def house(config, prepared):
+    s = e2e.House(options=["--engine", "llama"], config=config, prepare=prepared).__enter__()
+    s.wait(lambda g: g["roles"]["light"]["state"] == "ready", 60, "the model")
+    return s
+
+
+def say(s, text, model, tokens=20):
+    """The answer's tokens, each with the log-probabilities of the five likeliest."""
+    status, answer = s.chat(text, model=model, max_tokens=tokens, temperature=0, logprobs=True, top_logprobs=5)
+    assert status == 200, answer
+    rows = answer["choices"][0]["logprobs"]["content"]
+    return [(bytes(r["bytes"]), {bytes(t["bytes"]): t["logprob"] for t in reversed(r["top_logprobs"])}) for r in rows]
+
+
+def tells(got, mine):
+    """None where the answers are one but for near ties, else where they part and by how much."""
+    for i, ((token, _), (own, likely)) in enumerate(zip(got, mine)):
+        if token != own:
+            behind = likely[own] - likely.get(token, float("-inf"))
+            return None if behind < NEAR else (i, own, token, behind)
+    return None
 
 
 class Adapters(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        def prepare(s):
-            def add(*words, code=0):
-                done = e2e.inhouse("models", "add", *words, home=s.home)
-                assert done.returncode == code, done.stdout + done.stderr
-                return done
-            add(e2e.LIGHT, "--role", "light", "--name", "small", "--link")
-            add(lora.write(s.folder / "loud.gguf", 1), "--adapter-of", "small")
-            add(lora.write(s.folder / "odd.gguf", 2), "--adapter-of", "small")
-            add(lora.write(s.folder / "nothing.gguf", 3, scale=0.0), "--adapter-of", "small")
-            add(lora.write(s.folder / "narrow.gguf", 4, width=64), "--adapter-of", "small")
+        def all_of_them(s):
+            prepare(s)
+            add(s, lora.write(s.folder / "nothing.gguf", 3, scale=0.0), "--adapter-of", "small")
+            add(s, lora.write(s.folder / "narrow.gguf", 4, width=64), "--adapter-of", "small")
             cls.orphan = e2e.inhouse("models", "add", s.folder / "loud.gguf", home=s.home)
             cls.foreign = e2e.inhouse("models", "add", lora.write(s.folder / "q.gguf", 5, arch="qwen2"), "--adapter-of", "small", home=s.home)
-        cls.s = e2e.House(options=["--engine", "llama"], config=CONFIG, prepare=prepare).__enter__()
-        cls.s.wait(lambda g: g["roles"]["light"]["state"] == "ready", 60, "the model")
+        cls.s = house(CONFIG, all_of_them)
 
     @classmethod
     def tearDownClass(cls):
         cls.s.__exit__()
 
-    def say(self, text, model, **more):
-        status, answer = self.s.chat(text, model=model, max_tokens=16, temperature=0, **more)
-        self.assertEqual(status, 200, answer)
-        return answer["choices"][0]["message"]["content"]
+    def apart(self, alone):
+        """What the answers alone must be for those among others to say whose they are."""
+        for t in TEXTS:
+            for a, b in itertools.combinations(MIXED[3:], 2):
+                said = [{token for token, _ in alone[m, t]} for m in (a, b)]
+                self.assertEqual((len(said[0]), len(said[1]), said[0] & said[1]), (1, 1, set()), (a, b, t))
+        for a, b in itertools.combinations(MIXED, 2):
+            differ = [t for t in TEXTS if tells(alone[a, t], alone[b, t]) or tells(alone[b, t], alone[a, t])]
+            self.assertGreaterEqual(len(differ), 2, (a, b, alone))
+
+    def among_others(self, s):
+        """Turns end in the midst of answers: 20 tokens are several. A stamp's every token says under which it was made."""
+        alone = {(m, t): say(s, t, m) for m in MIXED for t in TEXTS}
+        self.apart(alone)
+        asks = list(alone) * 2
+        random.Random(7).shuffle(asks)
+        got = e2e.at_once(lambda a: say(s, a[1], a[0]), asks, threads=8)
+        for (m, t), g in zip(asks, got):
+            self.assertIsInstance(g, list, (m, t, g))
+            if m.startswith("stamp"):
+                self.assertEqual([token for token, _ in g], [token for token, _ in alone[m, t]], (m, t))
+            self.assertIsNone(tells(g, alone[m, t]), (m, t, g, alone[m, t]))
 
     def test_1_each_answers_as_itself_also_among_the_others(self):
-        names = ["small", "loud", "small:odd", "nothing"]
-        alone = {(m, t): self.say(t, m) for m in names for t in TEXTS}
+        base = {t: say(self.s, t, "small") for t in TEXTS}
         for t in TEXTS:
-            self.assertEqual(alone["small", t], alone["nothing", t], "an empty adapter changes nothing")
-        for m, other in (("loud", "small"), ("small:odd", "small"), ("loud", "small:odd")):
-            differ = [t for t in TEXTS if alone[m, t] != alone[other, t]]
-            self.assertGreaterEqual(len(differ), len(TEXTS) - 1, (m, other, alone))
-        self.assertEqual({t: self.say(t, "small") for t in TEXTS}, {t: alone["small", t] for t in TEXTS}, "no trace is left")
-        asks = [(m, t) for m in names for t in TEXTS] * 3
-        random.Random(7).shuffle(asks)
-        got = e2e.at_once(lambda a: self.say(a[1], a[0]), asks, threads=8)
-        # sums in another order tip near ties, so the ends of answers differ; a mixed-up adapter would begin as another
-        for m in names:
-            mine = [(g, a) for a, g in zip(asks, got) if a[0] == m]
-            others = [n for n in names if n != m and {n, m} != {"small", "nothing"}]
-            closer = [alike(g, alone[a]) >= max(alike(g, alone[n, a[1]]) for n in others) for g, a in mine]
-            self.assertGreaterEqual(sum(closer), len(closer) - 1, (m, mine))
-            self.assertGreaterEqual(sum(g == alone[a] for g, a in mine), len(mine) // 3, (m, mine))
+            self.assertIsNone(tells(say(self.s, t, "nothing"), base[t]), "an empty adapter changes nothing")
+        self.among_others(self.s)
+        for t in TEXTS:
+            self.assertIsNone(tells(say(self.s, t, "small"), base[t]), "no trace is left")
+
+    def test_1_one_by_one_too(self):
+        s = house(ONE_BY_ONE, prepare)
+        try:
+            self.among_others(s)
+        finally:
+            s.__exit__()
 
     def test_2_it_is_named_and_recorded(self):
         status, answer = self.s.chat("Say hello.", model="small:loud", max_tokens=4)
@@ -86,7 +127,7 @@ class Adapters(unittest.TestCase):
             self.assertEqual((status, answer["error"]["code"]), (503, "model_unavailable"), answer)
         self.assertEqual(self.s.chat("Say hello.", model="other:loud")[0], 404)
         self.assertEqual(self.s.status()["roles"]["light"]["deaths"], 0)
-        self.say("Say hello.", "small")
+        say(self.s, "Say hello.", "small")
 
 
 if __name__ == "__main__":
