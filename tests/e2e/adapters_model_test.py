@@ -40,12 +40,15 @@ def say(s, text, model, tokens=20):
     """The answer's tokens, each with the log-probabilities of the five likeliest."""
     status, answer = s.chat(text, model=model, max_tokens=tokens, temperature=0, logprobs=True, top_logprobs=5)
     assert status == 200, answer
-    rows = answer["choices"][0]["logprobs"]["content"]
+    said = answer["choices"][0]["logprobs"]  # null of an answer that ends before its first token
+    rows = (said and said["content"]) or []
     return [(bytes(r["bytes"]), {bytes(t["bytes"]): t["logprob"] for t in reversed(r["top_logprobs"])}) for r in rows]
 
 
 def tells(got, mine):
     """None where the answers are one but for near ties, else where they part and by how much."""
+    if bool(got) != bool(mine):
+        return (0, "one says nothing")
     for i, ((token, _), (own, likely)) in enumerate(zip(got, mine)):
         if token != own:
             behind = likely[own] - likely.get(token, float("-inf"))
