@@ -203,3 +203,30 @@ class Served:
         if reply.status >= 300:
             raise RuntimeError("POST %s: %d %s" % (path, reply.status, data[:300]))
         return (time.monotonic() - start) * 1000, json.loads(data)
+
+
+class LlamaServer:
+    """The peer on a free port with its slots; gone after `with`."""
+
+    def __init__(self, model, slots, context):
+        self.options = ["-m", str(model), "-np", str(slots), "-c", str(context), "-t", str(os.cpu_count()), "--no-webui"]
+
+    def __enter__(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.process = subprocess.Popen([str(FETCHED / "peers/llama-server"), "--host", "127.0.0.1", "--port", str(self.port),
+                                         *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: self.call("GET", "/health") is not None, self.process)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+
+    def call(self, *args):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        try:
+            return call(connection, *args)
+        finally:
+            connection.close()

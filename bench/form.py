@@ -11,23 +11,14 @@ in the peer's place. Exit 0: the rows hold; 1: short; 77: something needed is mi
 Usage: bench/form.py [--rounds N] [--only form-small|form-large] [--model FILE]
 """
 import argparse
-import concurrent.futures
 import csv
-import http.client
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("INHOUSE_BUILD", ROOT / "build"))
-FETCHED = Path(os.environ.get("INHOUSE_FETCHED", ROOT / "third_party/.fetched"))
-DATA = Path(os.environ.get("INHOUSE_DATA", ROOT / "../shared/data"))
+import common
+
 SUMMARY = 80
 PRIORITIES = ["urgent", "high", "normal", "low"]
 SYSTEM = "You sort support tickets for a bank's help desk. Answer with the form and nothing else."
@@ -38,7 +29,7 @@ BEFORE = "Fill in the form for this message.\n\nMessage:\n"  # what differs come
 
 def messages(tasks):
     """Messages of the 12 most frequent intents, spread over the file."""
-    with open(DATA / "banking77/train.csv", encoding="utf-8", newline="") as f:
+    with open(common.DATA / "banking77/train.csv", encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
     counts = {}
     for r in rows:
@@ -46,48 +37,6 @@ def messages(tasks):
     queues = sorted(sorted(counts, key=lambda c: (-counts[c], c))[:12])
     mine = [r for r in rows if r["category"] in queues]
     return [mine[i * len(mine) // tasks] for i in range(tasks)], queues
-
-
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=600)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(600)
-        self.sock.connect(self.path)
-
-
-def call(connection, method, path, body=None, kind="application/json"):
-    connection.request(method, path, body, {"Content-Type": kind} if body else {})
-    reply = connection.getresponse()
-    data = reply.read()
-    if reply.status >= 300:
-        raise RuntimeError("%s %s: %d %s" % (method, path, reply.status, data[:300]))
-    return json.loads(data) if data else None
-
-
-def wait_for(ready, process, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError("the server ended with status %d" % process.returncode)
-        try:
-            if ready():
-                return
-        except (OSError, RuntimeError, http.client.HTTPException):
-            pass
-        time.sleep(0.05)
-    raise RuntimeError("the server was not ready in %d s" % seconds)
-
-
-def drive(ask, items, parallel):
-    """Asks all items, `parallel` at a time; returns seconds and the answers."""
-    start = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
-        answers = list(pool.map(ask, items))
-    return time.monotonic() - start, answers
 
 
 def legal(a, queues):
@@ -98,27 +47,20 @@ def legal(a, queues):
 class Ours:
     name = "inhouse"
 
-    def __init__(self, model, queues, home):
-        self.socket = str(home / "sock")
-        self.log = open(home / "log", "ab")
-        inhouse = str(BUILD / "bin/inhouse")
-        env = dict(os.environ, INHOUSE_HOME=str(home))
-        subprocess.run([inhouse, "models", "add", str(model), "--role", "light"], env=env, check=True,
-                       stdout=self.log, stderr=self.log)
-        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(home), "--listen", "127.0.0.1:0"], env=env,
-                                        stdout=self.log, stderr=self.log)
-        wait_for(lambda: self.call("GET", "/health/ready") is not None and self.light(), self.process)
-        self.call("PUT", "/api/v1/workflows/bench", self.workflow(queues), "application/yaml")
+    def __init__(self, model, queues):
+        self.house = common.Served()
+        self.model = model
+        self.queues = queues
 
-    def light(self):
-        return self.call("GET", "/api/v1/status")["roles"]["light"]["state"] == "ready"
+    def __enter__(self):
+        self.house.__enter__()
+        self.house.command("models", "add", self.model, "--role", "light")
+        self.house.start(["light"])
+        self.house.call("PUT", "/api/v1/workflows/bench", self.workflow(self.queues), "application/yaml")
+        return self
 
-    def call(self, *args):
-        connection = Unix(self.socket)
-        try:
-            return call(connection, *args)
-        finally:
-            connection.close()
+    def __exit__(self, *error):
+        self.house.__exit__(*error)
 
     @staticmethod
     def workflow(queues):
@@ -134,38 +76,26 @@ class Ours:
     def ask(self, row):
         body = json.dumps({"workflow": "bench", "input": {"text": row["text"]}, "rungs": ["rule", "light"],
                            "draft": False, "artifact": False, "class": "workflow"})
-        answer = self.call("POST", "/api/v1/tasks", body)
+        answer = self.house.call("POST", "/api/v1/tasks", body)
         return {f["name"]: f["value"] for f in answer["fields"]}
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
-        self.log.close()
 
 
 class Peer:
     name = "llama-server"
 
-    def __init__(self, model, queues, home):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        self.log = open(home / "log", "ab")
+    def __init__(self, model, queues):
+        self.server = common.LlamaServer(model, 8, 8192)
         self.schema = {"type": "object", "additionalProperties": False,
                        "required": ["queue", "priority", "summary"],
                        "properties": {"queue": {"enum": queues}, "priority": {"enum": PRIORITIES},
                                       "summary": {"type": "string", "maxLength": SUMMARY}}}
-        self.process = subprocess.Popen(
-            [str(FETCHED / "peers/llama-server"), "-m", str(model), "--host", "127.0.0.1", "--port", str(self.port),
-             "-np", "8", "-c", "8192", "-t", str(os.cpu_count()), "--no-webui"], stdout=self.log, stderr=self.log)
-        wait_for(lambda: self.call("GET", "/health") is not None, self.process)
 
-    def call(self, *args):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        try:
-            return call(connection, *args)
-        finally:
-            connection.close()
+    def __enter__(self):
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.server.__exit__(*error)
 
     def ask(self, row):
         body = json.dumps({
@@ -174,26 +104,17 @@ class Peer:
             "temperature": 0, "max_tokens": 160,
             "response_format": {"type": "json_schema", "json_schema": {"name": "form", "strict": True,
                                                                        "schema": self.schema}}})
-        text = self.call("POST", "/v1/chat/completions", body)["choices"][0]["message"]["content"]
+        text = self.server.call("POST", "/v1/chat/completions", body)["choices"][0]["message"]["content"]
         try:
             return json.loads(text)
         except ValueError:
             return {}
 
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
-        self.log.close()
-
 
 def measure(kind, model, rows, queues):
-    with tempfile.TemporaryDirectory(prefix="bench-triage-") as home:
-        server = kind(model, queues, Path(home))
-        try:
-            drive(server.ask, rows[:2], 2)  # warm
-            seconds, answers = drive(server.ask, rows, 8 if kind is Peer else 32)
-        finally:
-            server.stop()
+    with kind(model, queues) as server:
+        common.drive(server.ask, rows[:2], 2)  # warm
+        seconds, answers = common.drive(server.ask, rows, 8 if kind is Peer else 32)
     good = sum(legal(a, queues) for a in answers)
     right = sum(a.get("queue") == r["category"] for a, r in zip(answers, rows))
     return good / seconds * 3600, good, right
@@ -214,10 +135,7 @@ def row(name, model, tasks, target, peer, rounds):
                   % (name, n + 1, kind.name, rate, good, tasks, right), flush=True)
     a, b = statistics.median(ours), statistics.median(theirs)
     print("spread ours %.0f..%.0f peer %.0f..%.0f" % (min(ours), max(ours), min(theirs), max(theirs)))
-    ok = a / b >= target
-    print("row %s ours %.0f peer %.0f ratio %.2f target %.1f %s"
-          % (name, a, b, a / b, target, "ok" if ok else "short"), flush=True)
-    return ok
+    return common.row(name, "%.0f" % a, "%.0f" % b, a / b, target, a / b >= target)
 
 
 def main():
@@ -226,16 +144,12 @@ def main():
     parser.add_argument("--only", choices=sorted(ROWS))
     parser.add_argument("--model", type=Path, help="instead of the row's own")
     args = parser.parse_args()
-    peer = Ours if os.environ.get("INHOUSE_BENCH_PEER") == "self" else Peer
+    peer = Ours if common.SELF else Peer
     chosen = {n: r for n, r in ROWS.items() if args.only in (None, n)}
-    needed = [args.model or FETCHED / r[0] for r in chosen.values()]
-    needed += [DATA / "banking77/train.csv", BUILD / "bin/inhoused"]
-    needed += [FETCHED / "peers/llama-server"] if peer is Peer else []
-    for file in needed:
-        if not file.exists():
-            print("%s is missing (make setup, make build, make bench-peers): skipped" % file)
-            return 77
-    held = [row(n, args.model or FETCHED / r[0], r[1], r[2], peer, args.rounds) for n, r in chosen.items()]
+    common.need(common.DATA / "banking77/train.csv", common.BUILD / "bin/inhoused",
+                *(args.model or common.FETCHED / r[0] for r in chosen.values()),
+                *([] if common.SELF else [common.FETCHED / "peers/llama-server"]))
+    held = [row(n, args.model or common.FETCHED / r[0], r[1], r[2], peer, args.rounds) for n, r in chosen.items()]
     return 0 if all(held) or peer is Ours else 1
 
 
