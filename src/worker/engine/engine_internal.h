@@ -28,6 +28,9 @@
 #define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
 #define MAX_NULLS 64
 #define STEP_US_TARGET 150000
+/* Nobody waits for the cores and nobody sits before this model's answers: larger steps read the
+   weights for more tokens (a 1.5B model: 160 tokens/s in steps of 63, 130 in steps of 24). */
+#define STEP_US_ALONE 400000
 #define STEP_OUTPUTS_MAX 128
 #define SPECULATE_MAX 15   /* guessed tokens of a task in a step */
 #define SMALL_STEP_MAX 16  /* tokens of a step that has guesses in it */

@@ -18,13 +18,24 @@
 #define LEAST_STEP_TOKENS 16
 
 /* lease_us 0: no bound but our own. */
+static bool has_interactive_work(const struct llama_engine *e)
+{
+    const struct task *t = e->first;
+    while (t != NULL && (t->state == TASK_ENDED || t->class != IPC_INTERACTIVE)) {
+        t = t->next;
+    }
+    return t != NULL;
+}
+
 static int step_tokens_max(const struct llama_engine *e, uint32_t lease_us)
 {
     if (e->is_lane) {
         return LANE_CHUNK; /* bytes must not hang on how fast the machine is */
     }
     double us = e->speed[e->use_all ? 1 : 0].us_per_token;
-    double target = lease_us > 0 && lease_us < STEP_US_TARGET ? lease_us : STEP_US_TARGET;
+    bool alone = lease_us == 0 && !has_interactive_work(e);
+    double target = alone ? STEP_US_ALONE : STEP_US_TARGET;
+    target = lease_us > 0 && lease_us < target ? lease_us : target;
     int tokens = us > 0 ? (int)(target / us) : FIRST_STEP_TOKENS;
     tokens = tokens < LEAST_STEP_TOKENS ? LEAST_STEP_TOKENS : tokens;
     if (e->step_cap > 0 && tokens > e->step_cap) {
