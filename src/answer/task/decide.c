@@ -164,6 +164,9 @@ static bool write_ask(const struct task *t, const struct question *q, struct buf
     jn_object_begin(&w);
     jn_kv_str(&w, "domain", domain);
     jn_kv_str(&w, "class", ipc_class_name(t->class));
+    if (t->adapter[0] != '\0') {
+        jn_kv_str(&w, "adapter", t->adapter);
+    }
     jn_kv_str(&w, "prefix", t->decision->intro);
     jn_kv_str(&w, "input", t->text);
     jn_kv_bool(&w, "share_input", true);
@@ -196,6 +199,7 @@ static enum fail send(struct task *t, struct question *q, struct fault *why)
                                 .body = body.data,
                                 .len = body.len,
                                 .plan = q->plan,
+                                .adapter = t->adapter[0] != '\0' ? t->adapter : NULL,
                                 .team = t->who.team,
                                 .class = t->class,
                                 .deadline_us = t->due_us,

@@ -84,6 +84,10 @@ static void on_model(void *arg, uint32_t model, const struct fault *why)
 /* The request waits, within its deadline, until its model is loaded. */
 static void load_model(struct task *t)
 {
+    if (t->late || t->cancelled) { /* nobody would get the answer, and no timer ends the wait */
+        direct_give_up(t);
+        return;
+    }
     t->want = roster_want(t->desk->house.roster, t->model, false, on_model, t);
 }
 

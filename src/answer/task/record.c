@@ -100,8 +100,8 @@ static size_t list_releases(const struct task *t, const char **out)
     if (t->adapter[0] != '\0') {
         out[n++] = t->adapter;
     }
-    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
-        if (t->used[role][0] != '\0') {
+    for (int role = 0; role <= FLEET_ROLE_COUNT; role++) {
+        if (role < FLEET_ROLE_COUNT && t->used[role][0] != '\0') {
             out[n++] = t->used[role];
         }
         if (t->reproducible && t->fingerprint[role][0] != '\0') {

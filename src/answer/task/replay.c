@@ -28,9 +28,10 @@ void replay_write(struct jn_writer *w, const struct task *t)
     jn_kv_str(w, "build", t->build);
     jn_key(w, "fingerprints");
     jn_object_begin(w);
-    for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
+    for (int role = 0; role <= FLEET_ROLE_COUNT; role++) {
         if (t->fingerprint[role][0] != '\0') {
-            jn_kv_str(w, fleet_role_name((enum fleet_role)role), t->fingerprint[role]);
+            const char *name = fleet_role_name((enum fleet_role)role);
+            jn_kv_str(w, role < FLEET_ROLE_COUNT ? name : "model", t->fingerprint[role]);
         }
     }
     jn_object_end(w);

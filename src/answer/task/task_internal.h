@@ -88,7 +88,7 @@ struct task {
     bool reproducible;
     int64_t seed, now;
     char build[96]; /* of the engine that answered, '' when none has */
-    char fingerprint[FLEET_ROLE_COUNT][24];
+    char fingerprint[FLEET_ROLE_COUNT + 1][24]; /* the last: of a model that serves no role */
     uint8_t idem_hash[32], idem_input[32];
     struct ladder_climb climb;
     int step;            /* index into the climb's order */

@@ -374,6 +374,9 @@ void member_ready(struct member *m)
     fleet_changed(m->fleet);
     adapters_send(m);
     member_pump(m);
+    if (m->retiring) { /* what it still owed may just have become overdue: then nothing is left */
+        member_retire(m);
+    }
 }
 
 static void on_turn(struct member *m, const struct ipc_frame *frame)
