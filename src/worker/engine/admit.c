@@ -178,8 +178,19 @@ static void make_room(struct llama_engine *e, const struct task *t, int need)
 {
     int room = e->base.info.n_ctx - task_promised(e);
     int gain = 0;
-    for (const struct task *v = e->first; v != NULL; v = v->next) {
-        gain += may_put_back(v, t->class) ? v->reserve : 0;
+    /* What a victim's prompt left as a prefix goes with it: counted as if it were idle already. */
+    for (struct task *v = e->first; v != NULL; v = v->next) {
+        bool goes = may_put_back(v, t->class);
+        gain += goes ? v->reserve : 0;
+        if (goes && v->source != NULL) {
+            v->source->users--;
+        }
+    }
+    gain += prefix_cells(e, true);
+    for (struct task *v = e->first; v != NULL; v = v->next) {
+        if (may_put_back(v, t->class) && v->source != NULL) {
+            v->source->users++;
+        }
     }
     if (room + gain < need) {
         return;

@@ -17,6 +17,20 @@
 /* A stretch of labels is left unread when none of them can come to this part of the best label's
    probability, after correction. */
 #define NEGLIGIBLE 0.02
+#define TAIL_BYTES 64
+
+/* From the last space on, where there is one within TAIL_BYTES: tokenizers begin a word there. */
+static const char *tail_of(const char *before)
+{
+    size_t len = strlen(before);
+    size_t from = len > TAIL_BYTES ? len - TAIL_BYTES : 0;
+    for (size_t i = len; i > from; i--) {
+        if (before[i - 1] == ' ' && i < len) {
+            return before + i - 1;
+        }
+    }
+    return before;
+}
 
 enum fail choice_label_tokens(struct llama_engine *e, const char *domain, const char *before,
                               const char *label, struct tokens *out, struct fault *why)
@@ -26,6 +40,7 @@ enum fail choice_label_tokens(struct llama_engine *e, const char *domain, const 
     struct tokens alone = {0};
     struct tokens both = {0};
     struct buf text;
+    before = tail_of(before);
     buf_init(&text, FORM_LITERAL_BYTES_MAX + FORM_LABEL_BYTES_MAX + 1);
     (void)buf_add_str(&text, before);
     (void)buf_add_str(&text, label);
@@ -85,7 +100,12 @@ static enum fail build(struct llama_engine *e, const char *domain, struct choice
         struct tokens list = {0};
         enum fail failed = choice_label_tokens(e, domain, before, piece->labels[i], &list, why);
         int at = 0;
-        for (int k = 0; k < list.n; k++) {
+        /* A tokenizer may make more tokens than bytes; paths have room for one a byte. */
+        if (failed == FAIL_NONE && list.n > FORM_LABEL_BYTES_MAX) {
+            failed = FAULT(why, FAIL_BAD_REQUEST, "choice %s: a label of %d tokens; at most %d",
+                           piece->name, list.n, FORM_LABEL_BYTES_MAX);
+        }
+        for (int k = 0; failed == FAIL_NONE && k < list.n; k++) {
             int next = child_with(c, at, list.at[k]);
             at = next > 0 ? next : add_child(c, at, list.at[k]);
         }
@@ -101,7 +121,7 @@ static enum fail build(struct llama_engine *e, const char *domain, struct choice
         c->nodes[at].label = (int)i;
     }
     int n_real = c->n_nodes;
-    for (int n = 1; n < n_real; n++) {
+    for (int n = 1; after >= 0 && n < n_real; n++) {
         if (c->nodes[n].label >= 0 && c->nodes[n].child > 0) {
             int end = child_with(c, n, after);
             if (end == 0) {

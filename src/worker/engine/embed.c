@@ -92,6 +92,26 @@ static int embed_pending(const struct llama_engine *e, int of[IPC_CLASS_COUNT])
     return top;
 }
 
+/* A worse class's task whose text leaves no place for others, or must be alone, once its class is
+   owed all of it: it would never fit beside the better ones. -1: none. */
+static int owed_alone(struct llama_engine *e, struct task *const *order, int tasks, int top,
+                      const int of[IPC_CLASS_COUNT])
+{
+    for (int i = 0; i < tasks; i++) {
+        const struct task *t = order[i];
+        if (t->state != TASK_RUNNING || (int)t->class <= top ||
+            t->embed_next >= t->ask->embed.n) {
+            continue;
+        }
+        int n = t->embed_lists[t->embed_next].n;
+        if ((2 * n > e->n_batch || t->ask->reproducible) &&
+            n <= task_allowance(e, (enum ipc_class)top, t->class, of[t->class])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 /* A text of a worse class rides along when what its class is owed covers all of it; an empty one
    always. A reproducible text is alone: what shares its batch would change its last digits. */
 static int fill(struct llama_engine *e, struct slot slots[ENGINE_SEQ_MAX])
@@ -104,8 +124,9 @@ static int fill(struct llama_engine *e, struct slot slots[ENGINE_SEQ_MAX])
     int top = embed_pending(e, of);
     bool full = false;
     b->n_tokens = 0;
-    for (int i = 0; i < tasks && !full; i++) {
-        struct task *t = order[i];
+    int first = owed_alone(e, order, tasks, top, of);
+    for (int i = first < 0 ? 0 : -1; i < tasks && !full; i++) {
+        struct task *t = order[i < 0 ? first : i];
         int allowed = task_allowance(e, (enum ipc_class)top, t->class, of[t->class]);
         while (t->state == TASK_RUNNING && t->embed_next < t->ask->embed.n) {
             const struct tokens *list = &t->embed_lists[t->embed_next];

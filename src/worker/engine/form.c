@@ -106,6 +106,11 @@ static enum fail count_cells(struct llama_engine *e, struct task *t, struct faul
         case FORM_BOOLEAN:
             for (size_t k = 0; k < piece->n_labels && failed == FAIL_NONE; k++) {
                 failed = choice_label_tokens(e, t->domain, before, piece->labels[k], &list, why);
+                if (failed == FAIL_NONE && cells + list.n > e->base.info.n_ctx) {
+                    failed = FAULT(why, FAIL_TOO_LARGE,
+                                   "the labels up to %s have more tokens than the context of %d",
+                                   piece->name, e->base.info.n_ctx);
+                }
             }
             break;
         case FORM_TEXT:
@@ -710,6 +715,10 @@ static void digits_advance(struct llama_engine *e, struct task *t, const struct 
     }
     unsigned next = form_next(piece, t->form->digits);
     llama_token end = token_after(e, t, t->form->piece);
+    if (end < 0) { /* a vocabulary without an end: what follows a last hole has no token */
+        next = next == FORM_NEXT_END ? next : next & ~FORM_NEXT_END;
+        end = 0;
+    }
     float scores[13];
     int which[13];
     int n = 0;

@@ -481,6 +481,9 @@ static bool write_forced(struct llama_engine *e, struct task *t, bool may_end)
         forced_tokens(e, t, &list);
     }
     for (int i = 0; i < list.n && !over && (may_end || t->tokens_out + 1 < t->max_new); i++) {
+        if (!mask_allows(t->mask, list.at[i])) {
+            break; /* a token the mask's table leaves out: an end of text, or one too long for it */
+        }
         mask_accept(t->mask, list.at[i]);
         note_forced(e, t, list.at[i]);
         t->n_forced++;

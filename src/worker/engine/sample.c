@@ -327,7 +327,11 @@ enum fail sample_token(struct llama_engine *e, struct task *t, const float *logi
         *out = sample_greedy(logits, e->n_vocab);
     } else {
         int n = nucleus(e, logits, temperature, top_p);
-        *out = e->candidates[draw(e->candidates, n, false, &t->random)].id;
+        int i = draw(e->candidates, n, false, &t->random);
+        if (i < 0) { /* logits that are no numbers */
+            return FAULT(why, FAIL_INTERNAL, "the model gives no probabilities");
+        }
+        *out = e->candidates[i].id;
     }
     if (failed == FAIL_NONE) {
         *logprob = (double)logits[*out] - sample_logsumexp(logits, e->n_vocab);

@@ -276,11 +276,20 @@ static void take_back(struct llama_engine *e)
     clear_marks(e);
 }
 
+static bool has_branch_in_batch(const struct task *t)
+{
+    int i = 0;
+    while (i < t->choice.n_branches && t->choice.branches[i].in_batch == 0) {
+        i++;
+    }
+    return i < t->choice.n_branches;
+}
+
 static void fail_batch(struct llama_engine *e, const struct fault *why)
 {
     for (struct task *t = e->first; t != NULL; t = t->next) {
         if (t->state == TASK_RUNNING && adapter_in_turn(e, t) &&
-            (t->in_batch > 0 || t->choice.active)) {
+            (t->in_batch > 0 || has_branch_in_batch(t))) {
             task_fail(e, t, why);
         }
     }

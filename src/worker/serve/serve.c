@@ -485,7 +485,11 @@ static bool take_frame(struct serve *s, const struct ipc_frame *frame)
         s->engine->ops->cancel(s->engine, frame->head.id);
         break;
     case IPC_STOP:
-        s->stop_id = frame->head.id;
+        if (s->stop_id != 0) {
+            failed = FAULT(&why, FAIL_CONFLICT, "already stopping");
+        } else {
+            s->stop_id = frame->head.id;
+        }
         break;
     case IPC_PING:
         answer_ping(s, frame->head.id);
