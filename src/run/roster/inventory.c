@@ -156,12 +156,20 @@ static void reloaded(void *arg, uint32_t model, const struct fault *why)
     (void)why; /* logged; the inventory shows it */
 }
 
-/* Another release was adopted: what runs is answered by the old one, which then makes way. */
+/* Another release was adopted: what runs is answered by the old one, which then makes way. A file
+   that waits for room was checked as the old one, and is opened anew. */
 static void reload(struct roster *r, struct item *it)
 {
     log_write(LOG_LEVEL_INFO, "model.release_changed", LOG_FIELDS(LOG_TEXT("model", it->e.name)));
-    fleet_close(r->o.fleet, it->model);
+    if (it->fd >= 0) {
+        close(it->fd);
+        it->fd = -1;
+    }
+    if (it->model != 0) {
+        fleet_close(r->o.fleet, it->model);
+    }
     (void)item_want(r, it, false, true, reloaded, NULL);
+    roster_kick(r, 0);
 }
 
 static void take_one(struct roster *r, const struct seen *one)
@@ -185,7 +193,10 @@ static void take_one(struct roster *r, const struct seen *one)
     it->gone = false;
     it->e = one->e;
     size_up(r, it, one);
-    if (other && it->model != 0) {
+    if (it->fd >= 0 && serves_otherwise(&it->e, &it->opened)) {
+        r->scan_again = true; /* or this pass is older than the file */
+        reload(r, it);
+    } else if (other && it->model != 0) {
         reload(r, it);
     }
 }
@@ -434,6 +445,7 @@ static void file_opened(void *arg)
         if (!roster_is_fake(o->r)) { /* a release may have been adopted since the inventory */
             it->e.active = o->entry.active;
         }
+        it->opened = it->e;
         it->fd = o->fd;
         it->waits_since_us = clock_monotonic_us();
     }

@@ -119,7 +119,7 @@ static void load(struct roster *r, struct item *it)
 {
     struct fault why;
     struct models_serving serving;
-    models_serving_get(&it->e, &serving);
+    models_serving_get(&it->opened, &serving); /* what fd was hashed as */
     struct fleet_loading what = {.name = it->e.name, .sha256 = serving.sha256, .fd = it->fd,
                                  .kind = it->kind, .n_ctx = it->n_ctx, .run = &serving.run};
     uint32_t id = 0;

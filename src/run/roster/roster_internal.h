@@ -25,6 +25,7 @@ struct item {
     bool checking;     /* a crunch thread has its file */
     bool noting;       /* a crunch thread writes its manifest */
     int fd;            /* checked, waits for room; -1 */
+    struct models_entry opened; /* as the file behind fd, or in the worker, was checked for */
     int64_t waits_since_us;
     int64_t touched_us; /* monotonic: a want was answered; its ask may be on its way */
     int64_t used_at;
