@@ -206,8 +206,8 @@ static void drop_gone(struct roster *r)
 {
     for (struct item **at = &r->items; *at != NULL;) {
         struct item *it = *at;
-        if (it->gone && it->model == 0 && !it->checking && !it->noting && it->wants == NULL &&
-            it->fd < 0) {
+        bool used = it->checking || it->noting || it->base_wanted || it->wants != NULL;
+        if (it->gone && it->model == 0 && !used && it->fd < 0) {
             *at = it->next;
             mem_free(it);
         } else {
