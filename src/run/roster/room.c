@@ -87,6 +87,29 @@ static struct item *next_to_go(const struct roster *r, int64_t now)
     return best;
 }
 
+/* How many the fleet counts against FLEET_MODELS_MAX; what finishes and goes is not among them. */
+static int places_used(const struct roster *r)
+{
+    uint32_t ids[2 * FLEET_MODELS_MAX];
+    struct fleet_model m;
+    size_t n = fleet_ids(r->o.fleet, ids);
+    int used = 0;
+    for (size_t i = 0; i < n; i++) {
+        used += fleet_model_find(r->o.fleet, ids[i], &m) && m.state != FLEET_STOPPING ? 1 : 0;
+    }
+    return used;
+}
+
+static void say_all_places_are_taken(const struct item *it, int places, struct fault *why)
+{
+    FAULT(why, FAIL_MODEL_UNAVAILABLE,
+          "the model %.64s has no place: %d models are loaded, the most there may be, and each is "
+          "pinned or busy",
+          it->e.name, places);
+    fail_param(why, "model");
+    fail_hint(why, "Unload or unpin one (`inhouse models unload NAME`, `unpin NAME`).");
+}
+
 static void say_what_is_loaded(struct roster *r, const struct item *it, struct fault *why)
 {
     char loaded[200] = "";
@@ -143,29 +166,41 @@ static void load(struct roster *r, struct item *it)
 static bool settle_one(struct roster *r, struct item *it, int64_t now)
 {
     int64_t need = item_need(r, it), used = 0, leaving = 0, could = 0;
+    int places = places_used(r), could_place = 0;
     struct fleet_model m;
     for (const struct item *k = r->items; k != NULL; k = k->next) {
         if (k->model != 0 && fleet_model_find(r->o.fleet, k->model, &m)) {
             int64_t bytes = item_need(r, k);
             used += bytes;
             leaving += m.state == FLEET_STOPPING ? bytes : 0;
-            could += may_go(r, k, now, true) ? bytes : 0;
+            bool may = may_go(r, k, now, true);
+            could += may ? bytes : 0;
+            could_place += may ? 1 : 0;
         }
     }
-    if (used + need <= r->o.memory_bytes) {
+    if (used + need <= r->o.memory_bytes && places < FLEET_MODELS_MAX) {
         load(r, it);
         return true;
     }
     struct fault why;
     bool late = now - it->waits_since_us > (int64_t)ROSTER_WAIT_MS * 1000;
-    if (late || used - leaving - could + need > r->o.memory_bytes) {
+    bool full = used + need > r->o.memory_bytes;
+    if ((late && full) || used - leaving - could + need > r->o.memory_bytes) {
         say_what_is_loaded(r, it, &why);
         item_fail(r, it, &why);
         return true;
     }
+    if (places >= FLEET_MODELS_MAX && (late || places - could_place >= FLEET_MODELS_MAX)) {
+        say_all_places_are_taken(it, places, &why);
+        item_fail(r, it, &why);
+        return true;
+    }
     for (struct item *go = next_to_go(r, now);
-         go != NULL && used - leaving + need > r->o.memory_bytes; go = next_to_go(r, now)) {
+         go != NULL &&
+         (used - leaving + need > r->o.memory_bytes || places >= FLEET_MODELS_MAX);
+         go = next_to_go(r, now)) {
         leaving += item_need(r, go);
+        places--;
         log_write(LOG_LEVEL_INFO, "model.unloading",
                   LOG_FIELDS(LOG_TEXT("model", go->e.name), LOG_TEXT("for", it->e.name)));
         fleet_close(r->o.fleet, go->model);

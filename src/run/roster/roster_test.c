@@ -3,6 +3,7 @@
    recent use, pins, and that nothing that works is ever unloaded. */
 #include "run/roster/roster.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -239,6 +240,34 @@ static void what_cannot_fit_is_said_at_once(void **state)
     assert_int_equal(state_of("heavy"), ROSTER_READY);
 }
 
+/* All places but one are taken beside the roster; of the models that are left, one has it. */
+static void an_idle_model_gives_its_place_though_memory_is_left(void **state)
+{
+    struct fault why;
+    uint32_t ids[2 * FLEET_MODELS_MAX];
+    (void)state;
+    load("light");
+    load("embed");
+    load("heavy");
+    load("fake-a");
+    while (fleet_ids(fleet, ids) < FLEET_MODELS_MAX) {
+        uint32_t id;
+        struct fleet_loading other = {.name = "beside", .sha256 = "", .kind = FLEET_KIND_GENERATE,
+                                      .fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+                                      .n_ctx = 256};
+        assert_int_equal(fleet_open(fleet, &other, &id, &why), FAIL_NONE);
+    }
+    pause_ms(600);
+    load("fake-b");
+    assert_string_equal(said, "");
+    assert_int_equal(state_of("fake-a"), ROSTER_STORED);
+    assert_int_equal(state_of("fake-b"), ROSTER_READY);
+    assert_int_equal(roster_pin(roster, "fake-b", true, &why), FAIL_NONE);
+    load("fake-a");
+    assert_int_equal(failed, 1);
+    assert_non_null(strstr(said, "16 models are loaded"));
+}
+
 static void a_busy_model_is_waited_for_and_never_cut(void **state)
 {
     (void)state;
@@ -311,6 +340,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_least_recently_used_makes_room, start, stop),
         cmocka_unit_test_setup_teardown(a_pinned_model_stays, start, stop),
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_said_at_once, start_small, stop),
+        cmocka_unit_test_setup_teardown(an_idle_model_gives_its_place_though_memory_is_left,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(a_busy_model_is_waited_for_and_never_cut, start, stop),
         cmocka_unit_test_setup_teardown(an_unpinned_role_model_makes_room_and_comes_back,
                                         start_small, stop),
