@@ -34,6 +34,7 @@ struct ask {
     int deaths;     /* workers that died of themselves while it was open */
     int kills;      /* workers that were killed from outside while it was open */
     char *released; /* its domain, when its prompt is released text */
+    bool kept;      /* its worker has offered the state of its prompt */
     bool emitted;   /* a stream's bytes have gone out */
     bool cancelled;
 };

@@ -394,10 +394,15 @@ static void on_turn(struct member *m, const struct ipc_frame *frame)
 
 static void on_state(struct member *m, const struct ipc_frame *frame)
 {
-    const struct ask *a = find_open(m, frame->head.id);
+    struct ask *a = find_open(m, frame->head.id);
     if (frame->head.type == IPC_KEPT) {
+        if (a != NULL && a->kept) {
+            return; /* one offer an ask */
+        }
         if (!warm_kept(m, a == NULL ? NULL : a->released, frame)) {
             member_kill(m, "a state of a prompt that is not released");
+        } else {
+            a->kept = true;
         }
     } else if (!warm_done(m, frame)) {
         member_kill(m, "an answer nobody asked for");

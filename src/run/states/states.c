@@ -37,6 +37,7 @@ struct states {
     uint8_t key[32];
     int64_t budget;
     int64_t bytes;
+    int64_t pending; /* bytes in memory files that are not yet written */
     struct entry *entries;
     size_t n;
     int refused;
@@ -228,7 +229,8 @@ bool states_wants(struct states *s, const struct states_key *k, int scores, int6
     states_name(&line, name);
     struct entry *e = find(s, name);
     if (e == NULL || e->line.scores < scores) {
-        return s->pool != NULL && bytes > 0 && bytes <= s->budget && bytes <= STATES_BYTES_MAX;
+        return s->pool != NULL && bytes > 0 && bytes <= STATES_BYTES_MAX &&
+               s->pending + bytes <= s->budget / 2;
     }
     int64_t now = now_s();
     if (now - e->used_s >= TOUCH_S) {
@@ -271,6 +273,7 @@ static void write_job(void *arg)
 static void written(void *arg)
 {
     struct job *j = arg;
+    j->states->pending -= j->line.bytes;
     if (j->failed == FAIL_NONE) {
         add(j->states, &j->line, now_s());
         keep_budget(j->states);
@@ -299,7 +302,9 @@ void states_put(struct states *s, const struct states_key *k, int scores, int fd
         pool_submit(s->pool, write_job, j, s->loop, written, &j->why) != FAIL_NONE) {
         close(fd);
         job_free(j);
+        return;
     }
+    s->pending += bytes;
 }
 
 static int by_use(const void *a, const void *b)

@@ -51,8 +51,8 @@ void states_context(const char *build, const char *fingerprint, int n_ctx, int n
 /* An empty memory file of `bytes`, sealed against any other size. -1 with the reason in errno. */
 int states_memory(int64_t bytes);
 
-/* Is this one, with so many scores, not there yet and small enough? Marks one that is there as
-   used. */
+/* Is this one, with so many scores, not there yet and small enough: with what is still to be
+   written, half the budget at most? Marks one that is there as used. */
 bool states_wants(struct states *s, const struct states_key *k, int scores, int64_t bytes);
 /* Writes `bytes` of fd (owned from now on), in the back. A failure is logged, no more. */
 void states_put(struct states *s, const struct states_key *k, int scores, int fd, int64_t bytes);

@@ -300,6 +300,33 @@ static void the_budget_lets_the_oldest_go(void **state)
     mem_free(big);
 }
 
+/* They are memory until they are written: a worker must not fill the machine with them. */
+static void what_waits_to_be_written_is_bounded(void **state)
+{
+    struct house *h = *state;
+    struct states_key other = usual;
+    char big[401];
+    memset(big, 'b', 400);
+    big[400] = '\0';
+    other.domain = "another/-/internal";
+    start(h, key, 1000);
+    assert_false(states_wants(h->states, &usual, 1, 501));
+    put(h, &usual, big);
+    assert_true(states_wants(h->states, &other, 1, 100));
+    assert_false(states_wants(h->states, &other, 1, 101));
+    struct states_counts c = {0};
+    for (int i = 0; i < 1000 && c.files == 0; i++) { /* written */
+        usleep(5000);
+        loop_stop(h->loop);
+        loop_run(h->loop);
+        loop_restart(h->loop);
+        states_counts(h->states, &c);
+    }
+    assert_int_equal(c.files, 1);
+    assert_true(states_wants(h->states, &other, 1, 400));
+    stop(h);
+}
+
 static void what_a_crash_left_is_swept(void **state)
 {
     struct house *h = *state;
@@ -342,6 +369,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flipped_bit_anywhere_is_refused, make_home, remove_home),
         cmocka_unit_test_setup_teardown(a_file_cannot_stand_in_for_another, make_home, remove_home),
         cmocka_unit_test_setup_teardown(the_budget_lets_the_oldest_go, make_home, remove_home),
+        cmocka_unit_test_setup_teardown(what_waits_to_be_written_is_bounded, make_home,
+                                        remove_home),
         cmocka_unit_test_setup_teardown(what_a_crash_left_is_swept, make_home, remove_home),
         cmocka_unit_test_setup_teardown(an_answer_to_nobody_is_not_lost, make_home, remove_home),
     };
