@@ -53,6 +53,7 @@ struct scan {
     size_t n;
     int pending; /* roles whose model is not yet handed to the fleet */
     int loading;
+    uint64_t begun_at; /* on roster.notes */
     bool failed;
     struct fault why;
 };
@@ -172,8 +173,17 @@ static void reload(struct roster *r, struct item *it)
     roster_kick(r, 0);
 }
 
-static void take_one(struct roster *r, const struct seen *one)
+/* What is on disk, or was when it was read, is older than what we know. */
+static void keep_note(struct item *it, struct models_entry *e)
 {
+    e->pin = it->e.pin;
+    e->memory_bytes = it->e.memory_bytes;
+    e->memory_ctx = it->e.memory_ctx;
+}
+
+static void take_one(struct scan *s, struct seen *one)
+{
+    struct roster *r = s->r;
     struct item *it = item_of_file(r, one->e.sha256);
     bool other = it != NULL && serves_otherwise(&it->e, &one->e);
     if (it == NULL) {
@@ -185,10 +195,8 @@ static void take_one(struct roster *r, const struct seen *one)
         }
         it->next = *at;
         *at = it;
-    } else if (it->noting) { /* what is on disk is older than what we know */
-        it->gone = false;
-        r->scan_again = r->scan_again || other;
-        return;
+    } else if (it->noting || it->noted_at > s->begun_at) {
+        keep_note(it, &one->e);
     }
     it->gone = false;
     it->e = one->e;
@@ -343,7 +351,7 @@ static void take_inventory(void *arg)
             it->gone = true;
         }
         for (size_t i = 0; i < s->n; i++) {
-            take_one(s->r, &s->seen[i]);
+            take_one(s, &s->seen[i]);
         }
         for (int role = 0; role < FLEET_ROLE_COUNT; role++) {
             fill_role(s, (enum fleet_role)role);
@@ -371,6 +379,7 @@ static void scan_on_core(void *arg)
         return;
     }
     r->scanning = true;
+    s->begun_at = r->notes;
     if (pool_submit(r->o.crunch, read_stored, s, r->o.loop, take_inventory, &why) != FAIL_NONE) {
         note_failure(s, &why);
         scan_ended(s);
@@ -497,6 +506,7 @@ static void note_written(void *arg)
     struct noting *n = arg;
     struct item *it = n->it;
     it->noting = false;
+    it->noted_at = ++n->r->notes;
     bool newer = it->e.pin != n->note.pin || it->e.memory_bytes != n->note.memory_bytes ||
                  it->e.memory_ctx != n->note.memory_ctx;
     if (newer) {
@@ -508,6 +518,7 @@ static void note_written(void *arg)
 void item_note(struct roster *r, struct item *it)
 {
     struct fault why;
+    it->noted_at = ++r->notes;
     if (it->noting || roster_is_fake(r)) {
         return;
     }

@@ -24,6 +24,7 @@ struct item {
     bool gone;         /* no longer in the inventory */
     bool checking;     /* a crunch thread has its file */
     bool noting;       /* a crunch thread writes its manifest */
+    uint64_t noted_at; /* on roster.notes: the last change of what its manifest is to say */
     int fd;            /* checked, waits for room; -1 */
     struct models_entry opened; /* as the file behind fd, or in the worker, was checked for */
     int64_t waits_since_us;
@@ -40,6 +41,7 @@ struct roster {
     uint64_t next_want;
     size_t wants_len;
     bool scanning, scan_again;
+    uint64_t notes; /* counts what was to be written to manifests, and what was */
     uint64_t timer; /* of the next look at who may be loaded */
 };
 

@@ -228,6 +228,25 @@ static void a_pinned_model_stays(void **state)
     assert_int_equal(state_of("fake-c"), ROSTER_STORED);
 }
 
+static void pin_a(void *arg)
+{
+    struct fault why;
+    (void)arg;
+    assert_true(roster_is_scanning(roster));
+    assert_int_equal(roster_pin(roster, "fake-a", true, &why), FAIL_NONE);
+}
+
+static void a_pin_survives_a_scan_that_was_under_way(void **state)
+{
+    struct roster_model m;
+    (void)state;
+    roster_scan(roster, scanned, NULL);
+    loop_post(loop, pin_a, NULL); /* after it has begun */
+    run();
+    assert_true(roster_find(roster, "fake-a", &m));
+    assert_true(m.pinned);
+}
+
 static void what_cannot_fit_is_said_at_once(void **state)
 {
     (void)state;
@@ -339,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(roles_are_served_and_the_rest_is_stored, start, stop),
         cmocka_unit_test_setup_teardown(the_least_recently_used_makes_room, start, stop),
         cmocka_unit_test_setup_teardown(a_pinned_model_stays, start, stop),
+        cmocka_unit_test_setup_teardown(a_pin_survives_a_scan_that_was_under_way, start, stop),
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_said_at_once, start_small, stop),
         cmocka_unit_test_setup_teardown(an_idle_model_gives_its_place_though_memory_is_left,
                                         start, stop),
