@@ -110,6 +110,29 @@ class Served(unittest.TestCase):
         self.assertIn(form["queue"], SCHEMA["properties"]["queue"]["enum"])
         self.assertIsInstance(form["urgent"], bool)
 
+    def test_a_scored_schema_has_probabilities(self):
+        schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "days": {"type": "integer", "minimum": 1, "maximum": 30},
+                                           "note": {"type": "string", "maxLength": 40}}}
+        wanted = {"type": "json_schema", "json_schema": {"name": "triage", "schema": schema, "scored": True}}
+        choice = self.chat(response_format=wanted).choices[0]
+        form = json.loads(choice.message.content)
+        self.assertEqual(choice.finish_reason, "stop")
+        self.assertIn(form["queue"], SCHEMA["properties"]["queue"]["enum"])
+        fields = choice.model_extra["fields"]
+        self.assertEqual([f["name"] for f in fields], ["queue", "urgent", "days", "note"])
+        for field in fields:
+            self.assertEqual(field["value"], form[field["name"]])
+            self.assertTrue(0 < field["probability"] <= 1)
+        self.assertEqual(set(fields[0]["probabilities"]), set(SCHEMA["properties"]["queue"]["enum"]))
+        self.assertEqual(set(fields[1]["probabilities"]), {"true", "false"})
+        self.assertAlmostEqual(sum(fields[0]["probabilities"].values()), 1, places=3)
+        self.assertAlmostEqual(fields[0]["probabilities"][form["queue"]], fields[0]["probability"], places=3)
+        self.failing(self.openai.BadRequestError, self.chat, response_format=wanted, stream=True)
+        schema["properties"]["tags"] = {"type": "array"}
+        error = self.failing(self.openai.BadRequestError, self.chat, response_format=wanted)
+        self.assertEqual(error.code, "unsupported")
+        self.assertIn("#/properties/tags", error.message)
+
     def test_strict_json_schema_through_parse(self):
         import enum
         import pydantic

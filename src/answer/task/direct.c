@@ -219,15 +219,16 @@ static void chat_ask(struct task *t)
     struct fleet_ask ask = {.model = t->model_id,
                             .role = t->role,
                             .adapter = t->adapter[0] != '\0' ? t->adapter : NULL,
-                            .type = IPC_GENERATE,
+                            .type = t->plan != NULL ? IPC_FORM : IPC_GENERATE,
                             .body = body.data,
                             .len = body.len,
+                            .plan = t->plan,
                             .team = t->who.team,
                             .class = t->class,
                             .max_tokens = t->max_tokens,
                             .deadline_us = t->due_us,
                             .on_text = t->stream ? chat_text : NULL,
-                            .done = chat_done,
+                            .done = t->plan != NULL ? scored_done : chat_done,
                             .arg = t};
     t->ask = fleet_ask(t->desk->house.fleet, &ask);
     buf_done(&body);

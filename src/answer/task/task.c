@@ -6,6 +6,7 @@
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/log/log.h"
+#include "run/schema/schema.h"
 
 static const int64_t default_deadline_ms[IPC_CLASS_COUNT] = {120000, 600000, 3600000};
 
@@ -232,6 +233,8 @@ static void task_free(struct task *t)
     loop_timer_cancel(t->desk->house.loop, t->deadline_timer);
     decide_free(t);
     form_plan_free(t->plan);
+    form_result_free(t->filled);
+    schema_free(t->schema);
     ladder_form_unref(t->form);
     headset_unref(t->heads);
     shelf_unref(t->shelf);
@@ -260,6 +263,8 @@ static void deliver(struct task *t)
         r.why = &t->why;
     } else if (t->kind == TASK_CHAT) {
         r.generated = &t->generated;
+        r.plan = t->plan;
+        r.filled = t->filled;
     } else if (t->kind == TASK_EMBED) {
         r.vectors = t->vectors;
         r.vectors_len = t->texts_len;
@@ -437,6 +442,9 @@ uint64_t task_submit(struct task_desk *desk, const struct task_request *r)
         t->ask_len = r->ask_len;
         t->max_tokens = r->max_tokens;
         t->stream = r->stream;
+        ASSERT((r->plan == NULL) == (r->schema == NULL));
+        t->plan = r->plan;
+        t->schema = r->schema;
     } else if (r->kind == TASK_DECIDE) {
         t->model = arena_dup_str(a, r->model);
         t->ask_json = arena_dup(a, r->ask_json, r->ask_len);

@@ -86,6 +86,10 @@ struct task_request {
     size_t ask_len;
     int max_tokens; /* as in ask_json: what it may cost */
     bool stream;
+    /* A scored chat: both or neither, taken by task_submit. ask_json is then the FORM body with
+       this plan (of schema_form); the answer's text is the document, checked under the schema. */
+    struct form_plan *plan;
+    struct schema *schema;
 
     /* TASK_DECIDE: model as above; `text` is decoded once for all questions; ask_json is the whole
        request, for the record */
@@ -130,6 +134,8 @@ struct task_result {
     const struct fleet_generated *generated;
     const char *model; /* the model that answered, its manifest name */
     const char *fingerprint; /* of the engine and model that answered, '' when not known */
+    const struct form_plan *plan; /* of a scored chat, and how it was filled; NULL otherwise */
+    const struct form_result *filled;
 
     /* TASK_EMBED: n x dim, unit rows */
     const float *vectors;

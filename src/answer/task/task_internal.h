@@ -130,6 +130,8 @@ struct task {
     bool accepted;          /* the stream's first record is durable */
     struct buf held;        /* text that waits for it */
     struct fleet_generated generated;
+    struct schema *schema;      /* a scored chat: what its plan is of, */
+    struct form_result *filled; /* and how it was filled */
     const char **texts;
     size_t texts_len, texts_done;
     float *vectors;
@@ -208,6 +210,8 @@ void chat_start(struct task *t);
 void embed_start(struct task *t);
 /* Of a task that its client left or its deadline passed. */
 void direct_stopped(struct task *t, const struct fault *why);
+/* scored.c: a chat that is answered by filling a form */
+void scored_done(void *arg, const struct fleet_answer *a);
 /* decide.c: typed questions about one text */
 void decide_take(struct task *t, const struct task_request *r); /* copies what is asked */
 void decide_go_on(struct task *t); /* its model is there */

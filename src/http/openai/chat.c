@@ -211,6 +211,9 @@ static void reply_whole(struct chat *c, const struct task_result *result)
     jn_key(&w, "logprobs");
     openai_put_logprobs(&w, c->ask.logprobs ? g->logprobs_json : NULL, c->ask.top_logprobs);
     jn_kv_str(&w, "finish_reason", finish_of(g, calls));
+    if (result->filled != NULL) {
+        openai_put_fields(&w, text_of(g), result->plan, result->filled);
+    }
     jn_object_end(&w);
     jn_array_end(&w);
     jn_key(&w, "usage");
@@ -294,9 +297,13 @@ static void chat_start(void *arg)
                              .reproducible = c->ask.reproducible,
                              .seed = c->ask.seed,
                              .now = c->ask.now,
+                             .plan = c->ask.plan,
+                             .schema = c->ask.schema,
                              .on_text = chat_text,
                              .on_done = chat_done,
                              .arg = c};
+    c->ask.plan = NULL; /* taken */
+    c->ask.schema = NULL;
     uint64_t handle = task_submit(c->h->desk, &t);
     __atomic_store_n(&c->handle, handle, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&c->gone, __ATOMIC_SEQ_CST)) {

@@ -4,12 +4,13 @@
  * typed and bounded; what is known and not possible here is refused by name, because a client that
  * asked for it would otherwise trust an answer that ignores it.
  */
-#include "http/openai/openai.h"
+#include "http/openai/openai_internal.h"
 
 #include <string.h>
 
 #include "base/json/json.h"
 #include "base/text/text.h"
+#include "run/form/form.h"
 #include "run/ipc/ipc.h"
 #include "run/schema/schema.h"
 
@@ -473,7 +474,11 @@ static enum fail decode_root(const json_t *root, int64_t context_max, int64_t se
             f = refuse(why, FAIL_TOO_LARGE, "messages", "is larger than a model can be given");
         }
     }
-    return f;
+    bool scored = false;
+    if (f == FAIL_NONE) {
+        f = openai_scored_find(root, &scored, why);
+    }
+    return f == FAIL_NONE && scored ? openai_scored_make(root, out, why) : f;
 }
 
 enum fail openai_chat_decode(const char *body, size_t len, int64_t context_max, int64_t seed,
@@ -495,6 +500,10 @@ enum fail openai_chat_decode(const char *body, size_t len, int64_t context_max, 
 void openai_chat_ask_done(struct openai_chat_ask *ask)
 {
     buf_done(&ask->ask);
+    form_plan_free(ask->plan);
+    schema_free(ask->schema);
+    ask->plan = NULL;
+    ask->schema = NULL;
 }
 
 /* ---- embeddings ---- */

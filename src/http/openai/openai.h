@@ -56,7 +56,9 @@ struct openai_chat_ask {
     enum ipc_class class; /* batch with service_tier "flex", else interactive */
     bool reproducible; /* with the seed and `now` that are in the ask too */
     int64_t seed, now;
-    struct buf ask; /* the GENERATE body without domain and class */
+    struct buf ask; /* the GENERATE body (scored: the FORM body) without domain and class */
+    struct form_plan *plan; /* response_format.json_schema.scored; with its schema, else NULL */
+    struct schema *schema;
 };
 /* Pure. seed is used when the request names none. On success free with openai_chat_ask_done. */
 MUST_CHECK enum fail openai_chat_decode(const char *body, size_t len, int64_t context_max,

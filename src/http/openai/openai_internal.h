@@ -6,6 +6,14 @@
 
 /* A new id in OpenAI's look: prefix and 26 characters, "chatcmpl-01J...". */
 void openai_id(const char *prefix, char out[TEXT_ID_SIZE + 16]);
+/* Does the request's response_format say "scored": true? False too when it is none. */
+MUST_CHECK enum fail openai_scored_find(const json_t *root, bool *scored, struct fault *why);
+/* Makes the checked chat request `root` a FORM ask: out->ask, out->plan and out->schema. */
+MUST_CHECK enum fail openai_scored_make(const json_t *root, struct openai_chat_ask *out,
+                                        struct fault *why);
+/* The "fields" of a scored answer: value, probability and, of a choice, all probabilities. */
+void openai_put_fields(struct jn_writer *w, const char *document, const struct form_plan *plan,
+                       const struct form_result *filled);
 /* x-inhouse-task: which task (and so which record) this answer is. */
 void openai_name_task(struct wire_request *r, const struct id *task);
 void openai_put_usage(struct jn_writer *w, const struct fleet_generated *g);

@@ -10,8 +10,15 @@
 #include <cmocka.h>
 
 #include "base/json/json.h"
+#include "run/form/form.h"
 
 #define HEAD "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+#define SCORED(schema) \
+    "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"scored\":true," \
+    "\"schema\":" schema "}}"
+#define FLAT \
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[\"x\",\"y\"]}," \
+    "\"n\":{\"type\":\"string\",\"maxLength\":9}}}"
 
 static void what_cannot_be_honoured_is_refused_by_name(void **state)
 {
@@ -49,6 +56,13 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state)
         {HEAD ",\"logprobs\":true,\"stream\":true}", FAIL_UNSUPPORTED, "logprobs"},
         {HEAD ",\"response_format\":{\"type\":\"xml\"}}", FAIL_BAD_REQUEST, "response_format"},
         {HEAD ",\"response_format\":{\"type\":\"json_schema\"}}", FAIL_BAD_REQUEST, "json_schema"},
+        {HEAD ",\"stream\":true," SCORED(FLAT) "}", FAIL_UNSUPPORTED, "stream"},
+        {HEAD ",\"logprobs\":true," SCORED(FLAT) "}", FAIL_UNSUPPORTED, "logprobs"},
+        {HEAD ",\"stop\":\"x\"," SCORED(FLAT) "}", FAIL_UNSUPPORTED, "stop"},
+        {HEAD "," SCORED("{\"type\":\"array\"}") "}", FAIL_UNSUPPORTED, "response_format"},
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"hi\"}],"
+         SCORED(FLAT) "}",
+         FAIL_UNSUPPORTED, "messages"},
         {HEAD ",\"tools\":[{\"type\":\"function\"}]}", FAIL_BAD_REQUEST, "tools"},
         {HEAD ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
               "\"tool_choice\":\"maybe\"}",
@@ -105,6 +119,20 @@ static void known_keys_reach_the_model_and_unknown_ones_are_ignored(void **state
     assert_true(json_is_true(json_object_get(j, "stream")));
     assert_null(json_object_get(j, "user"));
     assert_null(json_object_get(j, "domain"));
+    openai_chat_ask_done(&ask);
+}
+
+static void a_scored_schema_is_asked_as_a_form(void **state)
+{
+    (void)state;
+    struct openai_chat_ask ask;
+    AUTO_JSON json_t *j = decoded(HEAD "," SCORED(FLAT) "}", &ask);
+    assert_non_null(ask.plan);
+    assert_non_null(ask.schema);
+    assert_string_equal(json_string_value(json_object_get(j, "input")), "hi");
+    assert_non_null(strstr(json_string_value(json_object_get(j, "prefix")), "\"maxLength\":9"));
+    assert_int_equal(json_array_size(json_object_get(j, "plan")), ask.plan->n_pieces);
+    assert_null(json_object_get(j, "messages"));
     openai_chat_ask_done(&ask);
 }
 
@@ -246,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(known_keys_reach_the_model_and_unknown_ones_are_ignored),
+        cmocka_unit_test(a_scored_schema_is_asked_as_a_form),
         cmocka_unit_test(what_is_reproducible_is_in_the_ask),
         cmocka_unit_test(tool_calls_are_not_streamed_as_text),
         cmocka_unit_test(embeddings_take_texts_and_refuse_token_numbers),

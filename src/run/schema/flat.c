@@ -55,7 +55,28 @@ static enum fail put_piece(struct making *m, const struct form_piece *piece)
                            ? FAULT(m->why, FAIL_TOO_LARGE, "JSON schema: names too long for a form")
                            : form_plan_add(m->plan, &literal, m->why);
     buf_clear(&m->literal);
-    return failed != FAIL_NONE || piece == NULL ? failed : form_plan_add(m->plan, piece, m->why);
+    if (failed != FAIL_NONE || piece == NULL) {
+        return failed;
+    }
+    struct fault limit = {0};
+    failed = form_plan_add(m->plan, piece, &limit);
+    if (failed != FAIL_NONE) {
+        char problem[200];
+        (void)snprintf(problem, sizeof problem, "is beyond a form: %.150s", limit.message);
+        return no_field(m->why, piece->name, problem);
+    }
+    return FAIL_NONE;
+}
+
+/* Its bytes are the same inside the quotes of JSON. */
+static bool is_plain(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == '"' || *text == '\\') {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum fail put_enum(struct making *m, const char *name, const json_t *values)
@@ -69,8 +90,7 @@ static enum fail put_enum(struct making *m, const char *name, const json_t *valu
     }
     for (size_t i = 0; i < n; i++) {
         const json_t *value = json_array_get(values, i);
-        if (strings && json_is_string(value) &&
-            strpbrk(json_string_value(value), "\"\\\n\r\t\b\f") == NULL) {
+        if (strings && json_is_string(value) && is_plain(json_string_value(value))) {
             labels[i] = json_string_value(value);
         } else if (!strings && json_is_integer(value)) {
             (void)snprintf(numbers[i], sizeof numbers[i], "%lld",
@@ -265,4 +285,49 @@ enum fail schema_form(const json_t *tree, struct form_plan **out, struct fault *
     }
     *out = m.plan;
     return FAIL_NONE;
+}
+
+/* A text as the model wrote it inside quotes: its escapes mean what they mean in JSON; where they
+   make none, they are plain characters. */
+static void spell_text(const char *value, struct buf *out)
+{
+    AUTO_JSON json_t *read = NULL;
+    struct buf quoted;
+    buf_init(&quoted, FORM_CHARS_MAX * 4 + 8);
+    bool whole = buf_add_char(&quoted, '"') && buf_add_str(&quoted, value) &&
+                 buf_add_char(&quoted, '"') &&
+                 jn_parse(quoted.data, quoted.len, "a text", &read, NULL) == FAIL_NONE &&
+                 json_is_string(read);
+    buf_done(&quoted);
+    const char *text = whole ? json_string_value(read) : value;
+    struct buf spelled;
+    buf_init(&spelled, FORM_CHARS_MAX * 8 + 8);
+    json_spell_string(text, strlen(text), &spelled);
+    if (spelled.overflow || spelled.len < 2) {
+        out->overflow = true;
+    } else {
+        (void)buf_add(out, spelled.data + 1, spelled.len - 2); /* the plan has the quotes */
+    }
+    buf_done(&spelled);
+}
+
+bool schema_form_fill(const struct schema *schema, const struct form_plan *plan,
+                      const struct form_result *result, struct buf *out)
+{
+    size_t start = out->len;
+    size_t hole = 0;
+    for (size_t i = 0; i < plan->n_pieces; i++) {
+        const struct form_piece *piece = &plan->pieces[i];
+        if (piece->kind == FORM_LITERAL) {
+            (void)buf_add_str(out, piece->text);
+        } else if (hole == result->n_fields) {
+            return false;
+        } else if (piece->kind == FORM_TEXT) {
+            spell_text(result->fields[hole++].value, out);
+        } else {
+            (void)buf_add_str(out, result->fields[hole++].value);
+        }
+    }
+    return !out->overflow && hole == result->n_fields && out->len > start &&
+           schema_accepts(schema, NULL, out->data + start, out->len - start);
 }

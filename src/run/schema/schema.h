@@ -53,7 +53,14 @@ size_t schema_size(const struct schema *schema);
  * a form cannot keep. *out is the caller's (form_plan_free).
  */
 struct form_plan;
+struct form_result;
 MUST_CHECK enum fail schema_form(const json_t *tree, struct form_plan **out, struct fault *why);
+/*
+ * The document that a filled plan of schema_form is, in the machine's own spelling, onto out. False
+ * when the schema does not accept it (the engine is not to be trusted) or out has no room.
+ */
+MUST_CHECK bool schema_form_fill(const struct schema *schema, const struct form_plan *plan,
+                                 const struct form_result *result, struct buf *out);
 
 /* How a walk differs from what a model is made to write; for checking texts of others. */
 struct schema_options {

@@ -302,6 +302,48 @@ static void a_flat_object_becomes_a_form(void **state)
     form_plan_free(plan);
 }
 
+static void a_filled_form_is_a_valid_document_or_none(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,2]},"
+                               "\"note\":{\"type\":\"string\",\"maxLength\":8}}}";
+    static const struct {
+        const char *a, *note, *document; /* NULL: refused */
+    } cases[] = {
+        {"2", "hello", "{\"a\": 2, \"note\": \"hello\"}"},
+        {"1", "a\\tb", "{\"a\": 1, \"note\": \"a\\tb\"}"},
+        {"1", "a\\", "{\"a\": 1, \"note\": \"a\\\\\"}"},
+        {"1", "", "{\"a\": 1, \"note\": \"\"}"},
+        {"3", "hello", NULL},
+        {"1", "longer than it may be", NULL},
+    };
+    struct form_plan *plan = NULL;
+    struct schema *schema = NULL;
+    AUTO_JSON json_t *tree = NULL;
+    assert_int_equal(jn_parse(text, sizeof text - 1, "schema", &tree, NULL), FAIL_NONE);
+    assert_int_equal(schema_form(tree, &plan, NULL), FAIL_NONE);
+    assert_int_equal(schema_compile(tree, &schema, NULL), FAIL_NONE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct form_result *result = form_result_new();
+        form_result_add(result, &(struct form_field){
+                                    .name = "a", .kind = FORM_CHOICE, .value = cases[i].a});
+        assert_false(schema_form_fill(schema, plan, result, &(struct buf){0}));
+        form_result_add(result, &(struct form_field){
+                                    .name = "note", .kind = FORM_TEXT, .value = cases[i].note});
+        struct buf out;
+        buf_init(&out, 4096);
+        bool valid = schema_form_fill(schema, plan, result, &out);
+        assert_int_equal(valid, cases[i].document != NULL);
+        if (valid) {
+            assert_string_equal(out.data, cases[i].document);
+        }
+        buf_done(&out);
+        form_result_free(result);
+    }
+    schema_free(schema);
+    form_plan_free(plan);
+}
+
 static void what_a_form_cannot_keep_is_named(void **state)
 {
     (void)state;
@@ -317,6 +359,10 @@ static void what_a_form_cannot_keep_is_named(void **state)
         {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\","
          "\"multipleOf\":3}}}",
          "multipleOf"},
+        {"{\"type\":\"object\",\"properties\":{\"A b\":{\"type\":\"boolean\"}}}",
+         "#/properties/A b"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[\"x\",\"\\u0001\"]}}}",
+         "plain strings"},
         {"{\"type\":\"array\"}", "not a flat object"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -339,6 +385,7 @@ int main(void)
         cmocka_unit_test(what_is_not_supported_is_named_with_its_place),
         cmocka_unit_test(hostile_schemas_end),
         cmocka_unit_test(a_flat_object_becomes_a_form),
+        cmocka_unit_test(a_filled_form_is_a_valid_document_or_none),
         cmocka_unit_test(what_a_form_cannot_keep_is_named),
         cmocka_unit_test(a_walk_says_what_must_come_and_survives_compaction),
     };
