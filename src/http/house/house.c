@@ -371,6 +371,7 @@ static enum fail open_core(struct house *s, struct fault *why)
                                     .memory_bytes = c->models_memory_mb * 1024 * 1024,
                                     .n_ctx_light = (int)c->models_ctx_light,
                                     .n_ctx_heavy = (int)c->models_ctx_heavy,
+                                    .prefix_ram_mb = (int)c->engine_prefix_ram_mb,
                                     .on_demand = c->models_on_demand};
     if (f == FAIL_NONE) {
         roster.fleet = s->fleet;

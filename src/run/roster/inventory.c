@@ -123,6 +123,7 @@ static void size_up(const struct roster *r, struct item *it, const struct seen *
     it->n_ctx = it->kind == FLEET_KIND_GENERATE ? (int)ctx : EMBED_CTX;
     it->estimate = models_memory_estimate(
         &one->facts, it->kind == FLEET_KIND_GENERATE ? ctx : 0, STEP_TOKENS);
+    it->estimate += it->kind == FLEET_KIND_GENERATE ? r->o.prefix_ram_mb * MIB : 0;
     for (size_t i = 0; roster_is_fake(r) && i < COUNT_OF(fakes); i++) {
         if (strcmp(fakes[i].name, it->e.name) == 0) {
             it->estimate = fakes[i].need;

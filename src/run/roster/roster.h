@@ -35,6 +35,7 @@ struct roster_options {
     const char *role_model[FLEET_ROLE_COUNT]; /* "" or NULL: the inventory's own choice */
     int64_t memory_bytes;                     /* 0: models_memory_default() */
     int n_ctx_light, n_ctx_heavy;
+    int prefix_ram_mb; /* what a generating model's worker keeps prefixes in, beside its KV */
     bool on_demand; /* a request may load a model */
 };
 
