@@ -4,12 +4,15 @@
 #include "run/roster/roster.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/log/log.h"
@@ -66,7 +69,7 @@ static void scanned(void *arg, int loading, const struct fault *why)
 }
 
 /* Roles take 16 + 64 + 256 MiB; each of fake-a, -b, -c wants 100. */
-static void open_house(int64_t mib, bool on_demand)
+static void open_house_of(const char *engine, const char *home, int64_t mib, bool on_demand)
 {
     static char path[512];
     struct fault why;
@@ -83,14 +86,19 @@ static void open_house(int64_t mib, bool on_demand)
     if (fleet_new(loop, &o, &fleet, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
-    struct roster_options r = {.loop = loop, .crunch = pool, .fleet = fleet, .home = "",
-                               .engine = "fake", .memory_bytes = mib * MIB,
+    struct roster_options r = {.loop = loop, .crunch = pool, .fleet = fleet, .home = home,
+                               .engine = engine, .memory_bytes = mib * MIB,
                                .n_ctx_light = 2048, .n_ctx_heavy = 2048,
                                .on_demand = on_demand};
     assert_int_equal(roster_new(&r, &roster, &why), FAIL_NONE);
     fleet_on_change(fleet, fleet_changed, NULL);
     roster_scan(roster, scanned, NULL);
     run();
+}
+
+static void open_house(int64_t mib, bool on_demand)
+{
+    open_house_of("fake", "", mib, on_demand);
 }
 
 static int start(void **state)
@@ -287,6 +295,97 @@ static void an_idle_model_gives_its_place_though_memory_is_left(void **state)
     assert_non_null(strstr(said, "16 models are loaded"));
 }
 
+/* ---- with files ---- */
+
+/* The small sound file of the fuzzer's corpus, its last weight set to `last`. */
+static void put_model(const char *home, const char *name, char last, char *path, size_t room)
+{
+    char from[512], bytes[4096];
+    const char *source = getenv("INHOUSE_SOURCE");
+    snprintf(from, sizeof(from), "%s/tests/fuzz/corpus/gguf_fuzz/llama.gguf",
+             source != NULL ? source : ".");
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, bytes, sizeof(bytes));
+    close(fd);
+    assert_true(n > 0);
+    bytes[n - 1] = last;
+    snprintf(path, room, "%s/%s.gguf", home, name);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, bytes, (size_t)n), n);
+    close(fd);
+}
+
+static bool is_open_here(const char *sha256)
+{
+    bool found = false;
+    for (int fd = 3; fd < 256; fd++) {
+        char link[64], path[1024];
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(link, path, sizeof(path) - 1);
+        path[n > 0 ? n : 0] = '\0';
+        found = found || strstr(path, sha256) != NULL;
+    }
+    return found;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void a_release_adopted_while_a_model_waits_is_the_one_served(void **state)
+{
+    char home[] = "/tmp/roster-test-XXXXXX", path[512];
+    struct fault why;
+    struct models *m = NULL;
+    struct models_entry before, after;
+    struct models_release release = {.run = {.gpu_layers = -1}};
+    struct fleet_model served;
+    (void)state;
+    assert_non_null(mkdtemp(home));
+    assert_int_equal(models_open(home, &m, &why), FAIL_NONE);
+    put_model(home, "x", 'x', path, sizeof(path));
+    struct models_add add = {.path = path, .role = "other"};
+    assert_int_equal(models_add(m, &add, NULL, NULL, &before, &why), FAIL_NONE);
+    put_model(home, "m", 'm', path, sizeof(path));
+    assert_int_equal(models_add(m, &add, NULL, NULL, &before, &why), FAIL_NONE);
+    put_model(home, "n", 'n', path, sizeof(path));
+    assert_int_equal(models_propose(m, "m", path, &release, &why), FAIL_NONE);
+    open_house_of("llama", home, 1 << 20, true);
+    for (int i = 1; i < FLEET_MODELS_MAX; i++) { /* all places but one */
+        uint32_t id;
+        struct fleet_loading other = {.name = "beside", .sha256 = "", .kind = FLEET_KIND_GENERATE,
+                                      .fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+                                      .n_ctx = 256};
+        assert_int_equal(fleet_open(fleet, &other, &id, &why), FAIL_NONE);
+    }
+    load("x");
+    assert_string_equal(said, "");
+    left = 1;
+    (void)roster_want(roster, "m", false, on_ready, NULL);
+    pause_ms(100);
+    assert_int_equal(state_of("m"), ROSTER_WAITING); /* x was asked for just now */
+    assert_true(is_open_here(before.sha256));
+    assert_int_equal(models_adopt(m, "m", false, NULL, &after, &why), FAIL_NONE);
+    models_close(m);
+    roster_scan(roster, scanned, NULL);
+    while (left > 0) {
+        run();
+    }
+    assert_string_equal(said, "");
+    assert_true(fleet_model_find(fleet, last_model, &served));
+    assert_string_equal(served.sha256, after.active.sha256);
+    assert_true(is_open_here(after.active.sha256));
+    assert_false(is_open_here(before.sha256));
+    assert_int_equal(stop(NULL), 0);
+    (void)nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- what is busy ---- */
+
 static void a_busy_model_is_waited_for_and_never_cut(void **state)
 {
     (void)state;
@@ -362,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_said_at_once, start_small, stop),
         cmocka_unit_test_setup_teardown(an_idle_model_gives_its_place_though_memory_is_left,
                                         start, stop),
+        cmocka_unit_test(a_release_adopted_while_a_model_waits_is_the_one_served),
         cmocka_unit_test_setup_teardown(a_busy_model_is_waited_for_and_never_cut, start, stop),
         cmocka_unit_test_setup_teardown(an_unpinned_role_model_makes_room_and_comes_back,
                                         start_small, stop),
