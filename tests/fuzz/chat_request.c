@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct openai_chat_ask ask;
     struct fault why;
-    if (openai_chat_decode((const char *)data, size, 4096, 1, &ask, &why) == FAIL_NONE) {
+    if (openai_chat_decode((const char *)data, size, 4096, 1, true, &ask, &why) == FAIL_NONE) {
         json_t *j = NULL;
         ASSERT(jn_parse(ask.ask.data, ask.ask.len, "the ask", &j, &why) == FAIL_NONE);
         ASSERT(json_is_object(j));

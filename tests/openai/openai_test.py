@@ -9,8 +9,10 @@ import base64
 import json
 import math
 import os
+import signal
 import struct
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -212,6 +214,36 @@ class Models(Served):
         same, alike, other = self.test_embeddings()
         self.assertGreater(sum(a * b for a, b in zip(same, alike)), 0.6)
         self.assertLess(sum(a * b for a, b in zip(same, other)), 0.4)
+
+    def allow_raw_grammars(self, on):
+        text = self.house.config.read_text().replace("  raw_grammar: true\n", "")
+        self.house.config.write_text(text.replace("engine:\n", "engine:\n  raw_grammar: true\n") if on else text)
+        self.house.server.send_signal(signal.SIGHUP)
+
+    def test_raw_grammars_when_the_operator_allows_them(self):
+        grammar = {"extra_body": {"grammar": 'root ::= "billing" | "access"'}}
+        tags = {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 1, "maxItems": 2, "uniqueItems": True}
+        beyond = {"type": "json_schema", "json_schema": {"name": "tags", "schema": tags}}
+        error = self.failing(self.openai.BadRequestError, self.chat, **grammar)
+        self.assertEqual((error.param, error.code), ("grammar", "unsupported"))
+        self.assertIn("engine.raw_grammar", error.message)
+        self.failing(self.openai.BadRequestError, self.chat, response_format=beyond)
+        self.allow_raw_grammars(True)
+        try:
+            answer = None
+            for _ in range(100):
+                try:
+                    answer = self.chat(**grammar)
+                    break
+                except self.openai.BadRequestError:
+                    time.sleep(0.05)  # the signal is not read yet
+            self.assertIn(answer.choices[0].message.content, ("billing", "access"))
+            found = json.loads(self.chat(response_format=beyond).choices[0].message.content)
+            self.assertTrue(1 <= len(found) <= 2 and set(found) <= {"a", "b"})
+            self.failing(self.openai.BadRequestError, self.chat, extra_body={"grammar": "root ::= ("})
+        finally:
+            self.allow_raw_grammars(False)
+        self.assertTrue(self.chat().choices[0].message.content)
 
     def test_the_same_seed_gives_the_same_text(self):
         first, second = (self.chat(temperature=0.8, seed=3).choices[0].message.content for _ in range(2))

@@ -136,6 +136,7 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
                                       .desk = house->desk,
                                       .fleet = house->fleet,
                                       .context_max = house->context_max,
+                                      .raw_grammar = house->raw_grammar,
                                       .started_at = clock_now_us()};
     a->started_at = a->openai.started_at;
     a->started_us = clock_monotonic_us();
@@ -183,6 +184,11 @@ void api_set_rate(struct api *a, int64_t requests_per_minute)
     pthread_mutex_lock(&a->lock);
     a->rate = requests_per_minute;
     pthread_mutex_unlock(&a->lock);
+}
+
+void api_set_raw_grammar(struct api *a, bool on)
+{
+    __atomic_store_n(&a->openai.raw_grammar, on, __ATOMIC_RELAXED);
 }
 
 /* ---- hops ---- */

@@ -38,6 +38,7 @@ struct api_house {
     const char *engine; /* "llama" or "fake" */
     int64_t context_max;
     int64_t requests_per_minute; /* of one key */
+    bool raw_grammar;            /* engine.raw_grammar */
     void (*stop)(void *arg);     /* POST /api/v1/stop; core thread */
     void *stop_arg;
 };
@@ -49,6 +50,7 @@ MUST_CHECK enum fail api_new(const struct api_house *house, struct api **out, st
 void api_free(struct api *a);
 void api_set_wire(struct api *a, struct wire *w);              /* once, for counters */
 void api_set_rate(struct api *a, int64_t requests_per_minute); /* any thread */
+void api_set_raw_grammar(struct api *a, bool on);              /* any thread */
 
 /* For wire_options: the table and the gate. `arg` of the handlers is the api. */
 const struct wire_route *api_routes(size_t *count);

@@ -190,6 +190,7 @@ static void reload(struct house *s)
         s->config = config_ref(fresh);
         log_set_level(level_of(fresh));
         api_set_rate(s->api, fresh->limits_requests_per_minute);
+        api_set_raw_grammar(s->api, fresh->engine_raw_grammar);
         log_write(LOG_LEVEL_INFO, "config.applied", NULL);
     }
     for (size_t i = 0; i < faults->count && i < CONFIG_MAX_FAULTS; i++) {
@@ -404,6 +405,7 @@ static enum fail open_api(struct house *s, struct fault *why)
                                                  ? c->models_ctx_light
                                                  : c->models_ctx_heavy,
                               .requests_per_minute = c->limits_requests_per_minute,
+                              .raw_grammar = c->engine_raw_grammar,
                               .stop = stop_all,
                               .stop_arg = s};
     return api_new(&house, &s->api, why);

@@ -319,7 +319,8 @@ void openai_chat(struct wire_request *r, const struct openai_house *h)
     struct fault why;
     uint32_t seed = 0;
     (void)!getrandom(&seed, sizeof(seed), 0);
-    enum fail f = openai_chat_decode(body, len, h->context_max, seed, &c->ask, &why);
+    bool raw = __atomic_load_n(&h->raw_grammar, __ATOMIC_RELAXED);
+    enum fail f = openai_chat_decode(body, len, h->context_max, seed, raw, &c->ask, &why);
     if (f != FAIL_NONE) {
         wire_fail(r, f, &why);
         return;

@@ -18,6 +18,7 @@
 #define CHAT_MAX_TOOLS 64
 #define CHAT_ASK_BYTES (IPC_FRAME_MAX - 4096u)
 #define CHAT_SCHEMA_BYTES (64u * 1024u)
+#define CHAT_GRAMMAR_BYTES (8u * 1024u)
 #define CHAT_DEFAULT_TOKENS 512
 #define EMBED_TOTAL_BYTES (8u * 1024u * 1024u)
 
@@ -309,7 +310,37 @@ static enum fail put_stop(struct jn_writer *w, const json_t *root, struct fault 
     return FAIL_NONE;
 }
 
-static enum fail put_format(struct jn_writer *w, const json_t *root, struct fault *why)
+/* llama-server's field. Its parser may loop on a hostile grammar, which the worker's watchdog ends
+   together with the worker: the operator's choice. */
+static enum fail put_grammar(struct jn_writer *w, const json_t *root, bool raw, struct fault *why)
+{
+    const json_t *grammar = json_object_get(root, "grammar");
+    if (grammar == NULL || json_is_null(grammar)) {
+        return FAIL_NONE;
+    }
+    if (!raw) {
+        refuse(why, FAIL_UNSUPPORTED, "grammar", "is not accepted while engine.raw_grammar is off");
+        return fail_hint(why, "Send a JSON schema in response_format, or set engine.raw_grammar.");
+    }
+    if (!json_is_string(grammar) || json_string_length(grammar) == 0) {
+        return refuse(why, FAIL_BAD_REQUEST, "grammar", "must be a GBNF grammar");
+    }
+    if (json_string_length(grammar) > CHAT_GRAMMAR_BYTES) {
+        return refuse(why, FAIL_TOO_LARGE, "grammar", "is over 8 KiB");
+    }
+    const json_t *format = json_object_get(root, "response_format");
+    const char *type = json_string_value(json_object_get(format, "type"));
+    if ((type != NULL && strcmp(type, "text") != 0) ||
+        json_array_size(json_object_get(root, "tools")) > 0) {
+        return refuse(why, FAIL_BAD_REQUEST, "grammar",
+                      "cannot be combined with response_format or tools");
+    }
+    jn_key(w, "grammar");
+    jn_put_strn(w, json_string_value(grammar), json_string_length(grammar));
+    return FAIL_NONE;
+}
+
+static enum fail put_format(struct jn_writer *w, const json_t *root, bool raw, struct fault *why)
 {
     json_t *format = NULL;
     json_t *wrapper = NULL;
@@ -347,6 +378,10 @@ static enum fail put_format(struct jn_writer *w, const json_t *root, struct faul
         struct schema *compiled = NULL;
         f = schema_compile(schema, &compiled, why);
         schema_free(compiled);
+        if (f == FAIL_UNSUPPORTED && raw) {
+            jn_kv_bool(w, "convert_schema", true);
+            f = FAIL_NONE;
+        }
         if (f != FAIL_NONE) {
             (void)fail_param(why, "response_format");
         }
@@ -421,7 +456,7 @@ static enum fail put_logprobs(struct jn_writer *w, const json_t *root, struct op
     return FAIL_NONE;
 }
 
-static enum fail decode_root(const json_t *root, int64_t context_max, int64_t seed,
+static enum fail decode_root(const json_t *root, int64_t context_max, int64_t seed, bool raw,
                              struct openai_chat_ask *out, struct fault *why)
 {
     const char *model = NULL;
@@ -447,9 +482,14 @@ static enum fail decode_root(const json_t *root, int64_t context_max, int64_t se
     jn_begin(&w, &out->ask, false);
     jn_object_begin(&w);
     enum fail (*const puts[])(struct jn_writer *, const json_t *,
-                              struct fault *) = {put_messages, put_stop, put_format};
+                              struct fault *) = {put_messages, put_stop};
+    enum fail (*const shapes[])(struct jn_writer *, const json_t *, bool,
+                                struct fault *) = {put_grammar, put_format};
     for (size_t i = 0; i < COUNT_OF(puts) && f == FAIL_NONE; i++) {
         f = puts[i](&w, root, why);
+    }
+    for (size_t i = 0; i < COUNT_OF(shapes) && f == FAIL_NONE; i++) {
+        f = shapes[i](&w, root, raw, why);
     }
     if (f == FAIL_NONE) {
         f = put_sampling(&w, root, context_max, seed, out, why);
@@ -482,14 +522,14 @@ static enum fail decode_root(const json_t *root, int64_t context_max, int64_t se
 }
 
 enum fail openai_chat_decode(const char *body, size_t len, int64_t context_max, int64_t seed,
-                             struct openai_chat_ask *out, struct fault *why)
+                             bool raw_grammar, struct openai_chat_ask *out, struct fault *why)
 {
     memset(out, 0, sizeof(*out));
     buf_init(&out->ask, CHAT_ASK_BYTES);
     AUTO_JSON json_t *root = NULL;
     enum fail f = jn_parse(body, len, "the request body", &root, why);
     if (f == FAIL_NONE) {
-        f = decode_root(root, context_max, seed, out, why);
+        f = decode_root(root, context_max, seed, raw_grammar, out, why);
     }
     if (f != FAIL_NONE) {
         openai_chat_ask_done(out);

@@ -33,6 +33,7 @@ struct openai_house {
     struct roster *roster; /* NULL: only what is loaded can be named */
     int64_t context_max; /* tokens; a larger max_tokens is taken down to this */
     int64_t started_at;  /* µs UTC, the `created` of models */
+    bool raw_grammar;    /* atomic: grammars of callers, and schemas beyond the subset */
 };
 
 /* Handlers: any http thread. The route's scope was checked. wire_who must be a struct principal. */
@@ -60,10 +61,11 @@ struct openai_chat_ask {
     struct form_plan *plan; /* response_format.json_schema.scored; with its schema, else NULL */
     struct schema *schema;
 };
-/* Pure. seed is used when the request names none. On success free with openai_chat_ask_done. */
+/* Pure. seed is used when the request names none. raw_grammar: a `grammar`, and a schema that only
+   llama.cpp's converter may know, are passed on. On success free with openai_chat_ask_done. */
 MUST_CHECK enum fail openai_chat_decode(const char *body, size_t len, int64_t context_max,
-                                        int64_t seed, struct openai_chat_ask *out,
-                                        struct fault *why);
+                                        int64_t seed, bool raw_grammar,
+                                        struct openai_chat_ask *out, struct fault *why);
 void openai_chat_ask_done(struct openai_chat_ask *ask);
 
 struct openai_embed_ask {

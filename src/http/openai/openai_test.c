@@ -72,7 +72,8 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state)
         struct openai_chat_ask ask;
         struct fault why;
         memset(&why, 0, sizeof(why));
-        enum fail f = openai_chat_decode(rows[i].body, strlen(rows[i].body), 4096, 1, &ask, &why);
+        const char *body = rows[i].body;
+        enum fail f = openai_chat_decode(body, strlen(body), 4096, 1, false, &ask, &why);
         if (f != rows[i].code || strcmp(why.param, rows[i].param) != 0) {
             fail_msg("row %zu: %s, param \"%s\": %s", i, fail_name(f), why.param, why.message);
         }
@@ -82,7 +83,7 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state)
 static json_t *decoded(const char *body, struct openai_chat_ask *ask)
 {
     struct fault why;
-    if (openai_chat_decode(body, strlen(body), 4096, 7, ask, &why) != FAIL_NONE) {
+    if (openai_chat_decode(body, strlen(body), 4096, 7, false, ask, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     json_t *j = NULL;
@@ -122,6 +123,42 @@ static void known_keys_reach_the_model_and_unknown_ones_are_ignored(void **state
     openai_chat_ask_done(&ask);
 }
 
+#define BEYOND \
+    "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":" \
+    "{\"type\":\"array\",\"uniqueItems\":true}}}"
+
+static void raw_grammars_are_the_operators_choice(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum fail off, on;
+        const char *key; /* of the ask, when on */
+    } rows[] = {
+        {HEAD ",\"grammar\":\"root ::= \\\"a\\\"\"}", FAIL_UNSUPPORTED, FAIL_NONE, "grammar"},
+        {HEAD ",\"grammar\":null}", FAIL_NONE, FAIL_NONE, "max_tokens"},
+        {HEAD ",\"grammar\":7}", FAIL_UNSUPPORTED, FAIL_BAD_REQUEST, NULL},
+        {HEAD ",\"grammar\":\"x\"," BEYOND "}", FAIL_UNSUPPORTED, FAIL_BAD_REQUEST, NULL},
+        {HEAD "," BEYOND "}", FAIL_UNSUPPORTED, FAIL_NONE, "convert_schema"},
+        {HEAD "," SCORED("{\"type\":\"array\"}") "}", FAIL_UNSUPPORTED, FAIL_UNSUPPORTED, NULL},
+    };
+    for (size_t i = 0; i < 2 * COUNT_OF(rows); i++) {
+        struct openai_chat_ask ask;
+        struct fault why = {0};
+        bool on = i % 2 == 1;
+        const char *body = rows[i / 2].body;
+        enum fail f = openai_chat_decode(body, strlen(body), 4096, 1, on, &ask, &why);
+        if (f != (on ? rows[i / 2].on : rows[i / 2].off)) {
+            fail_msg("row %zu, %d: %s: %s", i / 2, on, fail_name(f), why.message);
+        }
+        if (f == FAIL_NONE) {
+            AUTO_JSON json_t *j = json_loads(ask.ask.data, 0, NULL);
+            assert_true(!on || json_object_get(j, rows[i / 2].key) != NULL);
+            openai_chat_ask_done(&ask);
+        }
+    }
+}
+
 static void a_scored_schema_is_asked_as_a_form(void **state)
 {
     (void)state;
@@ -155,7 +192,7 @@ static void what_is_reproducible_is_in_the_ask(void **state)
     assert_true(!ask.reproducible && json_object_get(j, "now") == NULL);
     openai_chat_ask_done(&ask);
     static const char unseeded[] = HEAD ",\"reproducible\":true}";
-    assert_int_equal(openai_chat_decode(unseeded, sizeof unseeded - 1, 4096, 1, &ask, &why),
+    assert_int_equal(openai_chat_decode(unseeded, sizeof unseeded - 1, 4096, 1, false, &ask, &why),
                      FAIL_BAD_REQUEST);
     assert_string_equal(why.param, "seed");
 }
@@ -274,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_honoured_is_refused_by_name),
         cmocka_unit_test(known_keys_reach_the_model_and_unknown_ones_are_ignored),
+        cmocka_unit_test(raw_grammars_are_the_operators_choice),
         cmocka_unit_test(a_scored_schema_is_asked_as_a_form),
         cmocka_unit_test(what_is_reproducible_is_in_the_ask),
         cmocka_unit_test(tool_calls_are_not_streamed_as_text),

@@ -82,6 +82,7 @@ struct engine_generate {
     const char *prompt;  /* raw text */
     const char *schema;  /* JSON schema, or NULL */
     const char *grammar; /* GBNF, or NULL */
+    bool convert_schema; /* what our machine cannot keep goes through llama.cpp's converter */
     int max_tokens;
     double temperature;
     double top_p;

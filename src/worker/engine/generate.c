@@ -249,6 +249,18 @@ static int piece_of(void *self, int token, char *out, int room)
     return llama_vocab_is_eog(e->vocab, token) ? 0 : engine_piece(e, token, out, room);
 }
 
+/* A schema that our machine cannot keep, as llama.cpp's converter understands it. */
+static enum fail convert_schema(struct llama_engine *e, struct task *t, struct fault *why)
+{
+    char *gbnf = NULL;
+    enum fail failed = shim_schema_grammar(t->ask->generate.schema, &gbnf, why);
+    if (failed == FAIL_NONE) {
+        failed = shim_grammar_open(e->vocab, gbnf, &t->grammar, why);
+    }
+    shim_free(gbnf);
+    return failed;
+}
+
 static enum fail prepare_grammar(struct llama_engine *e, struct task *t, struct fault *why)
 {
     const struct engine_generate *ask = &t->ask->generate;
@@ -264,6 +276,9 @@ static enum fail prepare_grammar(struct llama_engine *e, struct task *t, struct 
         e->masks = masks_new(e->n_vocab, piece_of, e);
     }
     enum fail failed = mask_open(e->masks, ask->schema, &t->mask, why);
+    if (failed == FAIL_UNSUPPORTED && ask->convert_schema) {
+        failed = convert_schema(e, t, why);
+    }
     return failed == FAIL_NONE ? failed : fail_param(why, "json_schema");
 }
 

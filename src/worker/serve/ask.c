@@ -245,6 +245,7 @@ static enum fail read_schema(const json_t *tree, struct engine_ask *ask, struct 
     json_t *schema = NULL;
     TRY(jn_object(tree, "json_schema", false, &schema, why));
     TRY(jn_str(tree, "grammar", false, GRAMMAR_BYTES_MAX, &ask->generate.grammar, why));
+    TRY(jn_bool(tree, "convert_schema", false, &ask->generate.convert_schema, why));
     if (schema == NULL) {
         return FAIL_NONE;
     }
@@ -268,7 +269,7 @@ static enum fail read_generate(const json_t *tree, struct engine_ask *ask, struc
         "domain", "class",    "messages",    "prompt",  "max_tokens",    "temperature",
         "top_p",  "seed",     "stop",        "stream",  "logprobs",      "json_schema",
         "tools",  "grammar",  "tool_choice", "now",     "template_vars", "reproducible",
-        "adapter", NULL};
+        "adapter", "convert_schema", NULL};
     struct engine_generate *g = &ask->generate;
     int64_t max_tokens = 256;
     int64_t seed = 0;
