@@ -323,7 +323,8 @@ static bool is_open_here(const char *sha256)
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         ssize_t n = readlink(link, path, sizeof(path) - 1);
         path[n > 0 ? n : 0] = '\0';
-        found = found || strstr(path, sha256) != NULL;
+        const char *name = strrchr(path, '/'); /* not its manifest, whose name has the hash in it */
+        found = found || (name != NULL && strcmp(name + 1, sha256) == 0);
     }
     return found;
 }
@@ -382,6 +383,10 @@ static void a_release_adopted_while_a_model_waits_is_the_one_served(void **state
     assert_true(fleet_model_find(fleet, last_model, &served));
     assert_string_equal(served.sha256, after.active.sha256);
     assert_true(is_open_here(after.active.sha256));
+    while (roster_is_scanning(roster)) {
+        pause_ms(5); /* a scan reads the header of every stored file */
+    }
+    assert_false(is_open_here(before.sha256));
     assert_int_equal(stop(NULL), 0);
     (void)nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
