@@ -27,19 +27,8 @@ struct chat {
     char fingerprint[24]; /* the same, of what serves it now */
     int64_t created;
     bool begun;
-    uint64_t handle; /* atomic, 0 until submitted */
-    bool gone;       /* atomic */
+    struct openai_flight flight;
 };
-
-static void chat_gone(void *arg)
-{
-    struct chat *c = arg;
-    __atomic_store_n(&c->gone, true, __ATOMIC_SEQ_CST);
-    uint64_t handle = __atomic_load_n(&c->handle, __ATOMIC_SEQ_CST);
-    if (handle != 0) {
-        task_cancel(c->h->desk, handle);
-    }
-}
 
 /* ---- streamed ---- */
 
@@ -304,11 +293,7 @@ static void chat_start(void *arg)
                              .arg = c};
     c->ask.plan = NULL; /* taken */
     c->ask.schema = NULL;
-    uint64_t handle = task_submit(c->h->desk, &t);
-    __atomic_store_n(&c->handle, handle, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&c->gone, __ATOMIC_SEQ_CST)) {
-        task_cancel(c->h->desk, handle);
-    }
+    openai_flight_submit(&c->flight, &t);
 }
 
 void openai_chat(struct wire_request *r, const struct openai_house *h)
@@ -330,6 +315,6 @@ void openai_chat(struct wire_request *r, const struct openai_house *h)
     c->who = *(const struct principal *)wire_who(r);
     c->created = clock_now_us() / 1000000;
     openai_id("chatcmpl", c->id);
-    wire_on_gone(r, chat_gone, c);
+    openai_flight_watch(&c->flight, r, h->desk);
     loop_post(h->loop, chat_start, c);
 }

@@ -18,19 +18,8 @@ struct decide {
     struct openai_decide_ask ask;
     char id[TEXT_ID_SIZE + 16];
     int64_t created;
-    uint64_t handle; /* atomic, 0 until submitted */
-    bool gone;       /* atomic */
+    struct openai_flight flight;
 };
-
-static void decide_gone(void *arg)
-{
-    struct decide *d = arg;
-    __atomic_store_n(&d->gone, true, __ATOMIC_SEQ_CST);
-    uint64_t handle = __atomic_load_n(&d->handle, __ATOMIC_SEQ_CST);
-    if (handle != 0) {
-        task_cancel(d->h->desk, handle);
-    }
-}
 
 static void put_diagnostics(struct jn_writer *w, const struct openai_decide_ask *ask,
                             const struct task_decided *decided)
@@ -113,7 +102,7 @@ void openai_decide(struct wire_request *r, const struct openai_house *h)
     d->r = r;
     d->created = clock_now_us() / 1000000;
     openai_id("decision", d->id);
-    wire_on_gone(r, decide_gone, d);
+    openai_flight_watch(&d->flight, r, h->desk);
     struct task_request t = {.kind = TASK_DECIDE,
                              .who = *(const struct principal *)wire_who(r),
                              .class = IPC_INTERACTIVE,
@@ -126,10 +115,6 @@ void openai_decide(struct wire_request *r, const struct openai_house *h)
                              .questions_len = d->ask.n,
                              .on_done = decide_done,
                              .arg = d};
-    uint64_t handle = task_submit(h->desk, &t);
     /* The library holds the request while its handler runs, so d is still there. */
-    __atomic_store_n(&d->handle, handle, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&d->gone, __ATOMIC_SEQ_CST)) {
-        task_cancel(h->desk, handle);
-    }
+    openai_flight_submit(&d->flight, &t);
 }

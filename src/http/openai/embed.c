@@ -12,19 +12,8 @@ struct embed {
     const struct openai_house *h;
     struct wire_request *r;
     struct openai_embed_ask ask;
-    uint64_t handle; /* atomic, 0 until submitted */
-    bool gone;       /* atomic */
+    struct openai_flight flight;
 };
-
-static void embed_gone(void *arg)
-{
-    struct embed *e = arg;
-    __atomic_store_n(&e->gone, true, __ATOMIC_SEQ_CST);
-    uint64_t handle = __atomic_load_n(&e->handle, __ATOMIC_SEQ_CST);
-    if (handle != 0) {
-        task_cancel(e->h->desk, handle);
-    }
-}
 
 static void put_vector(struct jn_writer *w, const float *v, size_t dim, bool base64)
 {
@@ -111,7 +100,7 @@ void openai_embeddings(struct wire_request *r, const struct openai_house *h)
     }
     e->h = h;
     e->r = r;
-    wire_on_gone(r, embed_gone, e);
+    openai_flight_watch(&e->flight, r, h->desk);
     struct task_request t = {.kind = TASK_EMBED,
                              .who = *(const struct principal *)wire_who(r),
                              .class = IPC_INTERACTIVE,
@@ -120,10 +109,6 @@ void openai_embeddings(struct wire_request *r, const struct openai_house *h)
                              .texts_len = e->ask.texts_len,
                              .on_done = embed_done,
                              .arg = e};
-    uint64_t handle = task_submit(h->desk, &t);
     /* The library holds the request while its handler runs, so e is still there. */
-    __atomic_store_n(&e->handle, handle, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&e->gone, __ATOMIC_SEQ_CST)) {
-        task_cancel(h->desk, handle);
-    }
+    openai_flight_submit(&e->flight, &t);
 }

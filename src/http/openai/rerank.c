@@ -18,8 +18,7 @@ struct rerank {
     const struct openai_house *h;
     struct wire_request *r;
     struct openai_rerank_ask ask;
-    uint64_t handle; /* atomic, 0 until submitted */
-    bool gone;       /* atomic */
+    struct openai_flight flight;
 };
 
 static enum fail refuse(struct fault *why, enum fail code, const char *param, const char *what)
@@ -182,16 +181,6 @@ static void rerank_done(void *arg, const struct task_result *t)
     openai_rerank_ask_done(&ask);
 }
 
-static void rerank_gone(void *arg)
-{
-    struct rerank *k = arg;
-    __atomic_store_n(&k->gone, true, __ATOMIC_SEQ_CST);
-    uint64_t handle = __atomic_load_n(&k->handle, __ATOMIC_SEQ_CST);
-    if (handle != 0) {
-        task_cancel(k->h->desk, handle);
-    }
-}
-
 void openai_rerank(struct wire_request *r, const struct openai_house *h)
 {
     size_t len;
@@ -205,7 +194,7 @@ void openai_rerank(struct wire_request *r, const struct openai_house *h)
     }
     k->h = h;
     k->r = r;
-    wire_on_gone(r, rerank_gone, k);
+    openai_flight_watch(&k->flight, r, h->desk);
     struct task_request t = {.kind = TASK_EMBED,
                              .who = *(const struct principal *)wire_who(r),
                              .class = IPC_INTERACTIVE,
@@ -214,10 +203,6 @@ void openai_rerank(struct wire_request *r, const struct openai_house *h)
                              .texts_len = k->ask.texts_len,
                              .on_done = rerank_done,
                              .arg = k};
-    uint64_t handle = task_submit(h->desk, &t);
     /* The library holds the request while its handler runs, so k is still there. */
-    __atomic_store_n(&k->handle, handle, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&k->gone, __ATOMIC_SEQ_CST)) {
-        task_cancel(h->desk, handle);
-    }
+    openai_flight_submit(&k->flight, &t);
 }
