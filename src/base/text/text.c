@@ -10,6 +10,8 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "base/mem/mem.h"
+
 void text_hex(const void *bytes, size_t n, char *out)
 {
     static const char digits[] = "0123456789abcdef";
@@ -102,6 +104,31 @@ size_t text_unbase64(const char *s, size_t n, void *out)
 void text_sha256(const void *data, size_t n, uint8_t out[32])
 {
     SHA256(data, n, out);
+}
+
+int64_t text_power_of_ten(unsigned n)
+{
+    static const int64_t powers[] = {1,
+                                     10,
+                                     100,
+                                     1000,
+                                     10000,
+                                     100000,
+                                     1000000,
+                                     10000000,
+                                     100000000,
+                                     1000000000,
+                                     10000000000,
+                                     100000000000,
+                                     1000000000000,
+                                     10000000000000,
+                                     100000000000000,
+                                     1000000000000000,
+                                     10000000000000000,
+                                     100000000000000000,
+                                     1000000000000000000};
+    ASSERT(n < COUNT_OF(powers));
+    return powers[n];
 }
 
 bool text_read_int(const char *s, int64_t min, int64_t max, int64_t *out)

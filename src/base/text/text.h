@@ -51,6 +51,8 @@ void text_sha256(const void *data, size_t n, uint8_t out[32]);
 
 /* Whole-string numbers: no spaces, no trailing bytes, in [min, max]; false otherwise. */
 bool text_read_int(const char *s, int64_t min, int64_t max, int64_t *out);
+/* 10^n; n is 0..18. */
+int64_t text_power_of_ten(unsigned n);
 /* Decimal or exponent form, finite, C locale. */
 bool text_read_double(const char *s, double *out);
 

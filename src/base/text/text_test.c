@@ -85,6 +85,8 @@ static void numbers_are_read_whole_or_not_at_all(void **state)
         assert_false(text_read_int(bad[i], INT64_MIN, INT64_MAX, &v));
     }
     assert_false(text_read_int("101", 0, 100, &v));
+    assert_int_equal(text_power_of_ten(0), 1);
+    assert_int_equal(text_power_of_ten(18), 1000000000000000000);
     assert_true(text_read_double("1e3", &d));
     assert_false(text_read_double("1e999", &d));
     assert_false(text_read_double("nan", &d));

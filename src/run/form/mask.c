@@ -9,22 +9,7 @@
 
 #include <string.h>
 
-static const int64_t powers[] = {1,
-                                 10,
-                                 100,
-                                 1000,
-                                 10000,
-                                 100000,
-                                 1000000,
-                                 10000000,
-                                 100000000,
-                                 1000000000,
-                                 10000000000,
-                                 100000000000,
-                                 1000000000000,
-                                 10000000000000,
-                                 100000000000000,
-                                 1000000000000000};
+#include "base/text/text.h"
 
 /* Numbers: "-?" digits without leading zeros, and exactly `decimals` digits after a point. */
 
@@ -59,7 +44,7 @@ bool form_number_scale(const char *s, unsigned decimals, int64_t *scaled)
     if (*s != '\0' || digits - places + decimals > FORM_DIGITS_MAX) {
         return false;
     }
-    *scaled = (minus ? -1 : 1) * value * powers[decimals - places];
+    *scaled = (minus ? -1 : 1) * value * text_power_of_ten(decimals - places);
     return true;
 }
 
@@ -99,7 +84,7 @@ static bool number_possible(const struct number_prefix *p, unsigned decimals, in
         return false;
     }
     if (p->point) {
-        int64_t scale = powers[decimals - p->places];
+        int64_t scale = text_power_of_ten(decimals - p->places);
         return p->value * scale <= hi && p->value * scale + scale - 1 >= lo;
     }
     if (p->digits == 0) {
@@ -107,7 +92,7 @@ static bool number_possible(const struct number_prefix *p, unsigned decimals, in
     }
     bool zero = p->value == 0; /* "0" takes no more digits before the point */
     for (unsigned more = 0; p->digits + more + decimals <= FORM_DIGITS_MAX; more++) {
-        int64_t scale = powers[more + decimals];
+        int64_t scale = text_power_of_ten(more + decimals);
         if (p->value * scale <= hi && p->value * scale + scale - 1 >= lo) {
             return true;
         }
@@ -124,7 +109,7 @@ static bool number_prefix_ok(const struct form_piece *piece, const struct number
     int64_t max = 0;
     if (!form_number_scale(piece->min, piece->decimals, &min) ||
         !form_number_scale(piece->max, piece->decimals, &max) ||
-        (p->digits > 1 && p->value < powers[p->digits + p->places - 1])) {
+        (p->digits > 1 && p->value < text_power_of_ten(p->digits + p->places - 1))) {
         return false;
     }
     if (p->digits == 0 && !p->minus) {

@@ -120,26 +120,6 @@ bool number_meet(const struct number *a, const struct number *b, struct number *
 
 /* Writing. */
 
-static const int64_t tens[] = {1,
-                               10,
-                               100,
-                               1000,
-                               10000,
-                               100000,
-                               1000000,
-                               10000000,
-                               100000000,
-                               1000000000,
-                               10000000000,
-                               100000000000,
-                               1000000000000,
-                               10000000000000,
-                               100000000000000,
-                               1000000000000000,
-                               10000000000000000,
-                               100000000000000000,
-                               1000000000000000000};
-
 static int whole_max(const struct number *n)
 {
     return number_is_integer(n) ? INTEGER_DIGITS : NUMBER_DIGITS;
@@ -155,7 +135,7 @@ static int part_max(const struct number *n, const struct digits *d)
 /* Is there a number of the bounds whose size lies in [low, high] on this side of zero? */
 static bool reaches(const struct number *n, bool minus, __int128 low, __int128 high, int decimals)
 {
-    __int128 step = lcm(n->step, UNITS / tens[decimals]);
+    __int128 step = lcm(n->step, UNITS / text_power_of_ten(decimals));
     if (minus) {
         __int128 upper = -low < -1 ? -low : -1; /* -0 is not written */
         return has_multiple(n->lo > -high ? n->lo : -high, n->hi < upper ? n->hi : upper, step);
@@ -174,9 +154,9 @@ static bool whole_is_live(const struct number *n, const struct digits *d)
     int more = d->value == 0 ? 0 : whole_max(n) - d->whole;
     struct digits longer = *d;
     for (int k = 0; k <= more; k++, longer.whole++) {
-        __int128 low = (__int128)d->value * tens[k] * UNITS;
+        __int128 low = (__int128)d->value * text_power_of_ten(k) * UNITS;
         int part = part_max(n, &longer);
-        __int128 high = low + (__int128)tens[k] * UNITS - 1;
+        __int128 high = low + (__int128)text_power_of_ten(k) * UNITS - 1;
         if (reaches(n, d->minus, low, high, part)) {
             return true;
         }
@@ -189,7 +169,7 @@ static bool part_is_live(const struct number *n, const struct digits *d)
     if (!n->bounded) {
         return true;
     }
-    __int128 unit = UNITS / tens[d->part];
+    __int128 unit = UNITS / text_power_of_ten(d->part);
     __int128 low = (__int128)d->value * unit;
     return reaches(n, d->minus, low, low + unit - 1, part_max(n, d));
 }
@@ -202,7 +182,7 @@ bool digits_complete(const struct number *n, const struct digits *d)
         if (!n->bounded) {
             return true; /* "-0" of an integer never came this far */
         }
-        __int128 units = (__int128)d->value * (UNITS / tens[d->part]);
+        __int128 units = (__int128)d->value * (UNITS / text_power_of_ten(d->part));
         return number_holds(n, d->minus ? -units : units) && !(d->minus && units == 0);
     }
     case DIGITS_POWER:
