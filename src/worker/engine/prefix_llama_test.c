@@ -4,7 +4,7 @@
  * stays in the KV: skipped (77) when the model was not fetched. INHOUSE_MODELS names the folder of
  * models, INHOUSE_FETCHED's models otherwise.
  */
-#include "worker/engine/engine.h"
+#include "worker/engine/engine_fixture_internal.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -86,38 +86,10 @@ static void forget_outcomes(void)
     }
 }
 
-static void run_all(void)
-{
-    struct engine_step step;
-    for (int i = 0; i < 20000 && engine->ops->forecast(engine, &step); i++) {
-        engine->ops->step(engine, 0);
-    }
-    assert_false(engine->ops->forecast(engine, &step));
-}
-
-static struct engine_ask *ask_new(uint64_t id, enum engine_job job, const char *domain)
-{
-    struct arena *arena = arena_new(4u << 20);
-    struct engine_ask *ask = arena_alloc(arena, sizeof *ask);
-    *ask = (struct engine_ask){.arena = arena, .id = id, .job = job};
-    ask->domain = arena_dup_str(arena, domain);
-    ask->generate.top_p = 1;
-    ask->generate.max_tokens = 24;
-    return ask;
-}
-
-static void submit(struct engine_ask *ask)
-{
-    struct fault why = {0};
-    if (engine->ops->submit(engine, ask, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
-}
-
 /* Messages in turns: user, assistant, user. */
 static void submit_chat(uint64_t id, const char *domain, const char *const *turns, size_t n)
 {
-    struct engine_ask *ask = ask_new(id, ENGINE_JOB_GENERATE, domain);
+    struct engine_ask *ask = fixture_ask(id, ENGINE_JOB_GENERATE, domain);
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
         json_array_append_new(
@@ -129,7 +101,7 @@ static void submit_chat(uint64_t id, const char *domain, const char *const *turn
     ask->generate.request = arena_dup_str(ask->arena, text);
     /* tidy: memory: jansson made it */
     free(text);
-    submit(ask);
+    fixture_submit(engine, ask);
 }
 
 static struct form_plan *plan_new(double gamma)
@@ -156,7 +128,7 @@ static const char rules[] =
 static void submit_long(uint64_t id, const char *domain, const char *also, const char *input,
                         const struct form_plan *plan)
 {
-    struct engine_ask *ask = ask_new(id, ENGINE_JOB_FORM, domain);
+    struct engine_ask *ask = fixture_ask(id, ENGINE_JOB_FORM, domain);
     outcomes[id].plan = plan;
     ask->form = (struct engine_form){
         .system = rules,
@@ -164,7 +136,7 @@ static void submit_long(uint64_t id, const char *domain, const char *also, const
         .input = arena_dup_str(ask->arena, input),
         .suffix = "",
         .plan = plan};
-    submit(ask);
+    fixture_submit(engine, ask);
 }
 
 static void expect_same(const struct form_result *a, const struct form_result *b)
@@ -189,28 +161,28 @@ static void what_left_the_kv_comes_back_the_same(void **state)
     struct form_plan *plan = plan_new(0.5);
     struct engine_stats stats;
     submit_long(1, "a", "", "I lost my card!", plan);
-    run_all();
+    fixture_run(engine, 0);
     int all = (int)outcomes[1].tokens_in;
     submit_long(6, "a", "", "I lost my card!", plan); /* forked from what is still there */
-    run_all();
+    fixture_run(engine, 0);
     for (uint64_t id = 2; id <= 3; id++) {
         const char *const text = id == 2 ? "Something else altogether, of another team." : rules;
         submit_chat(id, "b", &text, 1);
-        run_all();
+        fixture_run(engine, 0);
     }
     engine->ops->stats(engine, &stats);
     assert_true(stats.idle_cells <= SMALL_CELLS);
     assert_true(stats.stashed >= 1 && stats.stash_bytes > 0);
     assert_int_equal(stats.restored, 0);
     submit_long(4, "a", "", "I lost my card!", plan);
-    run_all();
+    fixture_run(engine, 0);
     engine->ops->stats(engine, &stats);
     assert_int_equal(stats.restored, 1);
     assert_true(outcomes[4].tokens_cached > all / 2);
     expect_same(outcomes[6].result, outcomes[4].result);
     /* The same tokens, asked by another domain: neither resident nor stashed. */
     submit_long(5, "c", "", "I lost my card!", plan);
-    run_all();
+    fixture_run(engine, 0);
     engine->ops->stats(engine, &stats);
     assert_int_equal(stats.restored, 1);
     assert_int_equal(outcomes[5].result->n_fields, 2);
@@ -223,11 +195,11 @@ static void a_chat_too_long_to_stay_goes_on_from_the_stash(void **state)
     const char *turns[] = {rules, outcomes[1].text, "And then?"};
     struct engine_stats stats;
     submit_chat(1, "a", turns, 1);
-    run_all();
+    fixture_run(engine, 0);
     engine->ops->stats(engine, &stats);
     assert_true(stats.idle_cells <= SMALL_CELLS);
     submit_chat(2, "a", turns, 3);
-    run_all();
+    fixture_run(engine, 0);
     assert_int_equal(outcomes[2].failed, FAIL_NONE);
     assert_true(outcomes[2].tokens_cached >= outcomes[1].tokens_in);
 }
@@ -237,7 +209,7 @@ static void the_stash_keeps_to_its_budget(void **state)
     (void)state;
     struct engine_stats stats;
     for (uint64_t id = 1; id <= 24; id++) {
-        struct engine_ask *ask = ask_new(id, ENGINE_JOB_GENERATE, "a");
+        struct engine_ask *ask = fixture_ask(id, ENGINE_JOB_GENERATE, "a");
         struct buf text;
         buf_init(&text, 4096);
         for (int i = 0; i < 150; i++) {
@@ -246,8 +218,8 @@ static void the_stash_keeps_to_its_budget(void **state)
         ask->generate.prompt = arena_dup_str(ask->arena, text.data);
         ask->generate.max_tokens = 1;
         buf_done(&text);
-        submit(ask);
-        run_all();
+        fixture_submit(engine, ask);
+        fixture_run(engine, 0);
         assert_int_equal(outcomes[id].failed, FAIL_NONE);
         engine->ops->stats(engine, &stats);
         assert_true(stats.stash_bytes <= 64 * 1024 * 1024);
@@ -269,7 +241,7 @@ static void what_begins_alike_is_decoded_once(void **state)
     const char *const text = rules;
     submit_chat(5, "bush", &text, 1);
     submit_chat(6, "bush", &text, 1);
-    run_all();
+    fixture_run(engine, 0);
     int cold = 0;
     int tokens = (int)outcomes[1].tokens_in;
     for (uint64_t id = 1; id <= 4; id++) {
@@ -337,26 +309,15 @@ int main(void)
                                         unload),
         cmocka_unit_test_setup_teardown(the_stash_keeps_to_its_budget, load_small, unload),
     };
-    char path[4096], dir[4096];
-    struct fault why = {0};
-    const char *build = getenv("INHOUSE_BUILD");
-    const char *models = getenv("INHOUSE_MODELS");
-    const char *fetched = getenv("INHOUSE_FETCHED");
-    (void)snprintf(path, sizeof path, "%s%s/smollm2-135m-instruct-q4_1.gguf",
-                   models != NULL ? models : fetched != NULL ? fetched : "third_party/.fetched",
-                   models != NULL ? "" : "/models");
-    model_fd = open(path, O_RDONLY | O_CLOEXEC);
+    model_fd = fixture_open_model();
     if (model_fd < 0) {
-        (void)printf("skipped: no model at %s (make setup fetches it)\n", path);
-        return 77;
+        return FIXTURE_SKIPPED;
     }
-    (void)snprintf(dir, sizeof dir, "%s/lib/inhouse-engine", build == NULL ? "build" : build);
     sink = (struct engine_sink){.text = on_text,
                                 .generated = on_generated,
                                 .formed = on_formed,
                                 .failed = on_failed};
-    if (engine_llama_start(dir, &why) != FAIL_NONE) {
-        (void)printf("%s\n", why.message);
+    if (!fixture_start()) {
         return 1;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * Two engines on one file, one that guesses and one that does not, must write the same; on some
  * processors a near tie may fall otherwise, so a text or two may differ.
  */
+#include "worker/engine/engine_fixture_internal.h"
 #include "worker/engine/engine_internal.h"
 
 #include <fcntl.h>
@@ -78,36 +79,13 @@ static struct engine_ask *copy_ask(uint64_t id)
         "Copy this text and change nothing but the date: ",
         "Tell me what this is about: ",
     };
-    struct arena *arena = arena_new(4u << 20);
-    struct engine_ask *ask = arena_alloc(arena, sizeof *ask);
-    *ask = (struct engine_ask){.arena = arena, .id = id, .job = ENGINE_JOB_GENERATE};
-    ask->domain = "d";
-    ask->generate.top_p = 1;
+    struct engine_ask *ask = fixture_ask(id, ENGINE_JOB_GENERATE, "d");
     ask->generate.max_tokens = TOKENS;
     ask->generate.stream = true;
     ask->generate.request =
-        arena_printf(arena, "{\"messages\":[{\"role\":\"user\",\"content\":\"%s%s\"}]}",
+        arena_printf(ask->arena, "{\"messages\":[{\"role\":\"user\",\"content\":\"%s%s\"}]}",
                      orders[id % COUNT_OF(orders)], tickets[id % COUNT_OF(tickets)]);
     return ask;
-}
-
-static int run(struct engine *e)
-{
-    struct engine_step step;
-    int steps = 0;
-    for (; steps < 20000 && e->ops->forecast(e, &step); steps++) {
-        e->ops->step(e, 0);
-    }
-    assert_false(e->ops->forecast(e, &step));
-    return steps;
-}
-
-static void submit(struct engine *e, struct engine_ask *ask)
-{
-    struct fault why = {0};
-    if (e->ops->submit(e, ask, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
 }
 
 static int reset(void **state)
@@ -125,8 +103,8 @@ static void guessing_does_not_change_the_text(void **state)
     int same = 0;
     for (uint64_t id = 0; id < PROMPTS; id++) {
         for (int k = 0; k < 2; k++) {
-            submit(engines[k], copy_ask(id));
-            steps[k] += run(engines[k]);
+            fixture_submit(engines[k], copy_ask(id));
+            steps[k] += fixture_run(engines[k], 0);
             assert_int_equal(answers[k][id].over, 1);
         }
         same += strcmp(answers[1][id].text, answers[0][id].text) == 0;
@@ -154,8 +132,8 @@ static void drawn_text_stays_the_same_too(void **state)
             ask->generate.seed = id;
             ask->generate.stops[0] = "4711"; /* inside what is guessed */
             ask->generate.n_stops = 1;
-            submit(engines[k], ask);
-            (void)run(engines[k]);
+            fixture_submit(engines[k], ask);
+            (void)fixture_run(engines[k], 0);
         }
         same += strcmp(answers[1][id].text, answers[0][id].text) == 0;
         assert_string_equal(answers[1][id].streamed, answers[1][id].text);
@@ -176,8 +154,8 @@ static void a_schema_is_obeyed_while_guessing(void **state)
         "\"status\":{\"enum\":[\"closed\",\"open\"]},\"owner\":{\"type\":\"string\","
         "\"maxLength\":40}},\"required\":[\"id\",\"status\",\"owner\"],"
         "\"additionalProperties\":false}";
-    submit(engines[1], ask);
-    (void)run(engines[1]);
+    fixture_submit(engines[1], ask);
+    (void)fixture_run(engines[1], 0);
     AUTO_JSON json_t *tree = json_loads(answers[1][5].text, 0, NULL);
     assert_true(json_is_integer(json_object_get(tree, "id")));
     assert_true(json_is_string(json_object_get(tree, "owner")));
@@ -217,8 +195,8 @@ static void forms_are_the_same_with_guesses(void **state)
     int steps[2] = {0};
     for (int k = 0; k < 2; k++) {
         for (uint64_t id = 0; id < 4; id++) {
-            submit(engines[k], copy_form(id, plan));
-            steps[k] += run(engines[k]);
+            fixture_submit(engines[k], copy_form(id, plan));
+            steps[k] += fixture_run(engines[k], 0);
         }
     }
     int same = 0;
@@ -238,22 +216,22 @@ static void guesses_leave_nothing_behind(void **state)
     struct engine_stats stats;
     struct engine_step step;
     for (uint64_t id = 0; id < 4; id++) {
-        submit(engines[1], copy_ask(id)); /* several at once, and one that leaves */
+        fixture_submit(engines[1], copy_ask(id)); /* several at once, and one that leaves */
     }
     for (int i = 0; i < 40 && engines[1]->ops->forecast(engines[1], &step); i++) {
         engines[1]->ops->step(engines[1], 0);
     }
     engines[1]->ops->cancel(engines[1], 0);
-    (void)run(engines[1]);
+    (void)fixture_run(engines[1], 0);
     engines[1]->ops->stats(engines[1], &stats);
     assert_int_equal(stats.running, 0);
     assert_int_equal(stats.kv_used, stats.idle_cells);
     /* A prefix kept from a guessed text is the text's: the same question goes on from it. */
-    submit(engines[1], copy_ask(1));
-    (void)run(engines[1]);
+    fixture_submit(engines[1], copy_ask(1));
+    (void)fixture_run(engines[1], 0);
     assert_true(answers[1][1].usage.tokens_cached > 16);
-    submit(engines[0], copy_ask(1));
-    (void)run(engines[0]);
+    fixture_submit(engines[0], copy_ask(1));
+    (void)fixture_run(engines[0], 0);
     assert_int_equal(strncmp(answers[1][1].text, answers[0][1].text, 12), 0);
 }
 
@@ -331,11 +309,7 @@ static int load_models(void **state)
 {
     (void)state;
     struct fault why = {0};
-    const char *build = getenv("INHOUSE_BUILD");
-    char dir[4096];
-    (void)snprintf(dir, sizeof dir, "%s/lib/inhouse-engine", build == NULL ? "build" : build);
-    if (engine_llama_start(dir, &why) != FAIL_NONE) {
-        print_message("%s\n", why.message);
+    if (!fixture_start()) {
         return -1;
     }
     for (int k = 0; k < 2; k++) {
@@ -374,16 +348,9 @@ int main(void)
         cmocka_unit_test_setup(forms_are_the_same_with_guesses, reset),
         cmocka_unit_test_setup(guesses_leave_nothing_behind, reset),
     };
-    char path[4096];
-    const char *models = getenv("INHOUSE_MODELS");
-    const char *fetched = getenv("INHOUSE_FETCHED");
-    (void)snprintf(path, sizeof path, "%s%s/smollm2-135m-instruct-q4_1.gguf",
-                   models != NULL ? models : fetched != NULL ? fetched : "third_party/.fetched",
-                   models != NULL ? "" : "/models");
-    model_fd = open(path, O_RDONLY | O_CLOEXEC);
+    model_fd = fixture_open_model();
     if (model_fd < 0) {
-        (void)printf("skipped: no model at %s (make setup fetches it)\n", path);
-        return 77;
+        return FIXTURE_SKIPPED;
     }
     return cmocka_run_group_tests(tests, load_models, unload_models);
 }
