@@ -215,7 +215,7 @@ static void better_classes_go_first_and_worse_ones_never_starve(void **state)
 {
     (void)state;
     double served[IPC_CLASS_COUNT] = {0}, waited = 0, waited_most = 0;
-    enum ipc_class class;
+    enum ipc_class class = IPC_INTERACTIVE;
     for (int i = 0; i < 2000; i++) {
         struct queue_stats s;
         queue_stats_get(q, &s);
