@@ -57,7 +57,7 @@ class Ours:
     name = "inhouse"
 
     def __init__(self, model):
-        self.house = common.Served("models:\n  n_ctx_light: 16384\n")
+        self.house = common.House("models:\n  n_ctx_light: 16384\n")
         self.model = model
 
     def __enter__(self):

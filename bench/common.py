@@ -76,45 +76,6 @@ def drive(ask, items, parallel):
     return time.monotonic() - start, answers
 
 
-class House:
-    """Our server over a data folder, with one model in the role light. start() and stop() may be called again."""
-
-    def __init__(self, home, model, options=()):
-        self.home = Path(home)
-        self.socket = str(self.home / "sock")
-        self.log = open(self.home / "log", "ab")
-        self.env = dict(os.environ, INHOUSE_HOME=str(home))
-        self.options = list(options)
-        self.process = None
-        subprocess.run([str(BUILD / "bin/inhouse"), "models", "add", str(model), "--role", "light"], env=self.env,
-                       check=True, stdout=self.log, stderr=self.log)
-
-    def start(self, every=0.05):
-        """Returns when the light model is ready; `every` seconds it is looked."""
-        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(self.home), "--listen", "127.0.0.1:0",
-                                         *self.options], env=self.env, stdout=self.log, stderr=self.log)
-        wait_for(self.light, self.process, every=every)
-
-    def light(self):
-        return self.call("GET", "/api/v1/status")["roles"]["light"]["state"] == "ready"
-
-    def call(self, *args, **named):
-        connection = Unix(self.socket)
-        try:
-            return call(connection, *args, **named)
-        finally:
-            connection.close()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
-
-    def close(self):
-        if self.process is not None and self.process.poll() is None:
-            self.stop()
-        self.log.close()
-
-
 def row(name, ours, peer, ratio, target, ok):
     print("row %s ours %s peer %s ratio %.2f target %s %s" % (name, ours, peer, ratio, target, "ok" if ok else "short"),
           flush=True)
@@ -127,7 +88,7 @@ def quantile(values, share):
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-class Served:
+class House:
     """Our server on a free port with any models and keys of teams, in a folder of its own; gone after `with`."""
 
     def __init__(self, config=""):
@@ -144,12 +105,7 @@ class Served:
 
     def __exit__(self, *_):
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.stop()
         self.log.close()
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -160,14 +116,27 @@ class Served:
             raise RuntimeError("inhouse %s: %s" % (" ".join(map(str, words)), done.stdout[-2000:]))
         return done.stdout
 
-    def start(self, roles):
-        """Serves; returns when each of the roles is ready."""
+    def start(self, roles=("light",), every=0.05):
+        """Serves; returns when each of the roles is ready, for which it looks every so many seconds. Again after stop()."""
         (self.home / "inhouse.yaml").write_text(self.config)
         self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(self.home), "--listen", "127.0.0.1:0",
                                          "--config", str(self.home / "inhouse.yaml")],
                                         env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_for(lambda: all(self.status()["roles"][r]["state"] == "ready" for r in roles), self.process)
-        self.port = self.status()["port"]
+        wait_for(lambda: self.ready(roles), self.process, every=every)
+
+    def ready(self, roles):
+        status = self.status()
+        self.port = status["port"]
+        return all(status["roles"][r]["state"] == "ready" for r in roles)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
 
     def call(self, *args):
         """As the folder's owner."""
@@ -180,8 +149,8 @@ class Served:
     def status(self):
         return self.call("GET", "/api/v1/status")
 
-    def key(self, team):
-        body = json.dumps({"name": team, "team": team, "role": "member"})
+    def key(self, team, name=None):
+        body = json.dumps({"name": name or team, "team": team, "role": "member"})
         return self.call("POST", "/api/v1/keys", body)["key"]
 
     def open(self, key, path, body):

@@ -87,7 +87,7 @@ def main():
     args = parser.parse_args()
     common.need(common.LIGHT, common.BUILD / "bin/inhoused")
     quiet, flooded, done, failed = [], [], 0, 0
-    with common.Served() as house:
+    with common.House() as house:
         house.command("models", "add", common.LIGHT, "--role", "light")
         house.start(["light"])
         a, b = house.key("a"), house.key("b")

@@ -48,7 +48,7 @@ class Ours:
     name = "inhouse"
 
     def __init__(self, model, queues):
-        self.house = common.Served()
+        self.house = common.House()
         self.model = model
         self.queues = queues
 

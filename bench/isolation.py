@@ -26,7 +26,6 @@ import random
 import statistics
 import struct
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -100,9 +99,9 @@ def cut_model(source, out, layers):
 class Asker:
     """A key of a team, on one kept-open connection."""
 
-    def __init__(self, house, port, name, team):
-        self.key = house.call("POST", "/api/v1/keys", json.dumps({"name": name, "team": team, "role": "member"}))["key"]
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    def __init__(self, house, name, team):
+        self.key = house.key(team, name)
+        self.connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=120)
 
     def ask(self, text):
         """Milliseconds, and how many tokens the server says were there."""
@@ -165,34 +164,28 @@ def main():
     args = parser.parse_args()
     common.need(args.model, common.BUILD / "bin/inhoused")
     rng = random.Random(args.seed)
-    with tempfile.TemporaryDirectory(prefix="bench-isolation-") as folder:
-        home = Path(folder) / "home"
-        home.mkdir(mode=0o700)
+    with common.House() as house:
         model = args.model
         if args.layers > 0:
-            model = Path(folder) / "cut.gguf"
+            model = house.home / "cut.gguf"
             cut_model(args.model, model, args.layers)
-        house = common.House(home, model)
-        try:
-            house.start()
-            port = house.call("GET", "/api/v1/status")["port"]
-            ours = Asker(house, port, "owner", "team-a")
-            other = Asker(house, port, "other", "team-b")
-            third = Asker(house, port, "third", "team-c")
-            for _ in range(20):  # threads and speeds settle
-                for one in (ours, third, other):
-                    one.ask(prompt(rng))
-            seen, leaks = 0, 0
-            for n in range(args.runs):
-                d, p, cached = run(ours, third, other, args.samples, rng)
-                seen += p <= 0.01
-                leaks += sum(c > min(cached[False]) + LEAK for c in cached[True])
-                print("run %2d cross-team  D %.3f p %.4f  cached %s" % (n + 1, d, p, spread(cached)), flush=True)
-            mate = Asker(house, port, "mate", "team-a")
-            d, p, cached = run(ours, third, mate, args.samples, rng)
-            print("control same team   D %.3f p %.3g  cached %s" % (d, p, spread(cached)))
-        finally:
-            house.close()
+        house.command("models", "add", model, "--role", "light")
+        house.start()
+        ours = Asker(house, "owner", "team-a")
+        other = Asker(house, "other", "team-b")
+        third = Asker(house, "third", "team-c")
+        for _ in range(20):  # threads and speeds settle
+            for one in (ours, third, other):
+                one.ask(prompt(rng))
+        seen, leaks = 0, 0
+        for n in range(args.runs):
+            d, p, cached = run(ours, third, other, args.samples, rng)
+            seen += p <= 0.01
+            leaks += sum(c > min(cached[False]) + LEAK for c in cached[True])
+            print("run %2d cross-team  D %.3f p %.4f  cached %s" % (n + 1, d, p, spread(cached)), flush=True)
+        mate = Asker(house, "mate", "team-a")
+        d, p, cached = run(ours, third, mate, args.samples, rng)
+        print("control same team   D %.3f p %.3g  cached %s" % (d, p, spread(cached)))
     print("seed %d, %d runs of %d hits and %d misses; hits that used another team's tokens: %d" %
           (args.seed, args.runs, args.samples, args.samples, leaks))
     ok = common.row("isolation", "%d" % seen, "%d" % args.runs, seen / args.runs, "0.10",

@@ -73,7 +73,7 @@ def main():
     common.need(common.LIGHT, common.HEAVY, common.EMBED, common.BUILD / "bin/inhoused")
     with open(DESK / "new.jsonl", encoding="utf-8") as f:
         tickets = [t for t in map(json.loads, f) if t["text"]][:2 * args.tickets]
-    with common.Served() as house:
+    with common.House() as house:
         house.command("models", "import", common.EMBED, "--quiet")
         house.command("datasets", "add", "helpdesk", DESK / "articles", "--quiet")
         house.command("learn", "ticket-triage", DESK / "past.jsonl", "--quiet")

@@ -14,7 +14,6 @@ Usage: bench/restart.py [--rounds N] [--model FILE] [--message TEXT]
 """
 import argparse
 import json
-import os
 import shutil
 import statistics
 import sys
@@ -103,28 +102,23 @@ def main():
     parser.add_argument("--message", default="My card is gone!")
     args = parser.parse_args()
     common.need(args.model, common.BUILD / "bin/inhoused")
-    is_self = os.environ.get("INHOUSE_BENCH_PEER") == "self"
-    with tempfile.TemporaryDirectory(prefix="bench-restart-") as folder:
-        home = Path(folder) / "home"
-        home.mkdir(mode=0o700)
-        house = common.House(home, args.model)
+    is_self = common.SELF
+    with common.House() as house, tempfile.TemporaryDirectory(prefix="bench-restart-") as folder:
+        house.command("models", "add", args.model, "--role", "light")
         kept = Path(folder) / "kept"
         ours, theirs = [], []
-        try:
-            states = warm_up(house, args.message)
-            shutil.copytree(states, kept)
-            size = sum(f.stat().st_size for f in kept.iterdir())
-            for n in range(args.rounds):
-                for name, out in (("warm", ours), ("cold", theirs)):
-                    shutil.rmtree(states)
-                    if name == "warm" or is_self:
-                        shutil.copytree(kept, states)
-                    ms, value, step = restart(house, args.message)
-                    out.append(ms)
-                    print("round %d %s %8.1f ms (%.1f of them the model's)  queue %s  %d tokens in, %d of them there" %
-                          (n + 1, name, ms, step["ms"], value, step["tokens_in"], step["tokens_cached"]), flush=True)
-        finally:
-            house.close()
+        states = warm_up(house, args.message)
+        shutil.copytree(states, kept)
+        size = sum(f.stat().st_size for f in kept.iterdir())
+        for n in range(args.rounds):
+            for name, out in (("warm", ours), ("cold", theirs)):
+                shutil.rmtree(states)
+                if name == "warm" or is_self:
+                    shutil.copytree(kept, states)
+                ms, value, step = restart(house, args.message)
+                out.append(ms)
+                print("round %d %s %8.1f ms (%.1f of them the model's)  queue %s  %d tokens in, %d of them there" %
+                      (n + 1, name, ms, step["ms"], value, step["tokens_in"], step["tokens_cached"]), flush=True)
     a, b = statistics.median(ours), statistics.median(theirs)
     print("spread warm %.1f..%.1f cold %.1f..%.1f ms, %.1f MB on disk" %
           (min(ours), max(ours), min(theirs), max(theirs), size / 1e6))

@@ -27,7 +27,7 @@ WORDS = ("station bicycle invoice customer lock morning payment desk ticket refu
 
 class Ours:
     def __init__(self, model):
-        self.house = common.Served("models:\n  n_ctx_light: 4096\n")
+        self.house = common.House("models:\n  n_ctx_light: 4096\n")
         self.model = model
         self.random = random.Random(7)
 

@@ -10,20 +10,15 @@ Exit 0: both rows hold; 1: short; 77: something needed is missing.
 Usage: bench/speculate.py [--rounds N] [--model FILE] [--tokens N] [--threads N] [--every N]
 """
 import argparse
-import http.client
 import json
 import os
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("INHOUSE_BUILD", ROOT / "build"))
-FETCHED = Path(os.environ.get("INHOUSE_FETCHED", ROOT / "third_party/.fetched"))
+import common
+
 TARGETS = {"speculate": 1.2, "speculate-plain": 0.97}
 TICKETS = [
     "Hello,\nthe invoice 2026-118 of 12 March names the wrong street. Our office moved to 14 Canal Street in January. Please send a "
@@ -64,69 +59,32 @@ def copying():
     return out
 
 
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=600)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(600)
-        self.sock.connect(self.path)
-
-
 class Server:
-    def __init__(self, args, home, speculate):
-        home.mkdir(mode=0o700)
-        self.socket = str(home / "sock")
-        self.log = open(home / "log", "ab")
+    def __init__(self, args, speculate):
+        self.house = common.House("engine: {speculate: %s, threads: %d}\n" % (str(speculate).lower(), args.threads))
+        self.model = args.model
         self.tokens = args.tokens
-        env = dict(os.environ, INHOUSE_HOME=str(home))
-        subprocess.run([str(BUILD / "bin/inhouse"), "models", "add", str(args.model), "--role", "light", "--link"], env=env,
-                       check=True, stdout=self.log, stderr=self.log)
-        (home / "bench.yaml").write_text("engine: {speculate: %s, threads: %d}\n" % (str(speculate).lower(), args.threads))
-        self.process = subprocess.Popen([str(BUILD / "bin/inhoused"), "--home", str(home), "--listen", "127.0.0.1:0", "--config",
-                                         str(home / "bench.yaml")], env=env, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 120
-        while not self.ready():
-            if time.monotonic() > end or self.process.poll() is not None:
-                raise RuntimeError("the server did not start: " + (home / "log").read_text()[-2000:])
-            time.sleep(0.1)
 
-    def call(self, method, path, body=None):
-        connection = Unix(self.socket)
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body))
-            reply = connection.getresponse()
-            data = json.loads(reply.read())
-            if reply.status != 200:
-                raise RuntimeError("%s: %d %s" % (path, reply.status, data))
-            return data
-        finally:
-            connection.close()
+    def __enter__(self):
+        self.house.__enter__()
+        self.house.command("models", "add", self.model, "--role", "light", "--link")
+        self.house.start()
+        return self
 
-    def ready(self):
-        try:
-            return self.call("GET", "/api/v1/status")["roles"]["light"]["state"] == "ready"
-        except (OSError, RuntimeError, http.client.HTTPException):
-            return False
+    def __exit__(self, *error):
+        self.house.__exit__(*error)
 
     def ask(self, prompt):
         """Seconds, tokens, text, guesses and those that came true."""
         body = {"model": "light", "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": self.tokens}
         start = time.monotonic()
-        answer = self.call("POST", "/v1/chat/completions", body)
+        answer = self.house.call("POST", "/v1/chat/completions", json.dumps(body))
         seconds = time.monotonic() - start
         usage = answer["usage"]
         guessed = usage["completion_tokens_details"]
         accepted = guessed["accepted_prediction_tokens"]
         return (seconds, usage["completion_tokens"], answer["choices"][0]["message"]["content"],
                 accepted + guessed["rejected_prediction_tokens"], accepted)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
-        self.log.close()
 
 
 def compare(name, ours, peer, prompts, rounds):
@@ -149,35 +107,24 @@ def compare(name, ours, peer, prompts, rounds):
           f"ours {min(speeds['ours']):.1f}-{max(speeds['ours']):.1f}, peer {min(speeds['peer']):.1f}-{max(speeds['peer']):.1f} tokens/s")
     for p, a, b in zip(prompts, got["ours"], got["peer"]) if os.environ.get("BENCH_VERBOSE") else ():
         print(f"  {b[0] / a[0] * a[1] / max(b[1], 1):5.2f}x {a[1]:4d} tokens {a[3]:4d} guessed {a[4]:4d} true  {p[:50]!r} -> {a[2][:60]!r}")
-    x, y = statistics.median(speeds["ours"]), statistics.median(speeds["peer"])
-    ok = x / y >= TARGETS[name]
-    return ok, f"row {name} ours {x:.1f} peer {y:.1f} ratio {x / y:.2f} target {TARGETS[name]:.2f} {'ok' if ok else 'short'}"
+    return name, statistics.median(speeds["ours"]), statistics.median(speeds["peer"])
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", type=Path, default=FETCHED / "models/smollm2-135m-instruct-q4_1.gguf")
+    parser.add_argument("--model", type=Path, default=common.LIGHT)
     parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, help="only every so many-th prompt: for large models")
     args = parser.parse_args()
-    for need in (args.model, BUILD / "bin/inhoused", BUILD / "bin/inhouse-worker"):
-        if not need.is_file():
-            print(f"skipped: {need} is missing")
-            return 77
-    with tempfile.TemporaryDirectory(prefix="ih-") as folder:
-        sides = []
-        try:
-            sides.append(Server(args, Path(folder) / "on", True))
-            sides.append(Server(args, Path(folder) / "off", os.environ.get("INHOUSE_BENCH_PEER") == "self"))
-            rows = [compare("speculate", *sides, copying()[::args.every], args.rounds),
-                    compare("speculate-plain", *sides, PLAIN[::args.every], args.rounds)]
-        finally:
-            for side in sides:
-                side.stop()
-    print("\n".join(row for _, row in rows))
-    return 0 if all(ok for ok, _ in rows) else 1
+    common.need(args.model, common.BUILD / "bin/inhoused", common.BUILD / "bin/inhouse-worker")
+    with Server(args, True) as on, Server(args, common.SELF) as off:
+        rows = [compare("speculate", on, off, copying()[::args.every], args.rounds),
+                compare("speculate-plain", on, off, PLAIN[::args.every], args.rounds)]
+    held = [common.row(name, "%.1f" % x, "%.1f" % y, x / y, "%.2f" % TARGETS[name], x / y >= TARGETS[name])
+            for name, x, y in rows]
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":
