@@ -298,7 +298,7 @@ static enum fail open_context(struct llama_engine *e, const struct engine_load *
     params.n_ubatch = embed || load->n_ubatch == 0 || load->n_ubatch > load->n_batch
                           ? (uint32_t)e->n_batch
                           : load->n_ubatch;
-    params.n_seq_max = embed ? ENGINE_SEQ_MAX : ENGINE_SEQ_MAX;
+    params.n_seq_max = ENGINE_SEQ_MAX;
     params.n_outputs_max = embed ? 0 : STEP_OUTPUTS_MAX;
     params.n_threads = (int)load->n_threads;
     params.n_threads_batch = (int)load->n_threads;
