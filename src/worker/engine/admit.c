@@ -149,21 +149,13 @@ int task_promised(const struct llama_engine *e)
 /* Its cells and its sequence go; its tokens, its text and its random numbers stay. */
 static void put_back(struct llama_engine *e, struct task *t)
 {
-    engine_seq_drop(e, t->seq);
-    t->seq = -1;
-    if (t->source != NULL) {
-        t->source->users--;
-        t->source->used_at = clock_monotonic_us();
-        t->source = NULL;
-    }
-    task_settle(t);
+    task_leave(e, t);
     t->n_past = 0;
     t->n_shared = 0;
     t->reserve = 0;
     t->state = TASK_WAITING;
     t->at_wait = clock_monotonic_us();
     t->put_back++;
-    e->n_running--;
 }
 
 static bool may_put_back(const struct task *t, enum ipc_class for_class)

@@ -337,6 +337,8 @@ void form_nulls_free(struct llama_engine *e);
 enum fail task_submit(struct engine *engine, struct engine_ask *ask, struct fault *why);
 void task_cancel(struct engine *engine, uint64_t id);
 struct task *task_new(struct llama_engine *e, struct engine_ask *ask);
+/* Gives back what a running task holds: its sequence, its prefix, what it was charged too much. */
+void task_leave(struct llama_engine *e, struct task *t);
 /* Gives the sequence and cells back and marks it; freed by task_sweep. Sends nothing. */
 void task_end(struct llama_engine *e, struct task *t);
 void task_fail(struct llama_engine *e, struct task *t, const struct fault *why);

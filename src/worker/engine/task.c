@@ -140,10 +140,8 @@ void task_usage(const struct task *t, struct engine_usage *out)
     };
 }
 
-void task_end(struct llama_engine *e, struct task *t)
+void task_leave(struct llama_engine *e, struct task *t)
 {
-    ASSERT(t->state != TASK_ENDED);
-    choice_free(e, t);
     if (t->state == TASK_RUNNING) {
         e->n_running--;
     }
@@ -157,6 +155,13 @@ void task_end(struct llama_engine *e, struct task *t)
         t->source = NULL;
     }
     task_settle(t);
+}
+
+void task_end(struct llama_engine *e, struct task *t)
+{
+    ASSERT(t->state != TASK_ENDED);
+    choice_free(e, t);
+    task_leave(e, t);
     t->state = TASK_ENDED;
     if (e->context != NULL) {
         prefix_trim(e);
