@@ -23,6 +23,11 @@ int64_t clock_monotonic_us(void)
     return read_clock_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_process_cpu_us(void)
+{
+    return read_clock_us(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 double clock_ms_since(int64_t monotonic_us_start)
 {
     return (double)(clock_monotonic_us() - monotonic_us_start) / 1000.0;

@@ -12,6 +12,7 @@
 
 int64_t clock_now_us(void);       /* wall clock, µs since 1970 UTC */
 int64_t clock_monotonic_us(void); /* for durations and deadlines only */
+int64_t clock_process_cpu_us(void); /* CPU time of all threads of this process, µs */
 double clock_ms_since(int64_t monotonic_us_start);
 /* "2026-11-22T10:31:07.123Z" */
 const char *clock_show(int64_t at_us, char out[CLOCK_RFC3339_SIZE]);

@@ -205,6 +205,17 @@ static void make_room(struct llama_engine *e, const struct task *t, int need)
     }
 }
 
+/* A long prompt's attention reads every cell of the KV: with 2,000 foreign ones it takes three
+   times as long. Copying them to the stash and back costs what 35 tokens lose. */
+static void clear_around(struct llama_engine *e, struct prefix *p, int shared)
+{
+    while (prefix_cells(e, true) > 0 && prefix_evict(e)) {
+    }
+    if (p != NULL) {
+        prefix_cut(e, p, shared);
+    }
+}
+
 enum admission { ADMITTED, NOT_YET, NO_ROOM };
 
 static enum admission admit(struct llama_engine *e, struct task *t)
@@ -223,6 +234,9 @@ static enum admission admit(struct llama_engine *e, struct task *t)
     struct prefix *p = prefix_take(e, t, known - 1, &shared);
     if (p != NULL) {
         p->users++; /* not to be evicted while we make room */
+    }
+    if (t->n_prompt - shared > LONG_PROMPT) {
+        clear_around(e, p, shared);
     }
     int need = t->n_prompt + t->max_new - shared;
     while (task_promised(e) + need > e->base.info.n_ctx && prefix_evict(e)) {

@@ -27,10 +27,11 @@
 #define MAX_PREFIXES 48
 #define MIN_SHARED 16 /* shorter prefixes are not worth a fork */
 #define MAX_NULLS 64
+#define LONG_PROMPT 128 /* tokens still to decode */
 #define STEP_US_TARGET 150000
 /* Nobody waits for the cores and nobody sits before this model's answers: larger steps read the
    weights for more tokens (a 1.5B model: 160 tokens/s in steps of 63, 130 in steps of 24). */
-#define STEP_US_ALONE 400000
+#define STEP_US_ALONE 500000
 #define STEP_OUTPUTS_MAX 128
 #define SPECULATE_MAX 15   /* guessed tokens of a task in a step */
 #define SMALL_STEP_MAX 16  /* tokens of a step that has guesses in it */
@@ -235,6 +236,16 @@ struct speed {
     double us_per_step;  /* smaller ones */
 };
 
+/* Steps with all threads since the last verdict on them. */
+struct watch {
+    int64_t began_at;  /* of this step */
+    int64_t began_cpu;
+    double wall_us;
+    double cpu_us;
+    double forecast_us; /* the most that they should have taken */
+    int late;           /* times running that they took longer */
+};
+
 struct adapter {
     char sha256[65];
     struct llama_adapter_lora *lora; /* the model's: freed with it */
@@ -274,8 +285,8 @@ struct llama_engine {
     llama_token digit[12]; /* single-character tokens of 0-9, '-', '.'; -1: none */
     struct speed speed[2]; /* of one thread, of all */
     int n_threads;
+    struct watch watch;
     bool use_all;
-    bool probing;
     int64_t probe_at;
     int64_t probe_wait;
     bool speculate;
@@ -381,6 +392,9 @@ void prefix_keep(struct llama_engine *e, struct task *t, int n);
 int prefix_cells(const struct llama_engine *e, bool idle_only);
 /* Evicts the idle prefix used longest ago into the stash; false when none is idle. */
 bool prefix_evict(struct llama_engine *e);
+/* Leaves the prefix its first n tokens, the whole goes to the stash; nothing when more than one
+   task uses it. */
+void prefix_cut(struct llama_engine *e, struct prefix *p, int n);
 void prefix_drop(struct llama_engine *e, struct prefix *p);
 void prefix_trim(struct llama_engine *e);
 /* Frees all, resident and stashed. */
@@ -436,6 +450,9 @@ void speculate_learn(struct llama_engine *e, int64_t us);
 /* threads.c */
 /* What a step of so many tokens will take. */
 double threads_forecast_us(const struct llama_engine *e, int tokens);
+/* Rows that a matrix product takes at a time: one row more costs as much as so many. With AMX the
+   weights are unpacked for each 32 rows: 32 rows took 21 ms, 33 took 41, 64 took 37. */
+int threads_block(void);
 /* Sets the number of threads of the step; returns after how many microseconds it should be given
    up, 0: never. */
 int threads_begin(struct llama_engine *e, int tokens);

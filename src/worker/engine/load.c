@@ -236,7 +236,7 @@ struct ggml_threadpool *engine_pool_new(unsigned n_threads)
         return NULL;
     }
     struct ggml_threadpool_params params = ggml_threadpool_params_default((int)n_threads);
-    params.poll = 0; /* between steps the threads sleep: other workers share the cores */
+    params.poll = 1; /* a few ms: awake between steps, asleep soon, others share the cores */
     return make(&params);
 }
 

@@ -93,6 +93,32 @@ void prefix_drop(struct llama_engine *e, struct prefix *p)
     *p = (struct prefix){0};
 }
 
+/* What the others hold or share of it is not lost. */
+static void stash_copy(struct llama_engine *e, struct prefix *p, int stays)
+{
+    p->used = false; /* not its own match */
+    int kept = prefix_common(e, p->domain, &p->tokens);
+    p->used = true;
+    kept = kept > stays ? kept : stays;
+    stash_put(e, p->domain, &p->tokens, p->tokens.n, p->seq, kept);
+}
+
+void prefix_cut(struct llama_engine *e, struct prefix *p, int n)
+{
+    if (p->users > 1 || p->tokens.n <= n) {
+        return;
+    }
+    stash_copy(e, p, n);
+    for (int i = 0; i < MAX_PREFIXES; i++) {
+        struct prefix *c = &e->prefixes[i];
+        if (c->used && c->parent == p && c->fork > n) {
+            c->fork = n; /* those cells are its own now */
+        }
+    }
+    llama_memory_seq_rm(llama_get_memory(e->context), p->seq, n, -1);
+    p->tokens.n = n;
+}
+
 bool prefix_evict(struct llama_engine *e)
 {
     struct prefix *oldest = NULL;
@@ -105,11 +131,7 @@ bool prefix_evict(struct llama_engine *e)
     if (oldest == NULL) {
         return false;
     }
-    /* Not its own match: what the others hold or share of it is not lost. */
-    oldest->used = false;
-    int kept = prefix_common(e, oldest->domain, &oldest->tokens);
-    oldest->used = true;
-    stash_put(e, oldest->domain, &oldest->tokens, oldest->tokens.n, oldest->seq, kept);
+    stash_copy(e, oldest, 0);
     prefix_drop(e, oldest);
     return true;
 }

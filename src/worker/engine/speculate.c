@@ -74,7 +74,7 @@ static void follow(struct task *t)
 
 static double *times(struct llama_engine *e)
 {
-    return e->small_us[e->use_all || e->probing ? 1 : 0];
+    return e->small_us[e->use_all ? 1 : 0];
 }
 
 /* The shape of what was measured on AVX2 and AVX-512 with 135M and 1.5B models: the second token

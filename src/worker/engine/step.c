@@ -12,7 +12,7 @@
 
 #define SHORT_PENDING 8
 #define SMALL_STEP 63 /* see has_short_work_only */
-#define LONG_PROMPT 128
+#define BLOCK_REST 12
 #define OWED_STEP_MAX 64 /* tokens of a worse class in a step that a better one waits for */
 #define FIRST_STEP_TOKENS 64
 #define LEAST_STEP_TOKENS 16
@@ -33,7 +33,7 @@ static int step_tokens_max(const struct llama_engine *e, uint32_t lease_us)
         return LANE_CHUNK; /* bytes must not hang on how fast the machine is */
     }
     double us = e->speed[e->use_all ? 1 : 0].us_per_token;
-    bool alone = lease_us == 0 && !has_interactive_work(e);
+    bool alone = lease_us == 0 && (!has_interactive_work(e) || e->n_tasks == 1);
     double target = alone ? STEP_US_ALONE : STEP_US_TARGET;
     target = lease_us > 0 && lease_us < target ? lease_us : target;
     int tokens = us > 0 ? (int)(target / us) : FIRST_STEP_TOKENS;
@@ -217,6 +217,21 @@ static bool has_short_work_only(const struct llama_engine *e)
     return working > 1;
 }
 
+/* Whole blocks of rows: those over are decoded with the next step when they are few. What does not
+   go into one step goes into two alike: a few rows behind many cells cost what many rows do. */
+static int whole_blocks(int tokens, int pending)
+{
+    int block = threads_block();
+    if (pending > tokens + BLOCK_REST) {
+        int half = ((pending + 1) / 2 + block - 1) / block * block;
+        int cut = tokens == SMALL_STEP ? tokens : tokens - tokens % block;
+        return half < cut ? half : cut > 0 ? cut : tokens;
+    }
+    int over = pending % block;
+    bool cut = pending > block && over > 0 && over <= BLOCK_REST;
+    return cut && pending - over < tokens ? pending - over : tokens;
+}
+
 static void compose(struct llama_engine *e, uint32_t lease_us)
 {
     struct room room = {step_tokens_max(e, lease_us), STEP_OUTPUTS_MAX};
@@ -225,6 +240,7 @@ static void compose(struct llama_engine *e, uint32_t lease_us)
     }
     struct task *const *order;
     int of[IPC_CLASS_COUNT];
+    int all = 0;
     int top = 0;
     int n = task_order(e, &order);
     e->batch.n_tokens = 0;
@@ -232,6 +248,10 @@ static void compose(struct llama_engine *e, uint32_t lease_us)
     while (top < IPC_BATCH && of[top] == 0) {
         top++;
     }
+    for (int class = top; class < IPC_CLASS_COUNT; class++) {
+        all += of[class];
+    }
+    room.tokens = e->is_lane ? room.tokens : whole_blocks(room.tokens, all);
     for (int class = top; class < IPC_CLASS_COUNT; class++) {
         int allowed = task_allowance(e, (enum ipc_class)top, (enum ipc_class)class, of[class]);
         if (class > top && allowed > OWED_STEP_MAX) {
@@ -404,7 +424,6 @@ static void decode(struct llama_engine *e, uint32_t lease_us)
         take_back(e);
         return;
     }
-    e->probing = false;
     if (failed == FAIL_NONE && rc == 1) {
         take_back(e);
         if (prefix_evict(e)) {
