@@ -3,9 +3,11 @@
 """make bench-single: one sequence on SmolLM2 135M through the whole server against llama-bench, which calls the library
 alone: rows prefill and decode, tokens a second, target 0.98.
 
-Prefill: a prompt of about 512 tokens that was never seen, one token asked for; its tokens over the time of the request.
-Decode: the same request for 1 and for 129 tokens of a short prompt; 128 over the difference. llama-bench runs with the
-same threads and the same lengths (-p 512 -n 128), between our rounds. Medians over ROUNDS. INHOUSE_BENCH_PEER=self puts
+Prefill: a prompt of about 512 tokens that was never seen; decode: 128 tokens behind a short prompt. Both by the answer's
+`timings`, the worker's own clock while the server runs whole around it, because llama-bench has neither HTTP nor a
+tokeniser nor a record to write; the client's clock is printed beside. llama-bench runs with the same threads between our
+rounds on the same shapes: as many prompt tokens as ours had to decode behind as many as were there already (-p -d), and
+128 tokens behind as many as our short prompt had (-n 128 -d). Medians over ROUNDS. INHOUSE_BENCH_PEER=self puts
 ours in the peer's place. Exit 0: both hold; 1: short; 77: something needed is missing.
 Usage: bench/single.py [--rounds N] [--model FILE]
 """
@@ -47,28 +49,33 @@ class Ours:
         text = " ".join(self.random.choice(WORDS) for _ in range(words)) + ". Tell a long story about all this."
         ms, answer = self.house.post(self.key, "/v1/chat/completions", {
             "model": "light", "messages": [{"role": "user", "content": text}], "max_tokens": tokens, "temperature": 0})
-        return ms / 1000, answer["usage"]
+        return ms / 1000, answer
 
     def measure(self):
-        prefill, decode = [], []
+        prefill, decode, clock = [], [], []
         for _ in range(3):
-            seconds, usage = self.ask(PROMPT - 45, 1)
-            prefill.append((usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"]) / seconds)
+            seconds, answer = self.ask(PROMPT - 45, 1)
+            timings = answer["timings"]
+            self.tokens = timings["prompt_n"]
+            self.cached = answer["usage"]["prompt_tokens"] - self.tokens
+            prefill.append(self.tokens / timings["prompt_ms"] * 1000)
+            clock.append(self.tokens / seconds)
         while len(decode) < 3:
-            short = self.ask(16, 1)[0]
-            seconds, usage = self.ask(16, WRITTEN + 1)
-            if usage["completion_tokens"] == WRITTEN + 1:
-                decode.append(WRITTEN / (seconds - short))
+            _, answer = self.ask(16, WRITTEN + 1)
+            self.depth = answer["usage"]["prompt_tokens"]
+            timings = answer["timings"]
+            if timings["predicted_n"] == WRITTEN + 1:
+                decode.append(WRITTEN / timings["predicted_ms"] * 1000)
+        print("  prompt tokens a second by the client's clock: %.0f" % statistics.median(clock))
         return statistics.median(prefill), statistics.median(decode)
 
 
-def peer_measure(model):
-    done = subprocess.run([str(common.FETCHED / "peers/llama-bench"), "-m", str(model), "-p", str(PROMPT), "-n", str(WRITTEN),
-                           "-t", str(os.cpu_count()), "-r", "3", "-o", "json"],
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+def peer_measure(model, tokens, cached, depth):
     rates = {}
-    for r in json.loads(done.stdout):
-        rates["decode" if r["n_gen"] else "prefill"] = statistics.median(r["samples_ts"])
+    for name, lengths in (("prefill", ["-p", tokens, "-n", 0, "-d", cached]), ("decode", ["-p", 0, "-n", WRITTEN, "-d", depth])):
+        done = subprocess.run([str(common.FETCHED / "peers/llama-bench"), "-m", str(model), *map(str, lengths), "-t", str(os.cpu_count()),
+                               "-r", "3", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+        rates[name] = statistics.median(json.loads(done.stdout)[0]["samples_ts"])
     return rates["prefill"], rates["decode"]
 
 
@@ -82,7 +89,7 @@ def main():
     with Ours(args.model) as server:
         for n in range(args.rounds):
             ours.append(server.measure())
-            theirs.append(server.measure() if common.SELF else peer_measure(args.model))
+            theirs.append(server.measure() if common.SELF else peer_measure(args.model, server.tokens, server.cached, server.depth))
             print("round %d prefill %.0f, peer %.0f; decode %.1f, peer %.1f tokens/s"
                   % (n + 1, ours[-1][0], theirs[-1][0], ours[-1][1], theirs[-1][1]), flush=True)
     held = True

@@ -152,6 +152,8 @@ static void stream_close(struct chat *c, const struct fleet_generated *g)
         jn_array_end(&w);
         jn_key(&w, "usage");
         openai_put_usage(&w, g);
+        jn_key(&w, "timings");
+        openai_put_timings(&w, g);
         chunk_send(c, &w, &line);
     }
     (void)wire_stream_write(c->r, "data: [DONE]\n\n", 14);
@@ -207,6 +209,8 @@ static void reply_whole(struct chat *c, const struct task_result *result)
     jn_array_end(&w);
     jn_key(&w, "usage");
     openai_put_usage(&w, g);
+    jn_key(&w, "timings");
+    openai_put_timings(&w, g);
     jn_object_end(&w);
     if (body.overflow) {
         struct fault why;

@@ -31,6 +31,9 @@ void openai_put_fields(struct jn_writer *w, const char *document, const struct f
 /* x-inhouse-task: which task (and so which record) this answer is. */
 void openai_name_task(struct wire_request *r, const struct id *task);
 void openai_put_usage(struct jn_writer *w, const struct fleet_generated *g);
+/* The worker's own clock, keys as llama-server names them: waiting for a turn; the prompt tokens
+   that were not cached, to the first token; from then to the last. */
+void openai_put_timings(struct jn_writer *w, const struct fleet_generated *g);
 /* Worker's log probabilities (JSON text, may be NULL) in OpenAI's shape, or null. */
 void openai_put_logprobs(struct jn_writer *w, const char *json, int top);
 /* Worker's tool calls; streamed ones carry their index. Writes nothing when there are none. */

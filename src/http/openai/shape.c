@@ -43,6 +43,17 @@ void openai_put_usage(struct jn_writer *w, const struct fleet_generated *g)
     jn_object_end(w);
 }
 
+void openai_put_timings(struct jn_writer *w, const struct fleet_generated *g)
+{
+    jn_object_begin(w);
+    jn_kv_real(w, "queue_ms", g->ms_queue, 3);
+    jn_kv_int(w, "prompt_n", (int64_t)g->tokens_in - g->tokens_cached);
+    jn_kv_real(w, "prompt_ms", g->ms_prefill, 3);
+    jn_kv_int(w, "predicted_n", g->tokens_out);
+    jn_kv_real(w, "predicted_ms", g->ms_decode, 3);
+    jn_object_end(w);
+}
+
 static void put_token(struct jn_writer *w, const json_t *t)
 {
     const char *token = json_string_value(json_object_get(t, "token"));
