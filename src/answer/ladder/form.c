@@ -38,6 +38,7 @@ void ladder_form_unref(struct ladder_form *f)
     for (size_t i = 0; i < f->fields_len; i++) {
         free_labels(&f->fields[i]);
         mem_free(f->fields[i].instruct);
+        mem_free(f->fields[i].pattern);
     }
     for (size_t i = 0; i < f->frames_len; i++) {
         char **const texts[] = FRAME_TEXTS(&f->frames[i]);
@@ -62,6 +63,7 @@ struct ladder_form *ladder_form_dup(const struct ladder_form *from)
     for (size_t i = 0; i < f->fields_len; i++) {
         struct ladder_field *field = &f->fields[i];
         field->instruct = mem_dup_str(field->instruct);
+        field->pattern = mem_dup_str(field->pattern);
         field->labels = mem_alloc_array(field->labels_len, sizeof(*field->labels));
         for (size_t k = 0; k < field->labels_len; k++) {
             field->labels[k].name = mem_dup_str(from->fields[i].labels[k].name);

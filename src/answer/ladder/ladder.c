@@ -5,9 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule", "learned",
-                                                          "light", "heavy", "person"};
-static const char *const type_names[LADDER_TYPE_COUNT] = {"choice", "line", "language", "draft"};
+static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule",   "learned", "light",
+                                                          "heavy", "hosted", "person"};
+static const char *const type_names[LADDER_TYPE_COUNT] = {
+    "choice", "line", "language", "draft", "number", "amount", "date", "id", "span"};
+static const char *const secrecy_names[LADDER_SECRECY_COUNT] = {"public", "internal",
+                                                                "confidential", "restricted"};
+static const char *const class_names[LADDER_CLASS_COUNT] = {"none", "history", "provisional",
+                                                            "reviewed"};
 static const char *const verdict_names[LADDER_VERDICT_COUNT] = {"answered", "abstained", "skipped",
                                                                 "failed"};
 
@@ -41,6 +46,31 @@ const char *ladder_type_name(enum ladder_type type)
 enum ladder_type ladder_type_find(const char *name)
 {
     return (enum ladder_type)find(type_names, LADDER_TYPE_COUNT, name);
+}
+
+bool ladder_type_is_found(enum ladder_type type)
+{
+    return type >= LADDER_NUMBER && type <= LADDER_SPAN;
+}
+
+const char *ladder_secrecy_name(enum ladder_secrecy s)
+{
+    return s < LADDER_SECRECY_COUNT ? secrecy_names[s] : "none";
+}
+
+enum ladder_secrecy ladder_secrecy_find(const char *name)
+{
+    return (enum ladder_secrecy)find(secrecy_names, LADDER_SECRECY_COUNT, name);
+}
+
+const char *ladder_class_name(enum ladder_class class)
+{
+    return class < LADDER_CLASS_COUNT ? class_names[class] : "none";
+}
+
+enum ladder_class ladder_class_find(const char *name)
+{
+    return (enum ladder_class)find(class_names, LADDER_CLASS_COUNT, name);
 }
 
 const char *ladder_verdict_name(enum ladder_verdict v)
@@ -102,8 +132,13 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
         next.confidence = FAILED_CHECK_CONFIDENCE;
     }
     bool certified = own_word ? next.confidence >= 1 - c->form->fields[field].target_error
-                              : e->n > 0 && next.confidence + 1e-6 >= e->threshold;
+                              : e->n > 0 && e->class >= c->form->accepts &&
+                                    next.confidence + 1e-6 >= e->threshold;
     next.closed = certified && checks_pass(p);
+    if (next.closed && !own_word) {
+        next.class = e->class;
+        next.certificate = e->certificate[0] != '\0' ? e->certificate : NULL;
+    }
     struct ladder_proposal *held = &c->held[field];
     if (held->set && (held->closed || next.confidence <= held->confidence)) {
         return false;
@@ -120,7 +155,7 @@ bool ladder_field_is_open(const struct ladder_climb *c, size_t field)
 bool ladder_needs_person(const struct ladder_climb *c, size_t field)
 {
     enum ladder_type type = c->form->fields[field].type;
-    return (type == LADDER_CHOICE || type == LADDER_LANGUAGE) && !c->held[field].closed;
+    return type != LADDER_LINE && type != LADDER_DRAFT && !c->held[field].closed;
 }
 
 size_t ladder_open_count(const struct ladder_climb *c)

@@ -22,28 +22,66 @@
 #define LADDER_MAX_LABELS 256
 #define LADDER_MAX_CANDIDATES 8
 #define LADDER_MAX_CHECKS 8
-#define LADDER_MAX_STEPS 12
+#define LADDER_MAX_STEPS 16
 #define LADDER_UNPROVEN 0.5 /* the most that a model without evidence may claim */
 #define LADDER_UNCERTIFIED 2.0 /* a threshold no confidence reaches: propose only */
 
 /* In the order of the climb. `rule` is code alone: language detection, sentences copied, not
-   written. */
+   written. `hosted` is a server that is not ours. */
 enum ladder_rung {
     LADDER_REUSE,
     LADDER_RULE,
     LADDER_LEARNED,
     LADDER_LIGHT,
     LADDER_HEAVY,
+    LADDER_HOSTED,
     LADDER_PERSON,
     LADDER_RUNG_COUNT
 };
 
-enum ladder_type { LADDER_CHOICE, LADDER_LINE, LADDER_LANGUAGE, LADDER_DRAFT, LADDER_TYPE_COUNT };
+/* The values of number to span are found in the text, never made up: "" says that it has none. */
+enum ladder_type {
+    LADDER_CHOICE,
+    LADDER_LINE,
+    LADDER_LANGUAGE,
+    LADDER_DRAFT,
+    LADDER_NUMBER, /* a plain decimal: "12", "-3.5" */
+    LADDER_AMOUNT, /* a decimal and an ISO 4217 code, where the text has one: "12.50 EUR" */
+    LADDER_DATE,   /* "2026-11-22" */
+    LADDER_ID,     /* as it stands in the text */
+    LADDER_SPAN,   /* as it stands in the text */
+    LADDER_TYPE_COUNT
+};
+
+/* How far a text may go. A task's label is the highest of its team's, dataset's and workflow's, of
+   what the request says and of what the guard finds. */
+enum ladder_secrecy {
+    LADDER_PUBLIC,
+    LADDER_INTERNAL,
+    LADDER_CONFIDENTIAL, /* leaves redacted, and by an explicit rule */
+    LADDER_RESTRICTED,   /* never leaves */
+    LADDER_SECRECY_COUNT
+};
+
+/* What a threshold was certified on; a later one says more. */
+enum ladder_class {
+    LADDER_UNMEASURED,
+    LADDER_HISTORY,     /* what people decided in the past, nobody reviewed it */
+    LADDER_PROVISIONAL, /* out-of-fold scores, until the audit sample confirms them */
+    LADDER_REVIEWED,    /* outcomes that a person confirmed */
+    LADDER_CLASS_COUNT
+};
 
 const char *ladder_rung_name(enum ladder_rung rung); /* "reuse", "rule", "learned", ... */
 enum ladder_rung ladder_rung_find(const char *name);  /* LADDER_RUNG_COUNT when unknown */
 const char *ladder_type_name(enum ladder_type type);  /* "choice", "line", "language", "draft" */
 enum ladder_type ladder_type_find(const char *name);
+/* Its value is found in the text: number, amount, date, id, span. */
+bool ladder_type_is_found(enum ladder_type type);
+const char *ladder_secrecy_name(enum ladder_secrecy s); /* "public", "internal", ... */
+enum ladder_secrecy ladder_secrecy_find(const char *name); /* LADDER_SECRECY_COUNT when unknown */
+const char *ladder_class_name(enum ladder_class class); /* "none", "history", "provisional", ... */
+enum ladder_class ladder_class_find(const char *name);  /* LADDER_CLASS_COUNT when unknown */
 
 struct ladder_label {
     char *name;
@@ -59,6 +97,7 @@ struct ladder_field {
     int max_chars;         /* line */
     double target_error;   /* the share of wrong answers its owner accepts, 0..1 */
     char *instruct;        /* what the model is told about this field, may be NULL */
+    char *pattern;         /* id: what one looks like, may be NULL */
     bool labels_learned;   /* labels are those of the examples it learned from */
 };
 
@@ -83,7 +122,8 @@ struct ladder_evidence {
     double threshold;
     double coverage;   /* share of those examples at or above the threshold */
     double slope, offset; /* Platt: calibrated = 1 / (1 + exp(-(slope * logit(raw) + offset))) */
-    bool from_history; /* labels of past tickets, not of reviewed outcomes: a class of its own */
+    enum ladder_class class; /* of the threshold; LADDER_UNMEASURED when nothing is certified */
+    char certificate[33];    /* answer/certify's id of it, '' when it has none */
 };
 
 /*
@@ -108,6 +148,9 @@ struct ladder_form {
     char *always_person[LADDER_MAX_STAKES]; /* folded phrases that no confidence overrides */
     size_t always_person_len;
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
+    enum ladder_secrecy label;  /* the least label of its tasks; internal unless it says another */
+    enum ladder_class accepts;  /* the least class that lets a rung answer alone: history unless it
+                                   says another */
 };
 
 struct ladder_form *ladder_form_ref(struct ladder_form *f);
@@ -142,6 +185,12 @@ struct ladder_proposal {
     double raw;        /* what the rung itself said */
     enum ladder_rung rung;
     bool closed;       /* confidence reached the certified threshold */
+    bool audited;      /* drawn for the audit sample: a person looks at it though it is closed */
+    int at, len;       /* of a found value: where it stands in the input, in bytes; len 0: nowhere */
+    const char *reused_from; /* arena: the task or template it was reused from, NULL: not reused */
+    const char *reused_how;  /* static: "exact", "template", "semantic" */
+    const char *certificate; /* of the threshold that closed it, NULL: none; lives with the form */
+    enum ladder_class class; /* of that threshold */
     struct ladder_candidate candidates[LADDER_MAX_CANDIDATES];
     size_t candidates_len;
     struct ladder_check checks[LADDER_MAX_CHECKS];
@@ -164,6 +213,9 @@ struct ladder_step {
     double ms;
     int tokens_in, tokens_cached, tokens_out;
     const char *note; /* arena or static, may be NULL */
+    const char *by;   /* arena or static: hosted's provider and model, NULL otherwise */
+    int attempts;     /* hosted: calls made, 0 otherwise */
+    int64_t cost;     /* nano-units of the configured currency */
 };
 
 struct ladder_climb {

@@ -69,6 +69,7 @@ static enum fail check_request(struct task *t, struct fault *why)
     }
     heads_void_stale(t->desk, e);
     t->form = t->own_form ? t->form : ladder_form_ref(e->form);
+    t->label = t->form->label > t->label ? t->form->label : t->label;
     t->heads = headset_ref(e->heads);
     t->shelf = shelf_ref(desk_shelf_find(t->desk, t->form->dataset));
     return FAIL_NONE;

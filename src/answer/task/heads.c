@@ -88,7 +88,7 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
 {
     AUTO_STMT struct store_stmt *s = store_query(
         desk->reader, "SELECT field, rung, releases, n, accuracy, threshold, coverage, slope, "
-                      "intercept, from_history FROM evidence WHERE workflow = ?1");
+                      "intercept, class FROM evidence WHERE workflow = ?1");
     store_bind_text(s, 1, e->form->name);
     bool row;
     enum fail f;
@@ -105,7 +105,10 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
                                      .coverage = store_col_real(s, 6),
                                      .slope = store_col_real(s, 7),
                                      .offset = store_col_real(s, 8),
-                                     .from_history = store_col_int(s, 9) != 0};
+                                     .class = ladder_class_find(store_col_text(s, 9))};
+        if (e->form->evidence[i][rung].class == LADDER_CLASS_COUNT) {
+            e->form->evidence[i][rung].class = LADDER_UNMEASURED; /* a newer version's */
+        }
         hold_against(e, (size_t)i, rung, store_col_text(s, 2));
     }
     return f;
@@ -173,8 +176,8 @@ static enum fail store_evidence(struct store_tx *tx, const char *workflow,
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "INSERT OR REPLACE INTO evidence (workflow, field, rung, releases, n, accuracy, threshold, "
-        "coverage, slope, intercept, from_history, created_at) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+        "coverage, slope, intercept, from_history, created_at, class) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     store_bind_text(s, 1, workflow);
     store_bind_text(s, 2, r->field);
     store_bind_text(s, 3, ladder_rung_name(r->rung));
@@ -185,8 +188,9 @@ static enum fail store_evidence(struct store_tx *tx, const char *workflow,
     store_bind_real(s, 8, r->e.coverage);
     store_bind_real(s, 9, r->e.slope);
     store_bind_real(s, 10, r->e.offset);
-    store_bind_int(s, 11, r->e.from_history);
+    store_bind_int(s, 11, r->e.class == LADDER_HISTORY);
     store_bind_int(s, 12, clock_now_us());
+    store_bind_text(s, 13, ladder_class_name(r->e.class));
     return store_run(s, why);
 }
 

@@ -279,7 +279,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     memcpy(j->heads->embed[field], j->embed, sizeof(j->heads->embed[field]));
     text_hex(hash, sizeof(hash), j->heads->release[field]);
     j->evidence[field][LADDER_LEARNED] = (struct ladder_evidence){
-        .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .from_history = true,
+        .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .class = LADDER_HISTORY,
         .threshold = r->certificate.certified ? r->certificate.threshold : LADDER_UNCERTIFIED,
         .coverage = r->certificate.certified ? r->certificate.coverage : 0};
     return FAIL_NONE;
@@ -350,7 +350,7 @@ static void fit_rung(struct learn_job *j)
         if (n > 0) {
             struct ladder_evidence *e = &j->evidence[f][j->rung];
             ladder_fit_evidence(raw, right, n, j->form->fields[f].target_error, DELTA, e);
-            e->from_history = true;
+            e->class = LADDER_HISTORY;
         }
     }
 }
@@ -506,7 +506,8 @@ static void write_evidence(struct jn_writer *w, const struct ladder_evidence *e)
     jn_kv_bool(w, "certified", e->threshold <= 1);
     jn_kv_real(w, "threshold", e->threshold <= 1 ? e->threshold : 0, 4);
     jn_kv_real(w, "coverage", e->coverage, 4);
-    jn_kv_bool(w, "from_history", e->from_history);
+    jn_kv_str(w, "class", ladder_class_name(e->class));
+    jn_kv_bool(w, "from_history", e->class == LADDER_HISTORY);
     jn_object_end(w);
 }
 

@@ -49,8 +49,49 @@ static void write_field(struct jn_writer *w, const struct task *t, size_t i)
     jn_kv_real(w, "confidence", p->set ? p->confidence : 0, 4);
     jn_kv_str(w, "rung", ladder_rung_name(person ? LADDER_PERSON : p->rung));
     jn_kv_str(w, "proposed_by", p->set ? ladder_rung_name(p->rung) : NULL);
+    jn_kv_str(w, "class", p->closed && p->class != LADDER_UNMEASURED
+                              ? ladder_class_name(p->class) : NULL);
+    jn_kv_str(w, "certificate", p->closed ? p->certificate : NULL);
+    jn_kv_bool(w, "audited", p->audited);
+    jn_kv_str(w, "reused_from", p->reused_from);
+    jn_kv_str(w, "reused_how", p->reused_how);
+    if (p->len > 0) {
+        jn_kv_int(w, "at", p->at);
+        jn_kv_int(w, "len", p->len);
+    }
     write_candidates(w, p);
     write_checks(w, p);
+    jn_object_end(w);
+}
+
+/* Nano-units as a decimal string, without zeros at its end. */
+static void write_money(struct jn_writer *w, const char *key, int64_t nano)
+{
+    char s[32];
+    int n = snprintf(s, sizeof(s), "%lld.%09lld", (long long)(nano / 1000000000),
+                     (long long)(nano % 1000000000));
+    while (n > 0 && s[n - 1] == '0') {
+        s[--n] = '\0';
+    }
+    if (n > 0 && s[n - 1] == '.') {
+        s[n - 1] = '\0';
+    }
+    jn_kv_str(w, key, s);
+}
+
+/* Which decision rule said where it may be answered, and why. */
+static void write_route(struct jn_writer *w, const struct task *t)
+{
+    jn_key(w, "route");
+    if (t->route_row == NULL) {
+        jn_put_null(w);
+        return;
+    }
+    jn_object_begin(w);
+    jn_kv_str(w, "row", t->route_row);
+    jn_kv_str(w, "place", t->route_place);
+    jn_kv_str(w, "pool", t->route_pool);
+    jn_kv_str(w, "why", t->route_why);
     jn_object_end(w);
 }
 
@@ -67,6 +108,11 @@ static void write_climb(struct jn_writer *w, const struct ladder_climb *c)
         jn_kv_int(w, "tokens_in", s->tokens_in);
         jn_kv_int(w, "tokens_cached", s->tokens_cached);
         jn_kv_int(w, "tokens_out", s->tokens_out);
+        if (s->by != NULL) {
+            jn_kv_str(w, "by", s->by);
+            jn_kv_int(w, "attempts", s->attempts);
+            write_money(w, "cost", s->cost);
+        }
         if (s->note != NULL) {
             jn_kv_str(w, "note", s->note);
         }
@@ -132,6 +178,8 @@ void result_write(struct task *t)
         jn_put_null(&w);
     }
     jn_kv_str(&w, "as_decided_on", t->nearest_ref);
+    jn_kv_str(&w, "label", ladder_secrecy_name(t->label));
+    write_route(&w, t);
     write_climb(&w, &t->climb);
     write_releases(&w, t);
     if (t->reproducible) {
@@ -142,7 +190,7 @@ void result_write(struct task *t)
     jn_kv_int(&w, "tokens_cached", t->tokens_cached);
     jn_kv_int(&w, "tokens_out", t->tokens_out);
     jn_kv_real(&w, "ms", clock_ms_since(t->started_us), 3);
-    jn_kv_str(&w, "cost", "0");
+    write_money(&w, "cost", t->cost);
     jn_object_end(&w);
     ASSERT(!t->json.overflow);
 }

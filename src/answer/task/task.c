@@ -430,6 +430,7 @@ uint64_t task_submit(struct task_desk *desk, const struct task_request *r)
         t->subject = arena_dup_str(a, r->subject != NULL ? r->subject : "");
         t->text = arena_dup_strn(a, r->text, strnlen(r->text, TASK_MAX_TEXT + 1));
         t->rungs = r->rungs != 0 ? r->rungs : ~0u;
+        t->label = r->label;
         t->no_draft = r->no_draft;
         t->no_artifact = r->no_artifact;
         t->choices_only = r->choices_only;

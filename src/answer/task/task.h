@@ -66,6 +66,7 @@ struct task_request {
     const char *subject;  /* may be NULL */
     const char *text;     /* may be empty, never NULL */
     unsigned rungs;       /* bits 1u << enum ladder_rung; 0: all */
+    enum ladder_secrecy label; /* at least; public: what the workflow says */
     bool no_draft;        /* fields only */
     bool no_artifact;     /* nothing goes to the review queue (try, evaluation) */
     bool choices_only; /* lines are not asked for (evaluation) */

@@ -82,6 +82,11 @@ struct task {
     const char *input;   /* subject and text as one */
     size_t input_len;
     unsigned rungs;
+    enum ladder_secrecy label; /* the highest of workflow, request and what the guard found */
+    const char *route_row;     /* of the decision rules, NULL: none was asked */
+    const char *route_why;
+    const char *route_place;   /* static: "local", "hosted", "person" */
+    const char *route_pool;    /* of upstreams, NULL: none */
     bool no_draft, no_artifact, choices_only;
     bool own_form; /* form came with the request */
     const char *idem_key;
@@ -110,6 +115,7 @@ struct task {
     struct learn_neighbour nearest; /* ref is copied into the arena */
     const char *nearest_ref;
     int tokens_in, tokens_cached, tokens_out;
+    int64_t cost;           /* of hosted calls, nano-units */
     struct id artifact;
     bool has_artifact;
     struct buf json;

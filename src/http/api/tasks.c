@@ -48,7 +48,7 @@ static enum fail read_rungs(const json_t *body, unsigned *out, struct fault *why
         if (rung == LADDER_RUNG_COUNT) {
             FAULT(why, FAIL_BAD_REQUEST, "\"rungs\" holds \"%.40s\", which is no rung",
                   name ? name : "something that is no text");
-            fail_hint(why, "Rungs are reuse, rule, learned, light, heavy and person.");
+            fail_hint(why, "Rungs are reuse, rule, learned, light, heavy, hosted and person.");
             f = fail_param(why, "rungs");
         } else {
             *out |= 1u << rung;
@@ -108,6 +108,7 @@ static enum fail read_reproducible(const json_t *body, struct task_request *t, s
 static enum fail read_task(const json_t *body, struct task_request *t, struct fault *why)
 {
     const char *class = "interactive";
+    const char *label = "public";
     bool draft = true;
     bool artifact = true;
     enum fail f = jn_str(body, "workflow", true, 63, &t->workflow, why);
@@ -122,6 +123,17 @@ static enum fail read_task(const json_t *body, struct task_request *t, struct fa
         if (t->class == IPC_CLASS_COUNT) {
             FAULT(why, FAIL_BAD_REQUEST, "\"class\" must be interactive, workflow or batch");
             f = fail_param(why, "class");
+        }
+    }
+    if (f == FAIL_NONE) {
+        f = jn_str(body, "label", false, 16, &label, why);
+    }
+    if (f == FAIL_NONE) {
+        t->label = ladder_secrecy_find(label);
+        if (t->label == LADDER_SECRECY_COUNT) {
+            FAULT(why, FAIL_BAD_REQUEST,
+                  "\"label\" must be public, internal, confidential or restricted");
+            f = fail_param(why, "label");
         }
     }
     if (f == FAIL_NONE) {
@@ -159,7 +171,7 @@ void api_task_add(struct wire_request *r, void *arg)
 {
     static const char *const keys[] = {"workflow", "input",    "class",       "rungs",
                                        "draft",    "artifact", "deadline_ms", "reproducible",
-                                       "seed",     "now",      NULL};
+                                       "seed",     "now",      "label",       NULL};
     struct api *a = arg;
     AUTO_JSON json_t *body = api_body(r, keys, false);
     if (body == NULL) {

@@ -30,7 +30,8 @@ static void put_evidence(struct jn_writer *w, const struct ladder_form *form, si
             jn_put_null(w);
         }
         jn_kv_real(w, "coverage", e->coverage, 4);
-        jn_kv_bool(w, "from_history", e->from_history);
+        jn_kv_str(w, "class", ladder_class_name(e->class));
+        jn_kv_bool(w, "from_history", e->class == LADDER_HISTORY);
         jn_object_end(w);
     }
     jn_object_end(w);

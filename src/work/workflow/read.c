@@ -10,7 +10,8 @@
 #define MAX_PROMPT 8192
 
 static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
-                                       "frames", "always_person", "desk",    "rewrite", NULL};
+                                       "frames", "always_person", "desk",    "rewrite",
+                                       "label",  "accepts",       NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
                                          "target_error", "instruct", NULL};
 static const char *const prompt_keys[] = {"system", "prefix", "suffix", NULL};
@@ -186,6 +187,28 @@ static void read_stakes(const struct config_node *root, struct ladder_form *form
     }
 }
 
+/* How far its texts may go, and what evidence lets a rung answer alone. */
+static void read_trust(const struct config_node *root, struct ladder_form *form,
+                       struct config_faults *faults)
+{
+    const char *label = ladder_secrecy_name(LADDER_INTERNAL);
+    const char *accepts = ladder_class_name(LADDER_HISTORY);
+    config_node_str(root, "label", false, 16, &label, faults);
+    config_node_str(root, "accepts", false, 16, &accepts, faults);
+    form->label = ladder_secrecy_find(label);
+    form->accepts = ladder_class_find(accepts);
+    if (form->label == LADDER_SECRECY_COUNT) {
+        config_faults_add(faults, config_node_find(root, "label")->line, "label",
+                          "Use public, internal, confidential or restricted.",
+                          "\"%s\" is no label", label);
+    }
+    if (form->accepts == LADDER_CLASS_COUNT || form->accepts == LADDER_UNMEASURED) {
+        config_faults_add(faults, config_node_find(root, "accepts")->line, "accepts",
+                          "Use history, provisional or reviewed.",
+                          "\"%s\" is no class of evidence", accepts);
+    }
+}
+
 static void read_prompt(const struct config_node *root, struct ladder_form *form,
                         struct config_faults *faults)
 {
@@ -226,6 +249,7 @@ static void read_root(const struct config_node *root, struct ladder_form *form,
                               "a form needs at least one field");
         }
     }
+    read_trust(root, form, faults);
     read_prompt(root, form, faults);
     read_frames(root, form, desk, faults);
     read_stakes(root, form, faults);
