@@ -186,7 +186,8 @@ struct ladder_proposal {
     enum ladder_rung rung;
     bool closed;       /* confidence reached the certified threshold */
     bool audited;      /* drawn for the audit sample: a person looks at it though it is closed */
-    int at, len;       /* of a found value: where it stands in the input, in bytes; len 0: nowhere */
+    /* of a found value: where it stands in the input, in bytes; len 0: nowhere */
+    int at, len;
     const char *reused_from; /* arena: the task or template it was reused from, NULL: not reused */
     const char *reused_how;  /* static: "exact", "template", "semantic" */
     const char *certificate; /* of the threshold that closed it, NULL: none; lives with the form */
