@@ -28,7 +28,8 @@ static void free_labels(struct ladder_field *field)
     {&(f)->greeting, &(f)->greeting_plain, &(f)->opening, &(f)->sources, &(f)->closing,            \
      &(f)->sign_off}
 #define FORM_TEXTS(f)                                                                              \
-    {&(f)->title, &(f)->dataset, &(f)->system, &(f)->prefix, &(f)->suffix, &(f)->source_yaml}
+    {&(f)->title,  &(f)->dataset,     &(f)->system, &(f)->prefix,                              \
+     &(f)->suffix, &(f)->source_yaml, &(f)->choice}
 
 void ladder_form_unref(struct ladder_form *f)
 {

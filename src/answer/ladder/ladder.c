@@ -121,13 +121,17 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
     struct ladder_proposal next = *p;
     const struct ladder_evidence *e = &c->form->evidence[field][p->rung];
     bool own_word = p->rung == LADDER_REUSE || p->rung == LADDER_RULE || p->rung == LADDER_PERSON;
+    struct ladder_signals signals = ladder_signals_of(c, field, p);
     next.set = true;
     if (!own_word) {
-        next.confidence = ladder_calibrate(e, p->raw);
+        next.confidence = ladder_calibrate(e, &signals);
     }
     if (!isfinite(p->raw) || !isfinite(next.confidence)) {
         next.raw = next.confidence = 0; /* compared with nothing, it would push out what is held */
     }
+    c->heard[field][p->rung] = (struct ladder_heard){.value = p->value, .signals = signals,
+                                                     .confidence = next.confidence,
+                                                     .passed = checks_pass(p)};
     if (!checks_pass(p) && next.confidence > FAILED_CHECK_CONFIDENCE) {
         next.confidence = FAILED_CHECK_CONFIDENCE;
     }
@@ -187,6 +191,10 @@ bool ladder_could_improve(const struct ladder_climb *c, size_t i, enum ladder_ru
 bool ladder_wants(const struct ladder_climb *c, enum ladder_rung rung, const char **why_not)
 {
     bool any_open = false;
+    if ((c->form->skip & (1u << rung)) != 0) {
+        *why_not = "measured: at equal error the climb costs less without it";
+        return false;
+    }
     for (size_t i = 0; i < c->form->fields_len; i++) {
         any_open = any_open || ladder_needs_person(c, i);
         if (ladder_could_improve(c, i, rung)) {

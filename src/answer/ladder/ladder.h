@@ -121,7 +121,9 @@ struct ladder_evidence {
     /* smallest calibrated confidence that is certified; LADDER_UNCERTIFIED: none */
     double threshold;
     double coverage;   /* share of those examples at or above the threshold */
-    double slope, offset; /* Platt: calibrated = 1 / (1 + exp(-(slope * logit(raw) + offset))) */
+    /* calibrated = 1 / (1 + exp(-(slope * logit(raw) + by_margin * margin + by_agree * agree +
+       offset))): Platt's, with two more signals where they predicted held-out outcomes better */
+    double slope, offset, by_margin, by_agree;
     enum ladder_class class; /* of the threshold; LADDER_UNMEASURED when nothing is certified */
     char certificate[33];    /* answer/certify's id of it, '' when it has none */
 };
@@ -149,6 +151,8 @@ struct ladder_form {
     size_t always_person_len;
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
     enum ladder_secrecy label;  /* the least label of its tasks; internal unless it says another */
+    unsigned skip;              /* model rungs that ladder_choose found not worth asking, as bits */
+    char *choice;               /* ladder_choose's table as JSON, may be NULL */
     enum ladder_class accepts;  /* the least class that lets a rung answer alone: history unless it
                                    says another */
 };
@@ -207,6 +211,22 @@ enum ladder_verdict {
 };
 const char *ladder_verdict_name(enum ladder_verdict v);
 
+/* What tells how sure a rung's answer is. */
+struct ladder_signals {
+    double raw;    /* its own probability, 0..1 */
+    double margin; /* to its second candidate, 0..1; 0 when there is none */
+    double agree;  /* the learned rung's confidence if it said the same, its negative if it said
+                      another value, 0 if it said nothing */
+};
+
+/* What a rung said of a field, whether or not it stands. */
+struct ladder_heard {
+    const char *value; /* arena; NULL: nothing */
+    double confidence; /* calibrated, before checks; what certificates compare */
+    struct ladder_signals signals;
+    bool passed;       /* its checks */
+};
+
 /* One step of the climb, as recorded. */
 struct ladder_step {
     enum ladder_rung rung;
@@ -223,6 +243,7 @@ struct ladder_climb {
     const struct ladder_form *form;
     struct arena *arena;
     struct ladder_proposal held[LADDER_MAX_FIELDS];
+    struct ladder_heard heard[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
     struct ladder_step steps[LADDER_MAX_STEPS];
     size_t steps_len;
 };
@@ -245,11 +266,72 @@ bool ladder_needs_person(const struct ladder_climb *c, size_t field);
 /* How many fields need a person. */
 size_t ladder_open_count(const struct ladder_climb *c);
 void ladder_step_add(struct ladder_climb *c, const struct ladder_step *step);
-/* calibrated confidence of a raw one under evidence e (identity when e->n == 0 capped at 0.5). */
-double ladder_calibrate(const struct ladder_evidence *e, double raw);
-/* Fits slope and offset on (raw, right) pairs by Newton steps with Platt's smoothed targets,
-   sets n, accuracy, and the certified threshold for target_error at confidence 1 - delta by the
-   fixed-sequence exact-binomial test of anchors/routing section 2
-   (docs/reference/learn.md). */
-void ladder_fit_evidence(const double *raw, const bool *right, size_t n, double target_error,
-                         double delta, struct ladder_evidence *out);
+/* Calibrated confidence under evidence e (raw when e->n == 0, capped at LADDER_UNPROVEN). */
+double ladder_calibrate(const struct ladder_evidence *e, const struct ladder_signals *s);
+/* The signals of a proposal for field i: margin from its candidates, agreement with what the
+   learned rung said in this climb. */
+struct ladder_signals ladder_signals_of(const struct ladder_climb *c, size_t i,
+                                        const struct ladder_proposal *p);
+/* Fits the weights on (signals, right) pairs by Newton steps with Platt's smoothed targets; margin
+   and agreement only where they lower the log loss of LADDER_FOLDS held-out parts. Sets n,
+   accuracy, and the certified threshold for target_error at confidence 1 - delta by the
+   fixed-sequence exact-binomial test of anchors/routing section 2 (docs/reference/learn.md).
+   held_out, n of them, may be NULL: each pair's confidence under the weights fitted without its
+   part. */
+#define LADDER_FOLDS 5
+void ladder_fit_evidence(const struct ladder_signals *said, const bool *right, size_t n,
+                         double target_error, double delta, struct ladder_evidence *out,
+                         double *held_out);
+
+/* ---- which rungs are worth asking ---- */
+
+#define LADDER_OPTIONS 6 /* learned, light, heavy, and the three climbs */
+#define LADDER_TRIAL_FIELDS 16
+
+/* One labelled task that every measured rung answered alone. */
+struct ladder_trial {
+    struct {
+        bool given[LADDER_RUNG_COUNT];
+        double confidence[LADDER_RUNG_COUNT]; /* out of fold */
+        bool right[LADDER_RUNG_COUNT];
+        double target; /* the field's target error; 0: the task does not count for this field */
+    } field[LADDER_TRIAL_FIELDS];
+};
+
+struct ladder_costs {
+    double ms[LADDER_RUNG_COUNT]; /* of the machine, a task that is asked; < 0: not measured */
+    double machine_hour;          /* in units of the currency */
+    double person_task;           /* what a person's look at one task costs */
+};
+
+struct ladder_range {
+    double is, low, high; /* 95 % */
+};
+
+/* What one way of climbing gives at the largest coverage that keeps the error. */
+struct ladder_option {
+    unsigned rungs; /* bits 1u << enum ladder_rung; 0: not measured */
+    struct ladder_range error;  /* of fields answered alone; exact binomial */
+    struct ladder_range person; /* share of tasks left to a person; exact binomial */
+    struct ladder_range cost;   /* a task, machine and person; percentile bootstrap */
+    struct ladder_range tasks_h; /* of this machine alone; percentile bootstrap */
+};
+
+struct ladder_choice {
+    struct ladder_option options[LADDER_OPTIONS];
+    size_t options_len;
+    size_t n;        /* trials */
+    int chosen;      /* index, -1: no decision */
+    char why[200];
+};
+
+/*
+ * Compares climbs at equal error on the same trials. A way of climbing accepts a field at
+ * confidence >= 1 - m * target and asks the next rung while a field is below; m is the loosest of a
+ * fixed grid at which the wrong fields are at most the sum of the accepted fields' targets. The
+ * cheapest option is chosen if the 95 % interval of its paired saving against the full climb
+ * excludes zero, otherwise none: then every rung that is loaded stays. Deterministic. n up to 4096;
+ * under 20 ms for 64 trials.
+ */
+void ladder_choose(const struct ladder_trial *trials, size_t n, const struct ladder_costs *costs,
+                   struct ladder_choice *out);

@@ -21,6 +21,18 @@ static struct ladder_form *two_field_form(void)
     return f;
 }
 
+static double calibrated(const struct ladder_evidence *e, double raw)
+{
+    struct ladder_signals s = {.raw = raw};
+    return ladder_calibrate(e, &s);
+}
+
+static double uniform(unsigned *seed)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (double)(*seed >> 16 & 0x7fff) / 32768.0;
+}
+
 static void a_climb_never_gets_worse(void **state)
 {
     (void)state;
@@ -78,35 +90,35 @@ static void thresholds_need_the_evidence_that_the_test_asks_for(void **state)
 {
     (void)state;
     enum { N = 1000 };
-    static double raw[N];
+    static struct ladder_signals said[N];
     static bool right[N];
     struct ladder_evidence e;
     /* All right: 149 items certify 2 % at 95 %, 148 do not (anchors: 2 %: 149). */
     for (int i = 0; i < N; i++) {
-        raw[i] = 0.5 + i / 2500.0;
+        said[i] = (struct ladder_signals){.raw = 0.5 + i / 2500.0};
         right[i] = true;
     }
-    ladder_fit_evidence(raw, right, 148, 0.02, 0.05, &e);
+    ladder_fit_evidence(said, right, 148, 0.02, 0.05, &e, NULL);
     assert_true(e.threshold > 1);
-    ladder_fit_evidence(raw, right, 149, 0.02, 0.05, &e);
+    ladder_fit_evidence(said, right, 149, 0.02, 0.05, &e, NULL);
     assert_true(e.threshold <= 1 && e.coverage == 1.0);
     /* A scorer that knows: errors are where it is unsure, so part is certified and part is not. */
     unsigned seed = 7;
     for (int i = 0; i < N; i++) {
         seed = seed * 1103515245u + 12345u;
         double u = (double)(seed >> 16 & 0x7fff) / 32768.0;
-        raw[i] = 0.5 + 0.5 * i / N;
+        said[i].raw = 0.5 + 0.5 * i / N;
         right[i] = u < (i < 400 ? 0.6 : 1.0);
     }
-    ladder_fit_evidence(raw, right, N, 0.02, 0.05, &e);
+    ladder_fit_evidence(said, right, N, 0.02, 0.05, &e, NULL);
     assert_true(e.threshold <= 1);
     assert_in_range((int)(e.coverage * 100), 50, 70);
-    assert_true(ladder_calibrate(&e, 0.99) > 0.9 && ladder_calibrate(&e, 0.55) < 0.8);
+    assert_true(calibrated(&e, 0.99) > 0.9 && calibrated(&e, 0.55) < 0.8);
     /* Useless scores: nothing is certified however many there are. */
     for (int i = 0; i < N; i++) {
         right[i] = i % 2 == 0;
     }
-    ladder_fit_evidence(raw, right, N, 0.02, 0.05, &e);
+    ladder_fit_evidence(said, right, N, 0.02, 0.05, &e, NULL);
     assert_true(e.threshold > 1);
 }
 
@@ -171,19 +183,191 @@ static void evidence_of_all_right_or_all_wrong_is_finite(void **state)
 {
     (void)state;
     enum { N = 60 };
-    double raw[N];
+    struct ladder_signals said[N];
     bool right[N];
     struct ladder_evidence e;
+    memset(said, 0, sizeof(said));
     for (int kind = 0; kind < 4; kind++) {
         for (int i = 0; i < N; i++) {
-            raw[i] = kind < 2 ? 1.0 : i % 3 == 0 ? 0.0 : 0.5 + i / 200.0;
+            said[i].raw = kind < 2 ? 1.0 : i % 3 == 0 ? 0.0 : 0.5 + i / 200.0;
             right[i] = kind % 2 == 0;
         }
-        ladder_fit_evidence(raw, right, N, 0.1, 0.05, &e);
-        double sure = ladder_calibrate(&e, 0.9);
+        ladder_fit_evidence(said, right, N, 0.1, 0.05, &e, NULL);
+        double sure = calibrated(&e, 0.9);
         assert_true(isfinite(e.slope) && isfinite(e.offset) && sure >= 0 && sure <= 1);
         assert_int_equal(e.threshold <= 1, kind % 2 == 0);
     }
+}
+
+/* A model whose own probability says nothing, beside a learned rung that is mostly right. */
+static void agreement_is_used_where_it_predicts(void **state)
+{
+    (void)state;
+    enum { N = 120 };
+    static struct ladder_signals said[N];
+    static bool right[N];
+    static double held_out[N];
+    struct ladder_evidence e;
+    unsigned seed = 3;
+    for (int i = 0; i < N; i++) {
+        bool same = uniform(&seed) < 0.5;
+        right[i] = uniform(&seed) < (same ? 0.95 : 0.15);
+        said[i] = (struct ladder_signals){.raw = 0.3 + 0.6 * uniform(&seed),
+                                          .margin = uniform(&seed),
+                                          .agree = same ? 0.8 : -0.8};
+    }
+    ladder_fit_evidence(said, right, N, 0.1, 0.05, &e, held_out);
+    assert_true(e.by_agree > 0.5);
+    struct ladder_signals s = {.raw = 0.6, .agree = 0.8};
+    double with = ladder_calibrate(&e, &s);
+    s.agree = -0.8;
+    assert_true(with > 0.85 && ladder_calibrate(&e, &s) < 0.35);
+    for (int i = 0; i < N; i++) {
+        assert_true(held_out[i] > 0 && held_out[i] < 1);
+        right[i] = uniform(&seed) < 0.7; /* nothing predicts it: the further columns stay out */
+    }
+    ladder_fit_evidence(said, right, N, 0.1, 0.05, &e, NULL);
+    assert_true(e.by_agree == 0 && e.by_margin == 0);
+}
+
+static void agreement_is_with_what_the_learned_rung_said(void **state)
+{
+    (void)state;
+    struct ladder_form *f = two_field_form();
+    struct arena *arena = arena_new(1 << 20);
+    struct ladder_climb c;
+    f->evidence[0][LADDER_LEARNED] = (struct ladder_evidence){
+        .n = 300, .accuracy = 0.9, .slope = 1, .offset = 0, .threshold = 0.8};
+    ladder_climb_begin(&c, f, arena);
+    struct ladder_proposal p = {.value = "a", .raw = 0.7, .rung = LADDER_LEARNED};
+    (void)ladder_offer(&c, 0, &p);
+    p = (struct ladder_proposal){.value = "a", .raw = 0.5, .rung = LADDER_LIGHT,
+                                 .candidates = {{"a", 0.5}, {"b", 0.3}}, .candidates_len = 2};
+    struct ladder_signals s = ladder_signals_of(&c, 0, &p);
+    assert_true(fabs(s.agree - 0.7) < 1e-6 && fabs(s.margin - 0.2) < 1e-9);
+    p.value = "b";
+    s = ladder_signals_of(&c, 0, &p);
+    assert_true(fabs(s.agree + 0.7) < 1e-6);
+    assert_true(ladder_signals_of(&c, 1, &p).agree == 0); /* nothing was said of that field */
+    (void)ladder_offer(&c, 0, &p); /* heard, though it does not stand */
+    assert_string_equal(c.heard[0][LADDER_LIGHT].value, "b");
+    assert_string_equal(c.held[0].value, "a");
+    arena_free(arena);
+    ladder_form_unref(f);
+}
+
+static void a_class_below_what_the_workflow_accepts_only_proposes(void **state)
+{
+    (void)state;
+    struct ladder_form *f = two_field_form();
+    struct arena *arena = arena_new(1 << 20);
+    struct ladder_climb c;
+    struct ladder_proposal p = {.value = "a", .raw = 0.95, .rung = LADDER_LEARNED};
+    for (int class = LADDER_HISTORY; class < LADDER_CLASS_COUNT; class++) {
+        f->evidence[0][LADDER_LEARNED] =
+            (struct ladder_evidence){.n = 300, .accuracy = 0.9, .slope = 1, .threshold = 0.8,
+                                     .class = (enum ladder_class)class, .certificate = "c1"};
+        f->accepts = LADDER_PROVISIONAL;
+        ladder_climb_begin(&c, f, arena);
+        assert_true(ladder_offer(&c, 0, &p));
+        assert_int_equal(c.held[0].closed, class >= LADDER_PROVISIONAL);
+        assert_int_equal(c.held[0].certificate != NULL, class >= LADDER_PROVISIONAL);
+    }
+    arena_free(arena);
+    ladder_form_unref(f);
+}
+
+/* 64 tasks of one field: the learned rung is sure of half; heavy is right, light is a coin. */
+static void make_trials(struct ladder_trial *trials, size_t n, double heavy_right)
+{
+    unsigned seed = 11;
+    memset(trials, 0, n * sizeof(*trials));
+    for (size_t i = 0; i < n; i++) {
+        trials[i].field[0].target = 0.05;
+        for (int r = LADDER_LEARNED; r <= LADDER_HEAVY; r++) {
+            double sure = r == LADDER_LEARNED ? (i % 2 == 0 ? 0.99 : 0.6)
+                          : r == LADDER_LIGHT ? 0.5
+                                              : heavy_right;
+            trials[i].field[0].given[r] = true;
+            trials[i].field[0].confidence[r] = sure;
+            trials[i].field[0].right[r] = uniform(&seed) < sure;
+        }
+    }
+}
+
+static void the_cheapest_climb_at_equal_error_is_chosen(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    static struct ladder_trial trials[N];
+    struct ladder_choice c;
+    struct ladder_costs costs = {.machine_hour = 1, .person_task = 0.01};
+    for (int r = 0; r < LADDER_RUNG_COUNT; r++) {
+        costs.ms[r] = -1;
+    }
+    costs.ms[LADDER_LEARNED] = 5;
+    make_trials(trials, N, 0.999);
+    ladder_choose(trials, N, &costs, &c);
+    assert_int_equal(c.chosen, -1); /* nothing to choose between */
+    costs.ms[LADDER_LIGHT] = 500;
+    costs.ms[LADDER_HEAVY] = 3000;
+    ladder_choose(trials, N, &costs, &c);
+    assert_int_equal(c.options_len, LADDER_OPTIONS);
+    assert_true(c.chosen >= 0);
+    /* light never helps: it only delays */
+    unsigned learned_heavy = 1u << LADDER_LEARNED | 1u << LADDER_HEAVY;
+    assert_int_equal(c.options[c.chosen].rungs, learned_heavy);
+    assert_non_null(strstr(c.why, "learned + heavy costs"));
+    for (size_t i = 0; i < c.options_len; i++) {
+        const struct ladder_option *o = &c.options[i];
+        assert_true(o->error.low <= o->error.is && o->error.is <= o->error.high);
+        assert_true(o->cost.low <= o->cost.is && o->cost.is <= o->cost.high);
+        assert_true(o->tasks_h.low <= o->tasks_h.is && o->tasks_h.is <= o->tasks_h.high);
+        assert_true(o->error.is <= 0.05 + 1e-9); /* equal error */
+    }
+    /* when people cost nothing, no model is worth its time */
+    costs.person_task = 0;
+    ladder_choose(trials, N, &costs, &c);
+    assert_int_equal(c.options[c.chosen].rungs, 1u << LADDER_LEARNED);
+    /* seven tasks prove nothing */
+    ladder_choose(trials, 7, &costs, &c);
+    assert_int_equal(c.chosen, -1);
+    assert_non_null(strstr(c.why, "too few"));
+}
+
+static void a_rung_that_is_not_worth_it_is_skipped_and_said(void **state)
+{
+    (void)state;
+    struct ladder_form *f = two_field_form();
+    struct arena *arena = arena_new(1 << 20);
+    struct ladder_climb c;
+    const char *why = NULL;
+    ladder_climb_begin(&c, f, arena);
+    assert_true(ladder_wants(&c, LADDER_LIGHT, &why));
+    f->skip = 1u << LADDER_LIGHT;
+    assert_false(ladder_wants(&c, LADDER_LIGHT, &why));
+    assert_non_null(strstr(why, "at equal error"));
+    assert_true(ladder_wants(&c, LADDER_HEAVY, &why));
+    arena_free(arena);
+    ladder_form_unref(f);
+}
+
+static void names_are_found_again(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LADDER_RUNG_COUNT; i++) {
+        assert_int_equal(ladder_rung_find(ladder_rung_name((enum ladder_rung)i)), i);
+    }
+    for (int i = 0; i < LADDER_TYPE_COUNT; i++) {
+        assert_int_equal(ladder_type_find(ladder_type_name((enum ladder_type)i)), i);
+    }
+    for (int i = 0; i < LADDER_CLASS_COUNT; i++) {
+        assert_int_equal(ladder_class_find(ladder_class_name((enum ladder_class)i)), i);
+    }
+    for (int i = 0; i < LADDER_SECRECY_COUNT; i++) {
+        assert_int_equal(ladder_secrecy_find(ladder_secrecy_name((enum ladder_secrecy)i)), i);
+    }
+    assert_int_equal(ladder_secrecy_find("secret"), LADDER_SECRECY_COUNT);
 }
 
 int main(void)
@@ -195,6 +379,12 @@ int main(void)
         cmocka_unit_test(what_is_no_number_pushes_nothing_out),
         cmocka_unit_test(a_phrase_is_found_however_it_is_typed),
         cmocka_unit_test(evidence_of_all_right_or_all_wrong_is_finite),
+        cmocka_unit_test(agreement_is_used_where_it_predicts),
+        cmocka_unit_test(agreement_is_with_what_the_learned_rung_said),
+        cmocka_unit_test(a_class_below_what_the_workflow_accepts_only_proposes),
+        cmocka_unit_test(the_cheapest_climb_at_equal_error_is_chosen),
+        cmocka_unit_test(a_rung_that_is_not_worth_it_is_skipped_and_said),
+        cmocka_unit_test(names_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
 {
     AUTO_STMT struct store_stmt *s = store_query(
         desk->reader, "SELECT field, rung, releases, n, accuracy, threshold, coverage, slope, "
-                      "intercept, class FROM evidence WHERE workflow = ?1");
+                      "intercept, class, by_margin, by_agree FROM evidence WHERE workflow = ?1");
     store_bind_text(s, 1, e->form->name);
     bool row;
     enum fail f;
@@ -105,6 +105,8 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
                                      .coverage = store_col_real(s, 6),
                                      .slope = store_col_real(s, 7),
                                      .offset = store_col_real(s, 8),
+                                     .by_margin = store_col_real(s, 10),
+                                     .by_agree = store_col_real(s, 11),
                                      .class = ladder_class_find(store_col_text(s, 9))};
         if (e->form->evidence[i][rung].class == LADDER_CLASS_COUNT) {
             e->form->evidence[i][rung].class = LADDER_UNMEASURED; /* a newer version's */
@@ -118,6 +120,7 @@ enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why)
 {
     memset(e->measured, 0, sizeof(e->measured));
     enum fail f = load_heads(desk, e, why);
+    f = f != FAIL_NONE ? f : choice_load(desk->reader, e->form, why);
     return f != FAIL_NONE ? f : load_evidence(desk, e, why);
 }
 
@@ -139,6 +142,9 @@ void heads_void_stale(struct task_desk *desk, struct entry *e)
             form->evidence[i][pairs[k].rung] =
                 (struct ladder_evidence){.threshold = LADDER_UNCERTIFIED};
         }
+        form->skip = 0; /* so is the choice it was part of */
+        mem_free(form->choice);
+        form->choice = NULL;
         ladder_form_unref(e->form);
         e->form = form;
         measured[0] = '\0';
@@ -176,8 +182,9 @@ static enum fail store_evidence(struct store_tx *tx, const char *workflow,
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "INSERT OR REPLACE INTO evidence (workflow, field, rung, releases, n, accuracy, threshold, "
-        "coverage, slope, intercept, from_history, created_at, class) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+        "coverage, slope, intercept, from_history, created_at, class, by_margin, "
+        "by_agree) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
     store_bind_text(s, 1, workflow);
     store_bind_text(s, 2, r->field);
     store_bind_text(s, 3, ladder_rung_name(r->rung));
@@ -191,6 +198,8 @@ static enum fail store_evidence(struct store_tx *tx, const char *workflow,
     store_bind_int(s, 11, r->e.class == LADDER_HISTORY);
     store_bind_int(s, 12, clock_now_us());
     store_bind_text(s, 13, ladder_class_name(r->e.class));
+    store_bind_real(s, 14, r->e.by_margin);
+    store_bind_real(s, 15, r->e.by_agree);
     return store_run(s, why);
 }
 

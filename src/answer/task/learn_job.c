@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "answer/task/task_internal.h"
+#include "answer/task/learn_job_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/log/log.h"
@@ -15,59 +15,7 @@
 
 #define EMBED_CHUNK 32
 #define EMBED_TEXT 8192
-#define SAMPLE_LIGHT 48
-#define SAMPLE_HEAVY 12
-#define DELTA 0.05
 #define TOPICS_MAX 2000 /* paragraphs of articles that teach */
-
-struct sample {
-    size_t example;
-    double raw[LADDER_MAX_FIELDS];
-    bool given[LADDER_MAX_FIELDS];
-    bool right[LADDER_MAX_FIELDS];
-};
-
-struct learn_job {
-    struct task_desk *desk;
-    struct arena *arena;
-    struct principal who;
-    const char *workflow;
-    struct ladder_form *form;
-    struct shelf *shelf;
-    struct task_example *examples;
-    const char **inputs; /* subject and text as one; the articles' paragraphs after them */
-    const char **topics; /* of those: the queue each paragraph belongs to */
-    size_t n, extra;
-    bool measure_models;
-    task_learn_progress_fn progress;
-    task_learn_done_fn done;
-    void *arg;
-    int64_t started_us;
-
-    float *vectors;
-    size_t dim, embedded;
-    char embed[65]; /* the model that made them */
-
-    struct headset *heads;
-    struct learn_report reports[LADDER_MAX_FIELDS];
-    bool trained[LADDER_MAX_FIELDS];
-    size_t left_out[LADDER_MAX_FIELDS]; /* examples whose value the form does not know */
-    int training_field;
-    struct fault why;
-    enum fail code;
-
-    enum ladder_rung rung; /* being measured */
-    struct sample samples[SAMPLE_LIGHT];
-    size_t samples_len, samples_done;
-    char measured[LADDER_RUNG_COUNT][65];
-    struct ladder_evidence evidence[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
-    struct compose_model model;
-    struct compose_fit fit;
-    bool calibrated;
-    size_t questions; /* past tickets stored beside their articles */
-    struct shelf *fresh;
-    struct buf report;
-};
 
 static void job_free(struct learn_job *j)
 {
@@ -82,6 +30,7 @@ static void job_free(struct learn_job *j)
     shelf_unref(j->fresh);
     headset_unref(j->heads);
     mem_free(j->vectors);
+    trials_free(j->trials);
     buf_done(&j->report);
     arena_free(j->arena);
     mem_free(j);
@@ -97,7 +46,7 @@ static void job_end(struct learn_job *j)
     job_free(j);
 }
 
-static void job_fail(struct learn_job *j, const struct fault *why)
+void learn_job_fail(struct learn_job *j, const struct fault *why)
 {
     j->why = *why;
     j->code = why->code;
@@ -117,7 +66,7 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
         struct fault why;
         FAULT(&why, a->code, "the examples could not be embedded: %.200s",
               a->why != NULL ? a->why->message : "no answer");
-        job_fail(j, &why);
+        learn_job_fail(j, &why);
         return;
     }
     if (j->vectors == NULL) {
@@ -130,7 +79,7 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
         FAULT(&why, FAIL_MODEL_UNAVAILABLE,
               "the embedding model was replaced while the examples were embedded");
         fail_hint(&why, "Learn again: the new model embeds them.");
-        job_fail(j, &why);
+        learn_job_fail(j, &why);
         return;
     }
     ASSERT(j->embedded + v->n <= j->n + j->extra); /* the fleet counts them */
@@ -144,6 +93,7 @@ static void embed_next(struct learn_job *j)
 {
     size_t all = j->n + j->extra;
     if (j->embedded == all) {
+        trials_cost(j->trials, LADDER_LEARNED, clock_ms_since(j->stage_us) / (double)all);
         train_start(j);
         return;
     }
@@ -174,8 +124,6 @@ static void embed_next(struct learn_job *j)
 }
 
 /* ---- train ---- */
-
-static void measure_start(struct learn_job *j, enum ladder_rung rung);
 
 struct tick {
     struct learn_job *job;
@@ -245,6 +193,7 @@ static size_t gather(struct learn_job *j, size_t field, struct learn_example *ou
             j->left_out[field]++;
             continue;
         }
+        j->told[field][i] = (uint32_t)n + 1;
         out[n++] = (struct learn_example){
             .text = j->inputs[i], .text_len = strlen(j->inputs[i]),
             .embedding = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
@@ -262,7 +211,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     size_t n = gather(j, field, examples);
     o.dim = (int)j->dim;
     o.target_error = f->target_error;
-    o.delta = DELTA;
+    o.delta = LEARN_JOB_DELTA;
     enum fail failed = FAIL_NONE;
     if (n > 0) {
         failed = learn_train(examples, n, &o, &progress, &j->heads->head[field], &j->reports[field],
@@ -319,7 +268,7 @@ static void train_done(void *arg)
             heads_give_labels(j->heads->head[i], &j->form->fields[i]);
         }
     }
-    measure_start(j, LADDER_LIGHT);
+    learn_job_measure(j);
 }
 
 static void train_start(struct learn_job *j)
@@ -327,107 +276,7 @@ static void train_start(struct learn_job *j)
     struct fault why;
     if (pool_submit(j->desk->house.crunch, train_work, j, j->desk->house.loop, train_done, &why) !=
         FAIL_NONE) {
-        job_fail(j, &why);
-    }
-}
-
-/* ---- measure ---- */
-
-static void store_start(struct learn_job *j);
-
-static void fit_rung(struct learn_job *j)
-{
-    for (size_t f = 0; f < j->form->fields_len; f++) {
-        double raw[SAMPLE_LIGHT];
-        bool right[SAMPLE_LIGHT];
-        size_t n = 0;
-        for (size_t i = 0; i < j->samples_len; i++) {
-            if (j->samples[i].given[f]) {
-                raw[n] = j->samples[i].raw[f];
-                right[n++] = j->samples[i].right[f];
-            }
-        }
-        if (n > 0) {
-            struct ladder_evidence *e = &j->evidence[f][j->rung];
-            ladder_fit_evidence(raw, right, n, j->form->fields[f].target_error, DELTA, e);
-            e->class = LADDER_HISTORY;
-        }
-    }
-}
-
-struct measured_task {
-    struct learn_job *job;
-    struct sample *sample;
-};
-
-static void on_measured(void *arg, const struct task_result *r)
-{
-    struct measured_task *m = arg;
-    struct learn_job *j = m->job;
-    const struct task_example *x = &j->examples[m->sample->example];
-    for (size_t f = 0; r->climb != NULL && f < j->form->fields_len; f++) {
-        const struct ladder_proposal *p = &r->climb->held[f];
-        if (j->form->fields[f].type == LADDER_CHOICE && p->set && p->rung == j->rung &&
-            x->values[f] != NULL) {
-            m->sample->given[f] = true;
-            m->sample->raw[f] = p->raw;
-            m->sample->right[f] = strcmp(p->value, x->values[f]) == 0;
-        }
-    }
-    mem_free(m);
-    j->samples_done++;
-    char stage[64];
-    snprintf(stage, sizeof(stage), "measure %s", ladder_rung_name(j->rung));
-    j->progress(j->arg, stage, j->samples_done, j->samples_len);
-    if (j->samples_done == j->samples_len) {
-        struct fleet_model now;
-        fleet_model_get(j->desk->house.fleet, j->rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY,
-                        &now);
-        if (strcmp(now.sha256, j->measured[j->rung]) == 0) {
-            fit_rung(j);
-        } else { /* replaced meanwhile: the answers are of two models, evidence of neither */
-            j->measured[j->rung][0] = '\0';
-        }
-        if (j->rung == LADDER_LIGHT) {
-            measure_start(j, LADDER_HEAVY);
-        } else {
-            store_start(j);
-        }
-    }
-}
-
-/* The rung alone answers a spread sample of the examples, under a form without evidence. */
-static void measure_start(struct learn_job *j, enum ladder_rung rung)
-{
-    enum fleet_role role = rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY;
-    size_t most = rung == LADDER_LIGHT ? SAMPLE_LIGHT : SAMPLE_HEAVY;
-    struct fleet_model m;
-    fleet_model_get(j->desk->house.fleet, role, &m);
-    if (!j->measure_models || m.state != FLEET_READY) {
-        if (rung == LADDER_LIGHT) {
-            measure_start(j, LADDER_HEAVY);
-        } else {
-            store_start(j);
-        }
-        return;
-    }
-    j->rung = rung;
-    memcpy(j->measured[rung], m.sha256, sizeof(j->measured[rung]));
-    j->samples_len = j->n < most ? j->n : most;
-    j->samples_done = 0;
-    memset(j->samples, 0, sizeof(j->samples));
-    for (size_t i = 0; i < j->samples_len; i++) {
-        struct measured_task *mt = mem_alloc(sizeof(*mt));
-        j->samples[i].example = i * j->n / j->samples_len;
-        mt->job = j;
-        mt->sample = &j->samples[i];
-        const struct task_example *x = &j->examples[j->samples[i].example];
-        struct task_request r = {.kind = TASK_FORM, .who = j->who, .class = IPC_BATCH,
-                                 .workflow = j->workflow, .input_id = x->id,
-                                 .subject = x->subject, .text = x->text, .rungs = 1u << rung,
-                                 .no_draft = true, .no_artifact = true, .choices_only = true,
-                                 .form = j->form, .on_done = on_measured, .arg = mt};
-        task_submit(j->desk, &r);
+        learn_job_fail(j, &why);
     }
 }
 
@@ -491,6 +340,7 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
         }
     }
     enum fail f = heads_store(tx, j->workflow, heads, heads_len, rows, rows_len, why);
+    f = f != FAIL_NONE ? f : choice_store(tx, j->form, why);
     f = f != FAIL_NONE ? f : write_questions(tx, j, why);
     struct audit_leaf leaf = {.kind = AUDIT_KIND_LEARNED, .actor = j->who.name,
                               .team = j->who.team, .task = j->workflow, .releases = releases,
@@ -549,6 +399,12 @@ static void write_report(struct learn_job *j)
         jn_object_end(&w);
     }
     jn_array_end(&w);
+    jn_key(&w, "climb");
+    if (j->form->choice != NULL) {
+        jn_put_raw(&w, j->form->choice, strlen(j->form->choice));
+    } else {
+        jn_put_null(&w);
+    }
     jn_key(&w, "drafts");
     if (j->calibrated) {
         jn_object_begin(&w);
@@ -588,7 +444,7 @@ static void on_compose_written(void *arg, enum fail code, const struct fault *wh
 {
     struct learn_job *j = arg;
     if (code != FAIL_NONE) {
-        job_fail(j, why);
+        learn_job_fail(j, why);
         return;
     }
     /* The model is part of the dataset's release: reuse and records must see the change. Tasks and
@@ -642,7 +498,7 @@ static void calibrate_done(void *arg)
     enum fail f = store_write(j->desk->house.store, write_compose, j, on_compose_written,
                               j->desk->house.loop, &why);
     if (f != FAIL_NONE) {
-        job_fail(j, &why);
+        learn_job_fail(j, &why);
     }
 }
 
@@ -651,14 +507,14 @@ static void on_shelf(void *arg, struct shelf *shelf, const struct fault *why)
     struct learn_job *j = arg;
     struct fault full;
     if (why != NULL) {
-        job_fail(j, why);
+        learn_job_fail(j, why);
         return;
     }
     j->fresh = shelf_ref(shelf);
     j->progress(j->arg, "drafts", 0, 1);
     if (pool_submit(j->desk->house.crunch, calibrate_work, j, j->desk->house.loop, calibrate_done,
                     &full) != FAIL_NONE) {
-        job_fail(j, &full);
+        learn_job_fail(j, &full);
     }
 }
 
@@ -666,7 +522,7 @@ static void on_stored(void *arg, enum fail code, const struct fault *why)
 {
     struct learn_job *j = arg;
     if (code != FAIL_NONE) {
-        job_fail(j, why);
+        learn_job_fail(j, why);
         return;
     }
     struct entry *e = desk_entry_find(j->desk, j->workflow);
@@ -698,14 +554,14 @@ static void on_stored(void *arg, enum fail code, const struct fault *why)
     job_report(j);
 }
 
-static void store_start(struct learn_job *j)
+void learn_job_store(struct learn_job *j)
 {
     struct fault why;
     j->questions = 0;
     enum fail f = store_write(j->desk->house.store, write_learned, j, on_stored,
                               j->desk->house.loop, &why);
     if (f != FAIL_NONE) {
-        job_fail(j, &why);
+        learn_job_fail(j, &why);
     }
 }
 
@@ -747,13 +603,13 @@ static void learn_now(void *arg)
     j->desk->learning++;
     if (e == NULL) {
         FAULT(&why, FAIL_NOT_FOUND, "there is no workflow \"%.64s\"", j->workflow);
-        job_fail(j, &why);
+        learn_job_fail(j, &why);
         return;
     }
     if (j->n < 4) {
         FAULT(&why, FAIL_BAD_REQUEST, "%zu examples are too few to learn from", j->n);
         fail_hint(&why, "Give at least 4; a few hundred make a useful head.");
-        job_fail(j, &why);
+        learn_job_fail(j, &why);
         return;
     }
     j->form = ladder_form_dup(e->form);
@@ -763,8 +619,13 @@ static void learn_now(void *arg)
             j->evidence[i][r].threshold = LADDER_UNCERTIFIED;
         }
     }
+    j->form->skip = 0; /* every rung is measured */
+    for (size_t i = 0; i < j->form->fields_len; i++) {
+        j->told[i] = arena_alloc(j->arena, j->n * sizeof(*j->told[i]));
+    }
     j->shelf = shelf_ref(desk_shelf_find(j->desk, j->form->dataset));
     take_topics(j);
+    j->stage_us = clock_monotonic_us();
     if (fleet_is_ready(j->desk->house.fleet, FLEET_EMBED)) {
         embed_next(j);
     } else {
@@ -804,6 +665,7 @@ void task_learn(struct task_desk *desk, const struct principal *who, const char 
     j->done = done;
     j->arg = arg;
     j->started_us = clock_monotonic_us();
+    j->trials = trials_new();
     buf_init(&j->report, (size_t)8 << 20);
     j->examples = arena_alloc(j->arena, (n + 1) * sizeof(*j->examples));
     j->inputs = arena_alloc(j->arena, (n + 1) * sizeof(*j->inputs));

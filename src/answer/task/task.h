@@ -175,6 +175,12 @@ struct task_sink {
                          const char *draft, struct fault *why);
 };
 
+/* What a climb costs, in units of the currency. */
+struct task_costs {
+    double machine_hour; /* of this machine at work */
+    double person_task;  /* of a person's look at one task */
+};
+
 /* What the room works with; all outlive it. */
 struct task_house {
     struct loop *loop;   /* the core loop */
@@ -184,6 +190,7 @@ struct task_house {
     struct fleet *fleet;
     struct roster *roster; /* NULL: no model is loaded on demand */
     struct task_sink sink;
+    struct task_costs costs;
     /* Tasks of a class and the better ones climbing at once, of each class always one. The rest
        wait, teams in turn (run/queue), then queue_full: no team has all max_waiting places. */
     int max_running;

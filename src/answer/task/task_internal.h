@@ -252,6 +252,22 @@ const char *heads_releases(struct arena *arena, enum ladder_rung rung, const cha
                            const char *embed, const struct ladder_form *form, size_t field);
 /* Evidence of another model than the one now loaded is void. */
 void heads_void_stale(struct task_desk *desk, struct entry *e);
+/* trials.c: labelled tasks that several rungs answered, and the choice of climb */
+struct trials *trials_new(void);
+void trials_free(struct trials *t); /* accepts NULL */
+void trials_cost(struct trials *t, enum ladder_rung rung, double ms);
+/* The rung was asked about this example, whatever it said. */
+void trials_asked(struct trials *t, size_t example, enum ladder_rung rung);
+void trials_add(struct trials *t, size_t example, size_t field, enum ladder_rung rung,
+                double confidence, bool right, double target);
+/* Once, on a crunch thread. */
+void trials_choose(struct trials *t, const struct task_costs *money, struct ladder_choice *out);
+unsigned choice_skip(const struct ladder_choice *c); /* model rungs it leaves out, as bits */
+char *choice_text(const struct ladder_choice *c);    /* JSON, the caller's to free */
+void choice_write(struct jn_writer *w, const struct ladder_choice *c);
+/* form->skip and form->choice, under its name and release. */
+enum fail choice_store(struct store_tx *tx, const struct ladder_form *form, struct fault *why);
+enum fail choice_load(struct store_conn *conn, struct ladder_form *form, struct fault *why);
 /* shelf.c: datasets from the store */
 enum fail shelves_load(struct task_desk *desk, struct fault *why);
 /* Reads a dataset's articles, questions and the vectors it has for `model` (sha256, '' for

@@ -117,6 +117,56 @@ static void show_rungs(struct cli *cli, const json_t *fields)
     }
 }
 
+static const char *range_text(const json_t *range, double times, int digits, char *out,
+                              size_t room)
+{
+    double v[3] = {0};
+    for (size_t i = 0; i < 3; i++) {
+        v[i] = times * json_number_value(json_array_get(range, i));
+    }
+    char each[3][24];
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(each[i], sizeof(each[i]), "%.*f", digits, v[i]);
+    }
+    (void)snprintf(out, room, "%s (%s..%s)", each[0], each[1], each[2]);
+    return out;
+}
+
+/* What each way of climbing costs at equal error, and which one was chosen. */
+static void show_climb(struct cli *cli, const json_t *climb)
+{
+    static const char *const columns[] = {"climb",      ">error",   ">to a person",
+                                          ">cost a task", ">tasks/h", "chosen"};
+    const json_t *options = json_object_get(climb, "options");
+    size_t i, k;
+    json_t *o, *rung;
+    if (json_array_size(options) < 2) {
+        return;
+    }
+    struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
+    json_array_foreach(options, i, o) {
+        char name[64] = "", text[4][64];
+        json_array_foreach(json_object_get(o, "rungs"), k, rung) {
+            size_t at = strlen(name);
+            (void)snprintf(name + at, sizeof(name) - at, "%s%s", k > 0 ? " + " : "",
+                           json_string_value(rung));
+        }
+        const char *cells[] = {
+            name,
+            range_text(json_object_get(o, "error"), 100, 1, text[0], sizeof(text[0])),
+            range_text(json_object_get(o, "person"), 100, 0, text[1], sizeof(text[1])),
+            range_text(json_object_get(o, "cost"), 1, 4, text[2], sizeof(text[2])),
+            range_text(json_object_get(o, "tasks_per_hour"), 1, 0, text[3], sizeof(text[3])),
+            json_is_true(json_object_get(o, "chosen")) ? "yes" : ""};
+        measure_table_row(t, cells);
+    }
+    printf("\nWays of climbing at equal error, in %% and with 95 %% intervals, on %lld tasks that "
+           "every rung answered:\n",
+           (long long)json_integer_value(json_object_get(climb, "tasks")));
+    cli_print_table(cli, t);
+    printf("%s.\n", cli_str(climb, "why"));
+}
+
 static void show_advice(const json_t *fields)
 {
     size_t i;
@@ -174,6 +224,7 @@ int learn_report_show(struct cli *cli, const json_t *result)
                                                                : ", without an embedding model");
     cli_print_table(cli, t);
     show_rungs(cli, fields);
+    show_climb(cli, json_object_get(report, "climb"));
     show_advice(fields);
     const json_t *drafts = json_object_get(report, "drafts");
     if (json_is_object(drafts)) {

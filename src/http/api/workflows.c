@@ -80,6 +80,14 @@ static void put_form(struct jn_writer *w, const struct ladder_form *form, bool w
     }
     jn_array_end(w);
     if (whole) {
+        jn_kv_str(w, "label", ladder_secrecy_name(form->label));
+        jn_kv_str(w, "accepts", ladder_class_name(form->accepts));
+        jn_key(w, "climb");
+        if (form->choice != NULL) {
+            jn_put_raw(w, form->choice, strlen(form->choice));
+        } else {
+            jn_put_null(w);
+        }
         jn_kv_str(w, "yaml", form->source_yaml);
     }
 }

@@ -331,6 +331,15 @@ static enum fail open_states(struct house *s, struct fault *why)
     return f;
 }
 
+/* Nano-units to units; a machine's hour is its power and what it costs beside. */
+static struct task_costs costs_of(const struct config *c)
+{
+    return (struct task_costs){
+        .machine_hour = (double)c->cost_per_hour / 1e9 +
+                        (double)c->cost_per_kwh / 1e9 * (double)c->cost_watts / 1000,
+        .person_task = (double)c->cost_person_task / 1e9};
+}
+
 static enum fail open_core(struct house *s, struct fault *why)
 {
     const struct config *c = s->config;
@@ -360,6 +369,7 @@ static enum fail open_core(struct house *s, struct fault *why)
                               .audit = s->audit,
                               .fleet = s->fleet,
                               .sink = {.create = sink_create, .redraft = sink_redraft},
+                              .costs = costs_of(c),
                               .max_running = (int)c->limits_tasks_running,
                               .max_waiting = (int)c->limits_tasks_waiting};
     struct roster_options roster = {.loop = s->loop,
