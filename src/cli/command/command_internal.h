@@ -71,6 +71,9 @@ int cli_run(int argc, char **argv);
 /* Says it once on stderr and returns the exit status that fits. */
 int cli_fail(struct cli *cli, const struct fault *why);
 int cli_usage(struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Every error of a YAML file with its line, on stderr. */
+struct config_faults;
+void cli_say_faults(const struct config_faults *faults);
 /* One line on stderr for a person; nothing with --quiet. */
 void cli_note(struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_json(const json_t *j);
@@ -332,6 +335,7 @@ int command_workflow_show(struct cli *cli);
 int command_workflow_new(struct cli *cli);
 int command_workflow_put(struct cli *cli);
 int command_workflow_test(struct cli *cli);
+int command_route_test(struct cli *cli);
 int command_datasets_add(struct cli *cli);
 int command_datasets_list(struct cli *cli);
 int command_keys_add(struct cli *cli);

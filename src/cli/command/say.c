@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock/clock.h"
+#include "base/config/config.h"
 #include "base/text/text.h"
 #include "cli/command/command_internal.h"
 
@@ -361,4 +362,16 @@ enum fail cli_read_file(const char *path, struct buf *out, struct fault *why)
                 : FAIL_NONE;
     close(fd);
     return f;
+}
+
+void cli_say_faults(const struct config_faults *faults)
+{
+    struct buf b;
+    buf_init(&b, (size_t)256 * 1024);
+    config_faults_show(faults, &b);
+    fputs(b.len > 0 ? b.data : "", stderr);
+    if (b.len > 0 && b.data[b.len - 1] != '\n') {
+        fputc('\n', stderr);
+    }
+    buf_done(&b);
 }

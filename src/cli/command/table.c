@@ -89,6 +89,11 @@ static const struct cli_option demo_options[] = {
     {"minutes", 0, "N", "how long it may take beside the downloads (default: 12)"},
     {0}};
 
+static const char route_test_help[] =
+    "Prints each case, the row that decided it, and why the rows before it did not. Without\n"
+    "files it tests the built-in rules on their cases. Exits with 1 when a case is decided\n"
+    "otherwise than expected. docs/reference/route.md describes both files.";
+
 const struct command command_table[] = {
     {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve,
      false},
@@ -166,6 +171,9 @@ const struct command command_table[] = {
      command_workflow_put, false},
     {"workflow test", "FILE.yaml", 1, 1, "check a definition, every error at once", NULL, NULL,
      command_workflow_test, false},
+    {"route test", "[RULES.yaml CASES.yaml]", 0, 2,
+     "what decision rules decide, case by case, and why; needs no server", route_test_help, NULL,
+     command_route_test, false},
     {"keys add", "NAME", 1, 1, "make an API key; it is shown once", NULL, key_options,
      command_keys_add, false},
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},

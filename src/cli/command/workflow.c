@@ -67,18 +67,6 @@ int command_workflow_show(struct cli *cli)
 
 /* ---- a file ---- */
 
-static void say_faults(const struct config_faults *faults)
-{
-    struct buf b;
-    buf_init(&b, (size_t)256 * 1024);
-    config_faults_show(faults, &b);
-    fputs(b.len > 0 ? b.data : "", stderr);
-    if (b.len > 0 && b.data[b.len - 1] != '\n') {
-        fputc('\n', stderr);
-    }
-    buf_done(&b);
-}
-
 /* Checks the file here, with every error at once; the form's name goes to `name`. */
 static enum fail read_definition(const char *path, struct buf *yaml, char name[64],
                                  struct fault *why)
@@ -93,7 +81,7 @@ static enum fail read_definition(const char *path, struct buf *yaml, char name[6
     if (f == FAIL_NONE) {
         (void)text_copy(name, 64, form->name);
     } else {
-        say_faults(&faults);
+        cli_say_faults(&faults);
     }
     ladder_form_unref(form);
     return f;

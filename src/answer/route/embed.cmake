@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DFOLDER=rules -DOUT=rules_text.c -P embed.cmake: the texts of rules/ as C.
+file(GLOB files ${FOLDER}/*.yaml)
+list(SORT files)
+set(code "/* Made from rules/ at build time. */\n#include \"answer/route/route_internal.h\"\n\n")
+set(table "")
+set(count 0)
+foreach(file ${files})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND code "static const unsigned char bytes_${count}[] = {${bytes}0};\n")
+  string(APPEND table "    {\"${name}\", (const char *)bytes_${count}, sizeof(bytes_${count}) - 1},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+file(WRITE ${OUT} "${code}\nconst struct route_embedded route_embedded[] = {\n${table}};\nconst size_t route_embedded_count = ${count};\n")
