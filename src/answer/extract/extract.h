@@ -143,6 +143,13 @@ struct extract_example {
     struct extract_scene scene;
 };
 
+/*
+ * The kind of field whose values these are: the narrowest that can say them as they are written.
+ * Digits of four and more are ids, not numbers; "100 usd" is a span, since an amount says "100
+ * USD".
+ */
+enum extract_kind extract_guess_kind(const struct extract_example *examples, size_t n);
+
 struct extract_options {
     enum extract_kind kind;
     uint64_t seed;

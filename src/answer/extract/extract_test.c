@@ -399,6 +399,46 @@ static void a_text_that_was_cut_is_never_sure(void **state)
     extract_head_free(h);
 }
 
+static void the_kind_is_guessed_from_the_values(void **state)
+{
+    static const struct {
+        enum extract_kind kind;
+        const char *text[4], *value[4];
+    } cases[] = {
+        {EXTRACT_NUMBER, {"5 nos", "i need 12 of them", "send 300", "no"}, {"5", "12", "300", ""}},
+        {EXTRACT_ID,
+         {"it is 8973", "1652", "kali 3220", "x 04587"},
+         {"8973", "1652", "3220", "04587"}},
+        {EXTRACT_ID,
+         {"AB-12 please", "mine is CD-9", "EF-77", "hello"},
+         {"AB-12", "CD-9", "EF-77", ""}},
+        {EXTRACT_DATE,
+         {"on May 3", "today", "in 2 days", "24.12."},
+         {"2027-05-03", "2026-11-22", "2026-11-24", "2026-12-24"}},
+        {EXTRACT_AMOUNT,
+         {"$5", "5,50 EUR", "7 euros", "nothing"},
+         {"5 USD", "5.50 EUR", "7 EUR", ""}},
+        {EXTRACT_SPAN,
+         {"i am john doe", "name raja", "kannan here", "hi"},
+         {"john doe", "raja", "kannan", ""}},
+        {EXTRACT_SPAN,
+         {"100 usd", "it is 50 usd", "20", "usd 7"},
+         {"100 usd", "50 usd", "20", "usd 7"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct extract_example ex[4];
+        for (size_t k = 0; k < 4; k++) {
+            ex[k] = (struct extract_example){.text = cases[i].text[k], .value = cases[i].value[k],
+                                             .text_len = strlen(cases[i].text[k]), .scene = scene};
+        }
+        enum extract_kind kind = extract_guess_kind(ex, 4);
+        if (kind != cases[i].kind) {
+            fail_msg("%s is %s", cases[i].value[0], extract_kind_name(kind));
+        }
+    }
+}
+
 static bool stop(void *arg, int done, int total)
 {
     int *calls = arg;
@@ -451,6 +491,7 @@ int main(void)
         cmocka_unit_test(values_that_no_text_has_are_said_to_be_missing),
         cmocka_unit_test(the_bytes_are_the_head),
         cmocka_unit_test(a_text_that_was_cut_is_never_sure),
+        cmocka_unit_test(the_kind_is_guessed_from_the_values),
         cmocka_unit_test(training_stops_when_told),
         cmocka_unit_test(the_report_is_json),
     };

@@ -353,6 +353,7 @@ bool extract_same(enum extract_kind kind, const char *value, const char *other)
     }
     if (kind == EXTRACT_NUMBER || kind == EXTRACT_AMOUNT) {
         return read_decimal(value, &a) && read_decimal(other, &b) && a.minus == b.minus &&
+               (kind == EXTRACT_AMOUNT || (a.currency[0] == '\0' && b.currency[0] == '\0')) &&
                strcmp(a.whole, b.whole) == 0 && strcmp(a.part, b.part) == 0 &&
                (a.currency[0] == '\0' || b.currency[0] == '\0' ||
                 strcmp(a.currency, b.currency) == 0);
