@@ -154,6 +154,107 @@ static void hostile_text_takes_linear_time(void **state)
     mem_free(text);
 }
 
+/* ---- redaction ---- */
+
+static char *restored(struct guard_redaction *r, const char *text, size_t piece, bool json,
+                      enum guard_restored *got)
+{
+    struct buf held;
+    struct buf out;
+    buf_init(&held, 4096);
+    buf_init(&out, 4096);
+    size_t n = strlen(text);
+    *got = GUARD_RESTORED;
+    for (size_t at = 0; at < n && *got == GUARD_RESTORED; at += piece) {
+        size_t len = n - at < piece ? n - at : piece;
+        *got = guard_restore(r, &held, text + at, len, at + len == n, json, &out);
+    }
+    buf_done(&held);
+    return buf_take(&out);
+}
+
+static void redacted_values_come_back_however_the_answer_is_cut(void **state)
+{
+    (void)state;
+    static const char said[] = "I am bob@example.org, call +49 30 1234567, cc ann@example.com, "
+                               "bob@example.org; [LINK_1] and [1] and [NAMED]";
+    struct guard_redaction *r = guard_redaction_new();
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_true(guard_redact_reserve(r, said, strlen(said)));
+    assert_true(guard_redact(r, said, strlen(said), &out));
+    assert_int_equal(guard_redaction_count(r), 3);
+    assert_null(strstr(out.data, "example"));
+    assert_null(strstr(out.data, "1234567"));
+    assert_non_null(strstr(out.data, "I am [EMAIL_1], call [PHONE_1], cc [EMAIL_2], [EMAIL_1];"));
+    for (size_t piece = 1; piece < 40; piece++) {
+        enum guard_restored got;
+        char *back = restored(r, out.data, piece, false, &got);
+        assert_int_equal(got, GUARD_RESTORED);
+        assert_string_equal(back, said);
+        mem_free(back);
+    }
+    buf_done(&out);
+    guard_redaction_free(r);
+}
+
+static void placeholders_that_were_not_sent_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *back; /* NULL: refused */
+    } cases[] = {
+        {"to [EMAIL_1].", "to bob@example.org."},
+        {"to [Email 1].", "to bob@example.org."},
+        {"to [email-1].", "to bob@example.org."},
+        {"to [EMAIL_2].", NULL},
+        {"to [EMAIL].", NULL},
+        {"to [EMAIL_99999999999].", "to [EMAIL_99999999999]."},
+        {"Dear [Name],", NULL},
+        {"see [1] and [ID", "see [1] and [ID"},
+        {"a[b[EMAIL_1]]", "a[bbob@example.org]"},
+        {"[", "["},
+    };
+    static const char said[] = "I am bob@example.org";
+    struct guard_redaction *r = guard_redaction_new();
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_true(guard_redact_reserve(r, said, strlen(said)));
+    assert_true(guard_redact(r, said, strlen(said), &out));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (size_t piece = 1; piece < 30; piece += 4) {
+            enum guard_restored got;
+            char *back = restored(r, cases[i].answer, piece, false, &got);
+            assert_int_equal(got, cases[i].back != NULL ? GUARD_RESTORED : GUARD_RESTORED_UNKNOWN);
+            if (cases[i].back != NULL) {
+                assert_string_equal(back, cases[i].back);
+            }
+            mem_free(back);
+        }
+    }
+    buf_done(&out);
+    guard_redaction_free(r);
+}
+
+static void what_cannot_be_redacted_whole_is_not_redacted(void **state)
+{
+    (void)state;
+    struct guard_redaction *r = guard_redaction_new();
+    struct buf many;
+    struct buf out;
+    buf_init(&many, 1 << 20);
+    buf_init(&out, 1 << 20);
+    for (int i = 0; i < GUARD_REDACT_MAX + 1; i++) {
+        (void)buf_printf(&many, "user%d@example.org ", i);
+    }
+    assert_true(guard_redact_reserve(r, many.data, many.len));
+    assert_false(guard_redact(r, many.data, many.len, &out));
+    assert_int_equal(out.len, 0);
+    buf_done(&many);
+    buf_done(&out);
+    guard_redaction_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +264,9 @@ int main(void)
         cmocka_unit_test(spans_name_both_sides),
         cmocka_unit_test(caps_hold_and_nothing_half_is_left),
         cmocka_unit_test(hostile_text_takes_linear_time),
+        cmocka_unit_test(redacted_values_come_back_however_the_answer_is_cut),
+        cmocka_unit_test(placeholders_that_were_not_sent_are_refused),
+        cmocka_unit_test(what_cannot_be_redacted_whole_is_not_redacted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
