@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inhouse.yaml to struct config: every value goes through the one row of options.def that
    describes it. */
-#include "base/config/config.h"
+#include "base/config/config_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include "base/text/text.h"
 
 #define CONFIG_ARENA_BYTES (4u * 1024u * 1024u)
-#define CONFIG_ENV_PREFIX "os.environ/"
 
 enum {
     CONFIG_OPTION_TYPE_int = CONFIG_TYPE_INT,
@@ -65,8 +65,7 @@ static bool word_is_known(const char *words, const char *value)
     return false;
 }
 
-/* "12.345678901" to nano-units: at most nine decimals, no sign, no exponent. */
-static bool read_money(const char *s, int64_t *out)
+bool config_money_read(const char *s, int64_t *out)
 {
     int64_t whole = 0;
     int64_t part = 0;
@@ -118,7 +117,7 @@ static bool put(struct config *c, size_t i, const char *value, char *expected, s
         return true;
     case CONFIG_TYPE_MONEY: {
         int64_t v;
-        if (!read_money(value, &v) || v > o->max) {
+        if (!config_money_read(value, &v) || v > o->max) {
             (void)snprintf(expected, room, "an amount such as 0.30, at most nine decimals");
             return false;
         }
@@ -186,7 +185,7 @@ static bool check_address(const char *address, struct fault *why)
 
 /* ---- the file ---- */
 
-static const char *const outside_keys[] = {"model_list", "litellm_settings", "router_settings",
+static const char *const outside_keys[] = {"litellm_settings", "router_settings",
                                            "general_settings", "environment_variables"};
 
 static bool is_section(const char *key)
@@ -200,8 +199,13 @@ static bool is_section(const char *key)
     return false;
 }
 
-static void note(struct config *c, const char *text)
+void config_note(struct config *c, const char *fmt, ...)
 {
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
     if (c->notes_len < CONFIG_MAX_NOTES) {
         c->notes[c->notes_len++] = arena_dup_str(c->arena, text);
     }
@@ -264,43 +268,6 @@ static void read_section(struct config *c, const char *section, const struct con
     }
 }
 
-/* LiteLLM's shape. Only what is needed to name a candidate is checked; the rest is theirs. */
-static void read_candidates(struct config *c, const struct config_node *list,
-                            struct config_faults *faults)
-{
-    for (size_t k = 0; k < list->count; k++) {
-        const struct config_node *entry = list->items[k];
-        const struct config_node *params = NULL;
-        const char *name = NULL;
-        const char *model = NULL;
-        const char *base = "";
-        if (entry->kind != CONFIG_MAP) {
-            config_faults_add(faults, entry->line, "model_list", NULL,
-                              "a member of model_list must be a map");
-            continue;
-        }
-        bool good = config_node_str(entry, "model_name", true, 128, &name, faults);
-        good = config_node_map(entry, "litellm_params", true, &params, faults) && good;
-        good = good && config_node_str(params, "model", true, 256, &model, faults);
-        (void)config_node_str(params, "api_base", false, 512, &base, faults);
-        if (!good) {
-            continue;
-        }
-        c->candidates[c->candidates_len++] =
-            (struct config_candidate){.name = arena_dup_str(c->arena, name),
-                                      .model = arena_dup_str(c->arena, model),
-                                      .api_base = arena_dup_str(c->arena, base),
-                                      .line = entry->line};
-        char text[512];
-        (void)snprintf(
-            text, sizeof(text),
-            "line %d: model_list entry \"%s\" (%s) is kept as a candidate and not served: "
-            "this version answers with local models only",
-            entry->line, name, model);
-        note(c, text);
-    }
-}
-
 static void read_root(struct config *c, const struct config_node *root,
                       struct config_faults *faults)
 {
@@ -308,23 +275,19 @@ static void read_root(struct config *c, const struct config_node *root,
         config_faults_add(faults, root->line, NULL, NULL, "the file must be a map of sections");
         return;
     }
+    config_upstreams_read(c, root, faults);
     for (size_t k = 0; k < root->count; k++) {
         const char *key = root->keys[k];
         bool outside = false;
         for (size_t i = 0; i < COUNT_OF(outside_keys); i++) {
             outside = outside || strcmp(key, outside_keys[i]) == 0;
         }
-        if (strcmp(key, "model_list") == 0) {
-            const struct config_node *list = NULL;
-            if (config_node_list(root, key, false, CONFIG_MAX_CANDIDATES, &list, faults)) {
-                read_candidates(c, list, faults);
-            }
-        } else if (outside) {
-            char text[200];
-            (void)snprintf(text, sizeof(text),
-                           "line %d: section \"%s\" is LiteLLM's and is not used",
-                           root->items[k]->line, key);
-            note(c, text);
+        if (strcmp(key, "model_list") == 0 || strcmp(key, "upstreams") == 0) {
+            continue; /* upstreams.c */
+        }
+        if (outside) {
+            config_note(c, "line %d: section \"%s\" is LiteLLM's and is not used",
+                        root->items[k]->line, key);
         } else if (is_section(key)) {
             read_section(c, key, root->items[k], faults);
         } else {
@@ -447,6 +410,11 @@ bool config_reload_check(const struct config *old, const struct config *fresh,
             good = false;
         }
     }
+    if (!config_upstreams_same(old, fresh)) {
+        config_faults_add(faults, 0, "upstreams", "Restart the server to apply it.",
+                          "\"upstreams\" and \"model_list\" cannot change while the server runs");
+        good = false;
+    }
     return good;
 }
 
@@ -467,16 +435,17 @@ void config_unref(struct config *c)
 void config_describe(struct buf *out)
 {
     static const char *const types[] = {"number", "true or false", "text", "", "amount"};
-    (void)buf_add_str(out, "# inhouse.yaml\n\n"
-                           "Made from `src/base/config/options.def`; do not edit. The file may be "
-                           "missing: every option has a default.\n"
-                           "`inhoused --check-config --config FILE` checks one. A value "
-                           "`os.environ/NAME` is read from the environment.\n"
-                           "An option marked *reload* is applied by SIGHUP; a change of another "
-                           "one is refused by name until a restart.\n"
-                           "`model_list` (LiteLLM's shape) is read: its entries are candidates and "
-                           "are not served by this version.\n\n"
-                           "| option | value | default | what it does |\n|---|---|---|---|\n");
+    (void)buf_add_str(out,
+                      "# inhouse.yaml\n\n"
+                      "Made from `src/base/config/options.def`; do not edit. The file may be "
+                      "missing: every option has a default.\n"
+                      "`inhoused --check-config --config FILE` checks one. A value "
+                      "`os.environ/NAME` is read from the environment.\n"
+                      "An option marked *reload* is applied by SIGHUP; a change of another "
+                      "one is refused by name until a restart.\n"
+                      "Beside these options stand the lists `model_list` (LiteLLM's shape) and "
+                      "`upstreams`: docs/reference/upstreams.md.\n\n"
+                      "| option | value | default | what it does |\n|---|---|---|---|\n");
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         const struct config_option *o = &options[i];
         (void)buf_printf(out, "| `%s` | ", o->path);

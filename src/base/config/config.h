@@ -125,16 +125,54 @@ typedef const char *config_value_text; /* never NULL */
 typedef const char *config_value_word; /* one of the option's words */
 typedef int64_t config_value_money;    /* nano-units of the currency */
 
-/* A model_list entry, LiteLLM's shape: a candidate, nothing more. */
+#define CONFIG_MAX_UPSTREAMS 32
+#define CONFIG_MAX_CANDIDATES 64
+#define CONFIG_MAX_ALLOWED 8
+
+enum config_dialect { CONFIG_OPENAI, CONFIG_ANTHROPIC };
+
+/* A range of addresses: the first `bits` of `address` (16 bytes; IPv4 as ::ffff:a.b.c.d). */
+struct config_range {
+    uint8_t address[16];
+    int bits; /* 0 to 128 */
+};
+
+/* Another server: a row of `upstreams`, or what a model_list entry with an api_base of its own
+   implies. docs/reference/upstreams.md describes the keys. */
+struct config_upstream {
+    const char *name;
+    enum config_dialect dialect;
+    /* "https://api.openai.com/v1", no slash at the end; Anthropic's without /v1 */
+    const char *base;
+    const char *key;    /* "os.environ/NAME", "file:/path", "": none */
+    const char *ca_file; /* "": the system's authorities */
+    bool on_prem;       /* in the house: what it is sent does not leave */
+    struct config_range allow[CONFIG_MAX_ALLOWED]; /* addresses beside the public ones */
+    size_t allow_len;
+    int64_t budget;     /* nano-units a period, -1: none */
+    bool budget_daily;  /* else a month; UTC */
+    int64_t retries, connect_ms, timeout_ms;
+    int64_t breaker_failures, breaker_open_ms;
+    bool plain_sampling; /* temperature, top_p and seed are left out */
+    int line;
+};
+
+/* A model_list entry, LiteLLM's shape: a member of the pool `name`. */
 struct config_candidate {
     const char *name;     /* model_name */
     const char *model;    /* litellm_params.model */
     const char *api_base; /* "" when absent */
+    int upstream;         /* index, -1: not served, a note says why */
+    const char *remote;   /* the model as that server calls it */
+    bool embed;
+    int64_t weight;       /* 1 to 1000 */
+    int64_t max_tokens;   /* of an answer, when the request does not say */
+    /* nano-units per million tokens; -1: not given, and then it is not asked unless on_prem */
+    int64_t price_in, price_cached, price_out;
     int line;
 };
 
-#define CONFIG_MAX_CANDIDATES 64
-#define CONFIG_MAX_NOTES 16
+#define CONFIG_MAX_NOTES 64
 
 struct config {
 #define OPTION(type, member, path, def, min, max, unit, reload, help) config_value_##type member;
@@ -142,6 +180,8 @@ struct config {
 #undef OPTION
     struct config_candidate candidates[CONFIG_MAX_CANDIDATES];
     size_t candidates_len;
+    struct config_upstream upstreams[CONFIG_MAX_UPSTREAMS];
+    size_t upstreams_len;
     const char *notes[CONFIG_MAX_NOTES]; /* what was read and is not used, in sentences */
     size_t notes_len;
     struct arena *arena; /* of the strings */

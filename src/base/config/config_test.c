@@ -144,6 +144,84 @@ static void litellm_models_are_candidates(void **state)
     config_unref(c);
 }
 
+static void a_model_list_entry_finds_or_makes_its_upstream(void **state)
+{
+    (void)state;
+    static const char s[] =
+        "upstreams:\n"
+        "  - {name: gpu, base: \"http://10.1.2.3:8000/v1/\", on_prem: true, allow: [10.1.0.0/16]}\n"
+        "model_list:\n"
+        "  - model_name: big\n"
+        "    litellm_params: {model: openai/gpt-4o, api_key: os.environ/K, weight: 3}\n"
+        "    model_info: {input_cost_per_token: 0.0000025, output_cost_per_token: 1e-05}\n"
+        "  - model_name: big\n"
+        "    litellm_params: {model: hosted_vllm/qwen, api_base: \"http://10.1.2.3:8000/v1\"}\n"
+        "  - model_name: claude\n"
+        "    litellm_params: {model: anthropic/claude-x, api_key: os.environ/A}\n"
+        "  - model_name: plain\n"
+        "    litellm_params: {model: hosted_vllm/qwen, api_base: \"http://10.9.9.9/v1\"}\n"
+        "  - model_name: told\n"
+        "    litellm_params: {model: openai/x, api_key: sk-written-out}\n";
+    struct config_faults faults;
+    struct config *c;
+    assert_int_equal(config_read(s, strlen(s), "inhouse.yaml", &c, &faults), FAIL_NONE);
+    assert_int_equal(c->upstreams_len, 3);
+    assert_string_equal(c->upstreams[0].base, "http://10.1.2.3:8000/v1");
+    assert_int_equal(c->upstreams[0].allow[0].bits, 96 + 16);
+    const struct config_candidate *m = c->candidates;
+    assert_string_equal(c->upstreams[m[0].upstream].name, "api.openai.com");
+    assert_string_equal(c->upstreams[m[0].upstream].key, "os.environ/K");
+    assert_string_equal(m[0].remote, "gpt-4o");
+    assert_int_equal(m[0].price_in, 2500000000);
+    assert_int_equal(m[0].price_out, 10000000000);
+    assert_int_equal(m[0].weight, 3);
+    assert_int_equal(m[1].upstream, 0);
+    assert_int_equal(m[1].price_in, -1);
+    assert_int_equal(c->upstreams[m[2].upstream].dialect, CONFIG_ANTHROPIC);
+    assert_int_equal(m[3].upstream, -1); /* not encrypted, and nobody said that it is ours */
+    assert_int_equal(m[4].upstream, -1);
+    for (size_t i = 0; i < c->notes_len; i++) {
+        assert_null(strstr(c->notes[i], "sk-written-out"));
+    }
+    config_unref(c);
+}
+
+static void upstreams_that_would_leak_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *row, *says;
+    } cases[] = {
+        {"base: \"http://example.com/v1\"", "not encrypted"},
+        {"base: \"ftp://example.com\"", "must begin with"},
+        {"base: \"https://me:pw@example.com\"", "only"},
+        {"base: \"https://example.com/v1?x=1\"", "only"},
+        {"base: \"https://example.com:99999\"", "port"},
+        {"base: \"https://x\", key: sk-123", "written out"},
+        {"base: \"https://x\", on_prem: true", "no range"},
+        {"base: \"https://x\", on_prem: true, allow: [0.0.0.0/0]", "not wholly private"},
+        {"base: \"https://x\", allow: [169.254.0.0/16]", "not wholly private"},
+        {"base: \"https://x\", allow: [10.0.0.0/7]", "not wholly private"},
+        {"base: \"https://x\", allow: [\"::/0\"]", "not wholly private"},
+        {"base: \"https://x\", allow: [somewhere]", "no range"},
+        {"base: \"https://x\", verify: false", "verify"},
+        {"base: \"https://x\", budget: {amount: -1}", "amount"},
+        {"base: \"https://x\", kind: azure", "kind"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[512];
+        struct config_faults faults;
+        struct config *c;
+        snprintf(text, sizeof(text), "upstreams:\n  - {name: u, %s}\n", cases[i].row);
+        assert_int_equal(config_read(text, strlen(text), "inhouse.yaml", &c, &faults),
+                         FAIL_BAD_REQUEST);
+        if (strstr(faults.list[0].message, cases[i].says) == NULL) {
+            fail_msg("%s: %s", cases[i].row, faults.list[0].message);
+        }
+        assert_null(strstr(faults.list[0].message, "sk-123"));
+    }
+}
+
 static void reload_names_what_needs_a_restart(void **state)
 {
     (void)state;
@@ -189,6 +267,8 @@ int main(void)
         cmocka_unit_test(all_errors_of_a_file_are_reported_at_once),
         cmocka_unit_test(defaults_hold_without_a_file_and_values_are_read),
         cmocka_unit_test(litellm_models_are_candidates),
+        cmocka_unit_test(a_model_list_entry_finds_or_makes_its_upstream),
+        cmocka_unit_test(upstreams_that_would_leak_are_refused),
         cmocka_unit_test(reload_names_what_needs_a_restart),
         cmocka_unit_test(the_committed_page_lists_every_option),
     };

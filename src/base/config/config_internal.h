@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two readers of inhouse.yaml share: options (config.c), other servers (upstreams.c). */
+#pragma once
+
+#include "base/config/config.h"
+
+/* "os.environ/" */
+#define CONFIG_ENV_PREFIX "os.environ/"
+
+/* Keeps a sentence about what was read and is not used. */
+void config_note(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "12.345678901" to nano-units: at most nine decimals, no sign, no exponent. */
+bool config_money_read(const char *s, int64_t *out);
+/* The sections `upstreams` and `model_list` of the root. */
+void config_upstreams_read(struct config *c, const struct config_node *root,
+                           struct config_faults *faults);
+/* Do both say the same of other servers? */
+bool config_upstreams_same(const struct config *a, const struct config *b);
