@@ -47,6 +47,11 @@ static const struct cli_option new_options[] = {
     {"from", 'f', "FILE",
      "examples: {\"id\", \"text\", \"expected\": {field: value}} a line, or CSV"},
     {0}};
+static const struct cli_option upstream_options[] = {
+    {"task", 0, "ID", "those of this task"},
+    {"limit", 0, "N", "at most so many, newest first (50)"},
+    {0},
+};
 static const struct cli_option key_options[] = {
     {"role", 'r', "ROLE", "member, reviewer, approver, auditor or admin (default: member)"},
     {"team", 't', "NAME", "default: the caller's"},
@@ -179,6 +184,10 @@ const struct command command_table[] = {
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},
     {"keys revoke", "NAME", 1, 1, "refuse a key from now on", NULL, NULL, command_keys_revoke,
      false},
+    {"upstreams", "", 0, 0, "other servers: health, spend, circuits", NULL, NULL,
+     command_upstreams, false},
+    {"upstreams calls", "", 0, 0, "the calls made to them, each attempt named", NULL,
+     upstream_options, command_upstream_calls, false},
     {"ask", "TEXT…", 1, MANY, "ask a model; the answer streams; - reads the text", NULL,
      ask_options, command_ask, false},
     {"audit verify", "", 0, 0, "recompute the record; needs no server", NULL, verify_options,

@@ -21,6 +21,7 @@
 #include "http/wire/wire.h"
 #include "run/fleet/fleet.h"
 #include "run/roster/roster.h"
+#include "run/upstream/upstream.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
 
@@ -34,6 +35,7 @@ struct api_house {
     struct task_desk *desk;
     struct fleet *fleet;
     struct roster *roster;
+    struct upstream *upstream;
     const char *home;
     const char *engine; /* "llama" or "fake" */
     int64_t context_max;

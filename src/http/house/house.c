@@ -21,6 +21,7 @@
 #include "base/clock/clock.h"
 #include "base/log/log.h"
 #include "http/api/api.h"
+#include "run/upstream/upstream.h"
 #include "work/review/review.h"
 
 #define DRAIN_MS 15000 /* accepted tasks get this long when the server ends */
@@ -47,6 +48,7 @@ struct house {
     struct states *states;
     struct fleet *fleet;
     struct roster *roster;
+    struct upstream *upstream;
     struct task_desk *desk;
     struct api *api;
     struct wire *wire;
@@ -164,6 +166,7 @@ static void stop_fleet(void *arg)
     struct house *s = arg;
     if (!s->fleet_stopping) {
         s->fleet_stopping = true;
+        upstream_stop(s->upstream);
         fleet_stop(s->fleet, end_when_quiet, s);
     }
 }
@@ -389,6 +392,9 @@ static enum fail open_core(struct house *s, struct fault *why)
         f = roster_new(&roster, &s->roster, why);
     }
     if (f == FAIL_NONE) {
+        f = upstream_open(s->loop, s->store, c, &s->upstream, why);
+    }
+    if (f == FAIL_NONE) {
         desk.roster = s->roster;
         f = task_desk_new(&desk, &s->desk, why);
     }
@@ -409,6 +415,7 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .desk = s->desk,
                               .fleet = s->fleet,
                               .roster = s->roster,
+                              .upstream = s->upstream,
                               .home = s->home,
                               .engine = c->engine_kind,
                               .context_max = c->models_ctx_light < c->models_ctx_heavy
@@ -606,6 +613,7 @@ void house_close(struct house *s)
     }
     keyring_close(s->keyring);
     store_close(s->store);
+    upstream_close(s->upstream);
     audit_close(s->audit);
     keyring_master_close(s->master);
     if (s->loop != NULL) {
