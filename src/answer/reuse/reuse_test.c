@@ -30,6 +30,19 @@ static void keys_tell_parts_apart(void **state)
     }
 }
 
+static void canonical_text_keeps_what_may_mean_something(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"a\r\nb \t\r\n\r\n", "a\nb"}, {"\n \n a  b", " a  b"}, {"a\n\n\nb", "a\n\n\nb"},
+        {"A b", "A b"}, {"", ""}, {" \n\t", ""}, {"a\rb", "a\rb"}};
+    struct arena *arena = arena_new(1 << 20);
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        assert_string_equal(reuse_canonical(arena, pairs[i][0]), pairs[i][1]);
+    }
+    arena_free(arena);
+}
+
 struct put {
     struct reuse_key key;
     struct reuse_entry entry;
@@ -38,7 +51,8 @@ struct put {
 static enum fail put(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct put *p = arg;
-    return reuse_put(tx, &p->key, &p->entry, why);
+    static const struct reuse_owner owner = {"default", "anna"};
+    return reuse_put(tx, &p->key, "default/-/internal", &owner, &p->entry, why);
 }
 
 static void entries_round_trip_and_the_first_stays(void **state)
@@ -81,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_tell_parts_apart),
+        cmocka_unit_test(canonical_text_keeps_what_may_mean_something),
         cmocka_unit_test(entries_round_trip_and_the_first_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,7 +181,10 @@ static enum fail put_reuse(struct store_tx *tx, const struct task *t, struct fau
             e.values[e.n++] = t->climb.held[i].value;
         }
     }
-    return reuse_put(tx, &t->key, &e, why);
+    char domain[128];
+    struct reuse_owner owner = {t->who.team, t->who.name};
+    desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
+    return reuse_put(tx, &t->key, domain, &owner, &e, why);
 }
 
 static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
