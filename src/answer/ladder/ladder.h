@@ -149,6 +149,8 @@ struct ladder_form {
     size_t frames_len;
     char *always_person[LADDER_MAX_STAKES]; /* folded phrases that no confidence overrides */
     size_t always_person_len;
+    bool reuse_documents; /* read fields of repeated documents where they stood before */
+    bool reuse_semantic;  /* answer a request as another one that says the same */
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
     enum ladder_secrecy label;  /* the least label of its tasks; internal unless it says another */
     unsigned skip;              /* model rungs that ladder_choose found not worth asking, as bits */

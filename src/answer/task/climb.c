@@ -18,14 +18,16 @@
 static void step_reuse(struct task *t);
 static void step_rule(struct task *t);
 static void step_embed(struct task *t);
+static void step_alike(struct task *t);
 static void step_learned(struct task *t);
 static void step_draft(struct task *t);
 static void step_light(struct task *t);
 static void step_heavy(struct task *t);
 static void step_end(struct task *t);
 
-static const task_step_fn climb_steps[] = {step_reuse, step_rule,  step_embed, step_learned,
-                                           step_draft, step_light, step_heavy, step_end};
+static const task_step_fn climb_steps[] = {step_reuse,   step_rule,  step_embed, step_alike,
+                                           step_learned, step_draft, step_light, step_heavy,
+                                           step_end};
 
 static void next_step(struct task *t)
 {
@@ -147,30 +149,34 @@ void climb_start(struct task *t)
 
 /* ---- reuse ---- */
 
+/* The request as it counts: everything that could change the answer, in the whole trust domain. */
 static void make_key(struct task *t)
 {
     const char *parts[12 + LADDER_MAX_FIELDS];
     struct fleet_model embed, light, heavy;
-    char options[48];
+    struct reuse_key release;
+    char options[48], domain[TASK_DOMAIN_SIZE];
     size_t n = 0;
     fleet_model_get(t->desk->house.fleet, FLEET_EMBED, &embed);
     fleet_model_get(t->desk->house.fleet, FLEET_LIGHT, &light);
     fleet_model_get(t->desk->house.fleet, FLEET_HEAVY, &heavy);
     snprintf(options, sizeof(options), "%x %d %d", t->rungs, t->no_draft, t->choices_only);
+    desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
     parts[n++] = INHOUSE_VERSION; /* rules, masks and checks are code */
-    parts[n++] = t->who.team;
     parts[n++] = t->form->release;
     parts[n++] = t->shelf != NULL ? t->shelf->release : NULL;
     parts[n++] = embed.sha256;
     parts[n++] = light.sha256;
     parts[n++] = heavy.sha256;
     parts[n++] = options;
-    parts[n++] = t->subject;
-    parts[n++] = t->input;
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         parts[n++] = t->heads != NULL ? t->heads->release[i] : NULL;
     }
-    reuse_key_make(parts, n, &t->key);
+    reuse_key_make(parts, n, &release);
+    text_hex(release.bytes, sizeof(release.bytes), t->reuse_release);
+    const char *request[] = {domain, t->reuse_release, reuse_canonical(t->arena, t->subject),
+                             reuse_canonical(t->arena, t->text)};
+    reuse_key_make(request, COUNT_OF(request), &t->key);
     t->has_key = true;
 }
 
@@ -193,33 +199,44 @@ static void step_reuse(struct task *t)
     struct reuse_entry entry;
     struct fault why;
     bool found = false;
+    const char *said = NULL;
     if (may(t, LADDER_REUSE) && t->stake == NULL && !t->own_form && !t->reproducible) {
         make_key(t);
         if (reuse_find(t->desk->reader, &t->key, t->arena, &entry, &found, &why) != FAIL_NONE) {
             note(t, LADDER_REUSE, LADDER_FAILED, arena_dup_str(t->arena, why.message));
         }
     }
-    if (!found) {
-        next_step(t);
-        return;
+    if (found) {
+        char from[TEXT_ID_SIZE];
+        reused_entry(t, &entry, REUSE_EXACT, 1);
+        take_draft(t, entry.draft);
+        said = arena_printf(t->arena, "same request as %s",
+                            text_id_show(&entry.task, "tsk", from));
+    } else if (t->has_key) {
+        said = reused_document(t, &found);
     }
-    for (size_t i = 0; i < entry.n; i++) {
-        int field = ladder_field_find(t->form, entry.names[i]);
-        struct ladder_proposal p = {.value = entry.values[i], .confidence = 1, .raw = 1,
-                                    .rung = LADDER_REUSE};
-        if (field >= 0) {
-            ladder_offer(&t->climb, (size_t)field, &p);
-        }
+    if (said != NULL) {
+        note(t, LADDER_REUSE, found ? LADDER_ANSWERED : LADDER_ABSTAINED, said);
     }
-    take_draft(t, entry.draft);
-    char from[TEXT_ID_SIZE];
-    note(t, LADDER_REUSE, LADDER_ANSWERED,
-         arena_printf(t->arena, "same request as %s", text_id_show(&entry.task, "tsk", from)));
-    if (ladder_open_count(&t->climb) == 0) {
+    if (found && t->reused_exact && ladder_open_count(&t->climb) == 0) {
         step_end(t);
     } else {
         next_step(t);
     }
+}
+
+/* With the embedding: a request that says the same, where the workflow asks for it. */
+static void step_alike(struct task *t)
+{
+    bool found = false;
+    if (t->form->reuse_semantic && t->has_key && t->embedding != NULL && !t->reused_exact &&
+        ladder_open_count(&t->climb) > 0) {
+        const char *said = reused_alike(t, &found);
+        if (said != NULL) {
+            note(t, LADDER_REUSE, found ? LADDER_ANSWERED : LADDER_ABSTAINED, said);
+        }
+    }
+    next_step(t);
 }
 
 /* ---- rule: code alone ---- */
@@ -324,7 +341,7 @@ static void wake(const struct task *t, enum fleet_role role)
 /* The task's one embedding, of masked text: heads were trained on such. */
 static void step_embed(struct task *t)
 {
-    bool wanted = t->heads != NULL || t->shelf != NULL;
+    bool wanted = t->heads != NULL || t->shelf != NULL || t->form->reuse_semantic;
     wanted = wanted && !t->late && !t->cancelled;
     if (!wanted || !fleet_is_serving(t->desk->house.fleet, FLEET_EMBED)) {
         wake(t, FLEET_EMBED);

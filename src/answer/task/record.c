@@ -169,24 +169,6 @@ static enum fail put_artifact(struct store_tx *tx, struct task *t, struct fault 
     return t->desk->house.sink.create(tx, t->desk->house.sink.arg, &a, why);
 }
 
-static enum fail put_reuse(struct store_tx *tx, const struct task *t, struct fault *why)
-{
-    struct reuse_entry e = {.task = t->id, .draft = t->draft_json != NULL ? t->draft_json : ""};
-    if (!t->has_key || t->state != TASK_DONE) {
-        return FAIL_NONE;
-    }
-    for (size_t i = 0; i < t->form->fields_len && e.n < REUSE_MAX_FIELDS; i++) {
-        if (t->climb.held[i].set) {
-            e.names[e.n] = t->form->fields[i].name;
-            e.values[e.n++] = t->climb.held[i].value;
-        }
-    }
-    char domain[128];
-    struct reuse_owner owner = {t->who.team, t->who.name};
-    desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
-    return reuse_put(tx, &t->key, domain, &owner, &e, why);
-}
-
 static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct task *t = arg;
@@ -203,7 +185,7 @@ static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
     if (f == FAIL_NONE && t->has_artifact) {
         f = put_artifact(tx, t, why);
     }
-    return f != FAIL_NONE ? f : put_reuse(tx, t, why);
+    return f != FAIL_NONE ? f : reused_record(tx, t, why);
 }
 
 /* The write failed: the answer may not leave. What went wrong is told instead. */
@@ -254,9 +236,11 @@ static void on_recorded(void *arg, enum fail code, const struct fault *why)
     if (code != FAIL_NONE) {
         not_recorded(t, code, why);
         t->leaf = -1;
-    } else if (t->state != TASK_FAILED && t->state != TASK_CANCELLED && t->draft != NULL &&
-               t->has_artifact) {
-        rewriter_add(t->desk->rewriter, t);
+    } else if (t->state != TASK_FAILED && t->state != TASK_CANCELLED && t->kind == TASK_FORM) {
+        reused_recorded(t);
+        if (t->draft != NULL && t->has_artifact) {
+            rewriter_add(t->desk->rewriter, t);
+        }
     }
     task_finish(t);
 }

@@ -192,9 +192,9 @@ void task_form_set(struct task_desk *desk, struct ladder_form *form)
 
 /* ---- a task's life ---- */
 
-static void drained_if_empty(struct task_desk *d)
+void desk_drained(struct task_desk *d)
 {
-    if (d->draining && d->running_len == 0 && queue_waiting(d->queue) == 0 &&
+    if (d->draining && d->running_len == 0 && d->reuse_jobs == 0 && queue_waiting(d->queue) == 0 &&
         d->on_drained != NULL) {
         loop_post(d->house.loop, d->on_drained, d->on_drained_arg);
         d->on_drained = NULL;
@@ -299,7 +299,7 @@ void task_finish(struct task *t)
     deliver(t);
     task_free(t);
     start_waiting(d);
-    drained_if_empty(d);
+    desk_drained(d);
 }
 
 void task_fail(struct task *t, const struct fault *why)
@@ -505,7 +505,7 @@ void task_desk_drain(struct task_desk *desk, loop_call_fn done, void *arg)
     desk->draining = true;
     desk->on_drained = done;
     desk->on_drained_arg = arg;
-    drained_if_empty(desk);
+    desk_drained(desk);
 }
 
 void task_fleet_changed(struct task_desk *desk)

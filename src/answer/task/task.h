@@ -211,6 +211,9 @@ uint64_t task_submit(struct task_desk *desk, const struct task_request *request)
 /* Any thread: the client is gone. on_done still comes (cancelled) unless it came already. */
 void task_cancel(struct task_desk *desk, uint64_t handle);
 
+/* Any thread: a person decided an artifact of this workflow; its documents may teach now. */
+void task_decided(struct task_desk *desk, const char *team, const char *workflow);
+
 /* Any thread: makes `form` the active one under its name; takes a reference. */
 void task_form_set(struct task_desk *desk, struct ladder_form *form);
 

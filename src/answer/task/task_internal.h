@@ -16,6 +16,8 @@
 #define TASK_IDEMPOTENCY_US ((int64_t)24 * 3600 * 1000000) /* how long a key is kept */
 #define TASK_MODEL_TEXT 6000 /* bytes of the input a model reads; the heads read all of it */
 #define TASK_MAX_DRAFT_SENTENCES 16
+#define TASK_DOMAIN_SIZE 128
+#define TASK_STREAMS 32
 
 /* Heads of one workflow: immutable, counted, so a task keeps those it started with. */
 struct headset {
@@ -44,6 +46,16 @@ struct entry {
     struct headset *heads; /* NULL: nothing learned */
     /* the model whose evidence the form carries, '' for none */
     char measured[LADDER_RUNG_COUNT][65];
+};
+
+/* Documents that one workflow answers in one trust domain, and how eagerly they are learned
+   from. */
+struct reuse_stream {
+    struct reuse_key key;
+    int slack; /* new documents until the next try; 0: a free place */
+    int fresh;
+    bool running;
+    int64_t used;
 };
 
 struct jn_writer;
@@ -112,6 +124,9 @@ struct task {
     struct compose_result *draft;
     struct reuse_key key;
     bool has_key;
+    char reuse_release[65]; /* of all that takes part but the input */
+    bool reused_exact;
+    bool document;          /* it was held against its stream's templates */
     struct learn_neighbour nearest; /* ref is copied into the arena */
     const char *nearest_ref;
     int tokens_in, tokens_cached, tokens_out;
@@ -166,6 +181,8 @@ struct task_desk {
     void *on_drained_arg;
     struct rewriter *rewriter;
     int learning;
+    int reuse_jobs;
+    struct reuse_stream streams[TASK_STREAMS];
     bool starting;       /* the waiting ones are being started: not again from inside */
     uint64_t rebuilds;   /* begun so far */
 };
@@ -184,6 +201,20 @@ void shelf_unref(struct shelf *s);
 struct headset *headset_ref(struct headset *h);
 void headset_unref(struct headset *h);
 void desk_domain(const struct principal *who, const char *dataset, char *out, size_t room);
+
+/* Tells who waits for the desk to be empty, if it is. */
+void desk_drained(struct task_desk *desk);
+
+/* reused.c: what earlier answers offer; the texts are for the climb's note, NULL for nothing to
+   say */
+void reused_entry(struct task *t, const struct reuse_entry *entry, enum reuse_how how,
+                  double similarity);
+const char *reused_document(struct task *t, bool *any);
+const char *reused_alike(struct task *t, bool *any);
+/* Inside the task's write: hits, its own rows, its example. */
+enum fail reused_record(struct store_tx *tx, struct task *t, struct fault *why);
+/* After it, on the core thread: learns from the stream when it is time. */
+void reused_recorded(struct task *t);
 
 /* replay.c */
 /* This model has answered. */

@@ -69,6 +69,8 @@ static void put_form(struct jn_writer *w, const struct ladder_form *form, bool w
     jn_kv_str(w, "release", form->release);
     jn_kv_str(w, "dataset", form->dataset);
     jn_kv_bool(w, "rewrite", form->rewrite);
+    jn_kv_bool(w, "reuse_documents", form->reuse_documents);
+    jn_kv_bool(w, "reuse_semantic", form->reuse_semantic);
     jn_key(w, "fields");
     jn_array_begin(w);
     for (size_t i = 0; i < form->fields_len; i++) {

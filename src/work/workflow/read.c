@@ -11,7 +11,7 @@
 
 static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
                                        "frames", "always_person", "desk",    "rewrite",
-                                       "label",  "accepts",       NULL};
+                                       "label",  "accepts",       "reuse",   NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
                                          "target_error", "instruct", NULL};
 static const char *const prompt_keys[] = {"system", "prefix", "suffix", NULL};
@@ -209,6 +209,20 @@ static void read_trust(const struct config_node *root, struct ladder_form *form,
     }
 }
 
+/* What may be taken from earlier answers beside the same request's. */
+static void read_reuse(const struct config_node *root, struct ladder_form *form,
+                       struct config_faults *faults)
+{
+    static const char *const keys[] = {"documents", "semantic", NULL};
+    const struct config_node *reuse = NULL;
+    form->reuse_documents = true;
+    if (config_node_map(root, "reuse", false, &reuse, faults) && reuse != NULL) {
+        config_node_only(reuse, keys, faults);
+        config_node_bool(reuse, "documents", false, &form->reuse_documents, faults);
+        config_node_bool(reuse, "semantic", false, &form->reuse_semantic, faults);
+    }
+}
+
 static void read_prompt(const struct config_node *root, struct ladder_form *form,
                         struct config_faults *faults)
 {
@@ -250,6 +264,7 @@ static void read_root(const struct config_node *root, struct ladder_form *form,
         }
     }
     read_trust(root, form, faults);
+    read_reuse(root, form, faults);
     read_prompt(root, form, faults);
     read_frames(root, form, desk, faults);
     read_stakes(root, form, faults);
