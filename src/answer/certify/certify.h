@@ -21,8 +21,9 @@
  *
  * How a climb asks: at loading a form, and when certificates changed (struct certify_events),
  *     certify_find(reader, workflow, field, rung, &releases, &c, &found, &why)
- * and then: closed when found and score >= c.threshold. The score is the rung's own, raw one (what
- * certify_said carries): a calibration refitted later leaves it as it is.
+ * and then: closed when found and score >= c.threshold. The score is what the climb compares, the
+ * calibrated confidence; so a refitted calibration is another release (of a model's rung: in
+ * `head`).
  * How outcomes come in: the record's write calls certify_note with what each rung said (all of
  * them, not only what stands) and learns from it whether the task is drawn for audit (its artifact
  * then waits for a person); the review's write calls certify_review with what a person decided.
@@ -219,7 +220,7 @@ enum certify_state {
 const char *certify_state_name(enum certify_state s); /* "live", "withdrawn", ... */
 
 /* What a rung's scores depend on: sha256 hex or other names of releases, "" where there is none.
-   For `learned`: model of the vectors, "", head. For models: model, definition, "". */
+   For `learned`: model of the vectors, "", head. For models: model, definition, calibration. */
 struct certify_releases {
     const char *model, *prompt, *head;
 };
@@ -290,7 +291,7 @@ MUST_CHECK enum fail certify_each(struct store_conn *conn, const char *workflow,
 
 struct certify_said {
     const char *field, *rung, *value;
-    double score; /* raw */
+    double score; /* the calibrated confidence, as the threshold is compared with */
     double target; /* of the field */
     double delta;  /* CERTIFY_DELTA over the number of rungs that may answer the field alone */
     bool answered; /* it closed the field, under a certificate */

@@ -13,7 +13,7 @@
 
 #define START_SHARE 0.63   /* the first threshold accepts at most this share */
 #define START_ERRORS 5     /* and forgives at most so many errors */
-#define STOPS 50           /* of a walk over all items, about */
+#define STOPS 200          /* of a walk over all items, at most */
 #define LOOK_ERRORS 10.0   /* the first look is at 10 / target outcomes */
 
 static int compare_items(const void *a, const void *b)
@@ -40,7 +40,7 @@ size_t certify_start(size_t n, const struct certify_rule *rule)
 {
     double most = START_SHARE * (double)n;
     if (rule->basis == CERTIFY_OF_TRAFFIC) { /* how many are accepted does not enter the test */
-        return certify_needed(0, rule->target, rule->delta) <= n ? n / STOPS + 1 : 0;
+        return certify_needed(0, rule->target, rule->delta) <= n ? n / 50 + 1 : 0;
     }
     for (size_t k = START_ERRORS + 1; k-- > 0;) {
         size_t needed = certify_needed(k, rule->target, rule->delta);
