@@ -308,6 +308,9 @@ enum fail review_decide(struct store_tx *tx, struct audit *audit, const struct r
         f = put_decision(tx, d, &h, made.edit_distance, made.leaf, why);
     }
     if (f == FAIL_NONE) {
+        f = review_feed(tx, audit, d, &h, &made.certified, why);
+    }
+    if (f == FAIL_NONE) {
         f = review_move(tx, &h, made.state, why);
     }
     if (f == FAIL_NONE) {

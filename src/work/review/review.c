@@ -251,6 +251,26 @@ enum fail review_deliver(struct store_tx *tx, const struct id *id, struct fault 
     return f == FAIL_NONE ? review_move(tx, &h, REVIEW_STATE_DELIVERED, why) : f;
 }
 
+/* Every task of theirs: what rungs said of it is forgotten too. */
+static enum fail forget_said(struct store_tx *tx, const char *team, const char *actor,
+                             struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx), "SELECT task FROM artifact WHERE team = ?1 AND actor = ?2");
+    store_bind_text(s, 1, team);
+    store_bind_text(s, 2, actor);
+    bool row;
+    enum fail f;
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
+        struct id task;
+        f = store_col_id(s, 0, &task) ? certify_forget(tx, &task, why) : FAIL_NONE;
+        if (f != FAIL_NONE) {
+            break;
+        }
+    }
+    return f;
+}
+
 enum fail review_forget(struct store_tx *tx, const char *team, const char *actor, int64_t *n,
                         struct fault *why)
 {
@@ -262,6 +282,10 @@ enum fail review_forget(struct store_tx *tx, const char *team, const char *actor
         "UPDATE artifact SET title = '', result = '{}', draft = NULL "
         "WHERE team = ?1 AND actor = ?2",
     };
+    enum fail said = forget_said(tx, team, actor, why);
+    if (said != FAIL_NONE) {
+        return said;
+    }
     for (size_t i = 0; i < COUNT_OF(acts); i++) {
         AUTO_STMT struct store_stmt *s = store_query(store_tx_conn(tx), acts[i]);
         store_bind_text(s, 1, team);

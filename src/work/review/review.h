@@ -7,7 +7,9 @@
  * is decided again. A decision names the version its reviewer saw: two people never decide one
  * artifact twice, and nobody decides on a draft that changed under their eyes. Each decision
  * appends its own record (audit kind `decision`). Decided values come back through
- * review_outcomes, so that the learned rung can be taught with them.
+ * review_outcomes, so that the learned rung can be taught with them. Each decision that says right
+ * or wrong also goes to answer/certify; when a rung loses its certificate there, an artifact without
+ * fields, made by "system", says so in its title and waits to be approved: read.
  *
  * Another team's artifact and a missing one are the same FAIL_NOT_FOUND. Administrators see all.
  *
@@ -23,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "answer/certify/certify.h"
 #include "base/fail/fail.h"
 #include "base/mem/mem.h"
 #include "base/store/store.h"
@@ -136,6 +139,8 @@ struct review_decided {
     int64_t version; /* after the decision */
     double edit_distance;
     int64_t leaf; /* its record */
+    /* n > 0: the climb must read this workflow's certificates again */
+    struct certify_events certified;
 };
 /* Decides, once, and records it. Errors: FAIL_NOT_FOUND; FAIL_CONFLICT naming who decided before or
    that it changed; FAIL_BAD_REQUEST naming the field or what is missing. */

@@ -26,3 +26,8 @@ MUST_CHECK enum fail review_fault_missing(struct fault *why);
    not allowed or the artifact moved meanwhile. */
 MUST_CHECK enum fail review_move(struct store_tx *tx, const struct review_head *h,
                                  enum review_state to, struct fault *why);
+
+/* outcome.c: what was decided, to answer/certify; a withdrawn certificate gets an artifact. */
+MUST_CHECK enum fail review_feed(struct store_tx *tx, struct audit *audit,
+                                 const struct review_decide *d, const struct review_head *h,
+                                 struct certify_events *events, struct fault *why);

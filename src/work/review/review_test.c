@@ -443,6 +443,79 @@ static void outcomes_are_what_people_confirmed(void **state)
     assert_null(get(&ids[2]).draft);
 }
 
+/* One task as the record leaves it: what a rung said, and its artifact. */
+struct watched {
+    struct id artifact;
+    bool drawn;
+};
+
+static enum fail do_certify(struct store_tx *tx, void *arg, struct fault *why)
+{
+    (void)arg;
+    struct certify_certificate c = {.workflow = "ticket-triage", .field = "queue",
+                                    .rung = "learned", .head = "head-1",
+                                    .class = CERTIFY_PROVISIONAL, .target = 0.02, .delta = 0.05};
+    struct certify_result r = {.certified = true, .threshold = 0.5, .n = 500, .accepted = 400,
+                               .errors = 2, .error_upper = 0.02, .traffic_upper = 0.02};
+    return certify_issue(tx, audit, &c, &r, "anna", "support", NULL, why);
+}
+
+static enum fail do_watched(struct store_tx *tx, void *arg, struct fault *why)
+{
+    struct watched *w = arg;
+    const struct certify_said said = {.field = "queue", .rung = "learned", .value = "cards",
+                                      .score = 0.9, .target = 0.02, .delta = 0.05,
+                                      .answered = true, .releases = {"", "", "head-1"}};
+    const struct review_field field = {.name = "queue", .type = "choice", .value = "cards",
+                                       .confidence = 0.9, .rung = "learned"};
+    struct review_artifact a = {.id = text_id_new(), .task = text_id_new(),
+                                .workflow = "ticket-triage", .team = "support",
+                                .actor = "customer-7", .title = "x", .result = "{}",
+                                .fields = &field, .fields_len = 1};
+    struct certify_note note = {.task = a.task, .workflow = a.workflow, .said = &said,
+                                .said_len = 1, .reviewable = true};
+    w->artifact = a.id;
+    enum fail f = certify_note(tx, &note, &w->drawn, why);
+    return f != FAIL_NONE ? f : review_create(tx, &a, w->drawn, why);
+}
+
+static bool keep_notice(void *arg, const struct review_artifact *a)
+{
+    if (a->fields_len == 0) {
+        assert_string_equal(a->actor, "system");
+        assert_non_null(strstr(a->title, "learned no longer answers queue alone"));
+        ++*(int *)arg;
+    }
+    return true;
+}
+
+static void decisions_feed_the_rungs_and_a_withdrawal_is_told(void **state)
+{
+    (void)state;
+    struct fault why;
+    int drawn = 0, notices = 0;
+    bool withdrawn = false;
+    assert_int_equal(store_write_wait(store, do_certify, NULL, &why), FAIL_NONE);
+    for (int i = 0; i < 200 && !withdrawn; i++) {
+        struct watched w;
+        struct review_decided out;
+        struct review_value v = {"queue", "loans"};
+        struct review_decide d = {.who = &anna, .action = REVIEW_ACTION_EDIT, .values = &v,
+                                  .values_len = 1, .review_ms = -1};
+        assert_int_equal(store_write_wait(store, do_watched, &w, &why), FAIL_NONE);
+        d.id = w.artifact;
+        assert_int_equal(decide(&d, &out, &why), FAIL_NONE);
+        drawn += w.drawn;
+        /* Only what was drawn counts: who looks at the others is no chance. */
+        assert_true(w.drawn || out.certified.n == 0);
+        withdrawn = out.certified.n > 0;
+    }
+    assert_true(withdrawn && drawn >= 2);
+    struct review_filter f = {.who = &anna, .state = REVIEW_STATE_IN_REVIEW, .limit = 500};
+    assert_int_equal(review_list(reader, &f, keep_notice, &notices, &why), FAIL_NONE);
+    assert_int_equal(notices, 1);
+}
+
 /* Wagner-Fischer, for comparison. */
 static size_t plain_distance(const char *a, size_t n, const char *b, size_t m)
 {
@@ -530,6 +603,7 @@ int main(void)
         T(foreign_and_missing_are_the_same),
         T(lists_are_filtered_paged_and_by_team),
         T(outcomes_are_what_people_confirmed),
+        T(decisions_feed_the_rungs_and_a_withdrawal_is_told),
         cmocka_unit_test(the_edit_distance_is_levenshteins),
         T(limits_are_kept),
     };
