@@ -99,15 +99,31 @@ static void solve(double h[WEIGHTS][WEIGHTS], double g[WEIGHTS])
     }
 }
 
-/* One Newton step; how far it went. */
+/* What is minimised: the log loss and the ridge. */
+static double loss(const struct certify_features *x, const bool *right, size_t n,
+                   const struct certify_acceptor *a)
+{
+    double sum = 0;
+    for (int k = 0; k < CERTIFY_FEATURES; k++) {
+        sum += RIDGE / 2 * a->weight[k] * a->weight[k];
+    }
+    for (size_t i = 0; i < n; i++) {
+        double p = certify_acceptor_score(a, &x[i]);
+        double q = right[i] ? p : 1 - p;
+        sum -= log(q > 1e-300 ? q : 1e-300);
+    }
+    return sum;
+}
+
+/* One Newton step; how much the loss fell. */
 static double step(const struct certify_features *x, const bool *right, size_t n,
                    struct certify_acceptor *a)
 {
     double h[WEIGHTS][WEIGHTS] = {{0}};
     double g[WEIGHTS] = {0};
     for (int k = 0; k < WEIGHTS; k++) {
-        double ridge = k < CERTIFY_FEATURES ? RIDGE : 1e-6;
-        h[k][k] = ridge;
+        double ridge = k < CERTIFY_FEATURES ? RIDGE : 0;
+        h[k][k] = ridge + 1e-9;
         g[k] = ridge * a->weight[k];
     }
     for (size_t i = 0; i < n; i++) {
@@ -124,12 +140,20 @@ static double step(const struct certify_features *x, const bool *right, size_t n
         }
     }
     solve(h, g);
-    double moved = 0;
-    for (int k = 0; k < WEIGHTS; k++) {
-        a->weight[k] -= g[k];
-        moved += fabs(g[k]);
+    /* Halved until the loss falls: far from the end a whole step can overshoot. */
+    struct certify_acceptor from = *a;
+    double before = loss(x, right, n, a);
+    for (double part = 1; part > 1e-6; part /= 2) {
+        for (int k = 0; k < WEIGHTS; k++) {
+            a->weight[k] = from.weight[k] - part * g[k];
+        }
+        double gained = before - loss(x, right, n, a);
+        if (gained > 0) {
+            return gained;
+        }
     }
-    return moved;
+    *a = from;
+    return 0;
 }
 
 bool certify_acceptor_fit(const struct certify_features *x, const bool *right, size_t n,

@@ -318,6 +318,41 @@ static void what_is_still_needed_follows_from_the_curve(void **state)
     assert_true(certify_expected(score, right, 0, 2, 0.02, 0.05) == 2000);
 }
 
+/* ---- the acceptor ---- */
+
+static void an_acceptor_learns_what_the_confidence_does_not_say(void **state)
+{
+    (void)state;
+    enum { N = 6000 };
+    struct certify_features *x = mem_alloc_array(N, sizeof(*x));
+    bool *right = mem_alloc_array(N, sizeof(*right));
+    struct certify_acceptor a;
+    seed(3);
+    for (int i = 0; i < N; i++) {
+        double top = 0.5 + draw() / 2;
+        double agree = draw();
+        x[i] = (struct certify_features){.top = top, .margin = top - draw() * (1 - top),
+                                         .entropy = 2 * (1 - top), .agreement = agree,
+                                         .class_error = 0.02 + 0.1 * draw()};
+        right[i] = draw() < 1 / (1 + exp(-(2 + 3 * (top - 0.75) + 6 * (agree - 0.5))));
+    }
+    assert_false(certify_acceptor_fit(x, right, CERTIFY_ACCEPTOR_MIN - 1, &a));
+    assert_true(certify_acceptor_fit(x, right, N, &a));
+    double sum = 0, good = 0;
+    for (int i = 0; i < N; i++) {
+        sum += certify_acceptor_score(&a, &x[i]);
+        good += right[i];
+    }
+    assert_near(sum / N, good / N, 1e-3); /* logistic regression keeps the mean */
+    assert_true(a.weight[3] / a.scale[3] > 5 && a.weight[3] / a.scale[3] < 7); /* 6 was planted */
+    for (int i = 0; i < N; i++) {
+        right[i] = true;
+    }
+    assert_false(certify_acceptor_fit(x, right, N, &a));
+    mem_free(x);
+    mem_free(right);
+}
+
 /* ---- the watch ---- */
 
 /* Draws until the alarm, or -1; the error is `before` up to draw `change`, then `after`. */
@@ -416,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_budget_of_all_traffic_holds_too),
         cmocka_unit_test(looking_again_spends_no_more_than_delta),
         cmocka_unit_test(what_is_still_needed_follows_from_the_curve),
+        cmocka_unit_test(an_acceptor_learns_what_the_confidence_does_not_say),
         cmocka_unit_test(a_watch_seldom_cries_wolf),
         cmocka_unit_test(a_tripled_error_is_found_in_the_days_it_says),
         cmocka_unit_test(a_draw_is_fair_and_can_be_checked),
