@@ -8,8 +8,8 @@
  * artifact twice, and nobody decides on a draft that changed under their eyes. Each decision
  * appends its own record (audit kind `decision`). Decided values come back through
  * review_outcomes, so that the learned rung can be taught with them. Each decision that says right
- * or wrong also goes to answer/certify; when a rung loses its certificate there, an artifact without
- * fields, made by "system", says so in its title and waits to be approved: read.
+ * or wrong also goes to answer/certify; when a rung loses its certificate there, an artifact
+ * without fields, made by "system", says so in its title and waits to be approved: read.
  *
  * Another team's artifact and a missing one are the same FAIL_NOT_FOUND. Administrators see all.
  *
