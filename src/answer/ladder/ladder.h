@@ -126,6 +126,7 @@ struct ladder_evidence {
     double slope, offset, by_margin, by_agree;
     enum ladder_class class; /* of the threshold; LADDER_UNMEASURED when nothing is certified */
     char certificate[33];    /* answer/certify's id of it, '' when it has none */
+    double audit_rate;       /* share of its answers that a person looks at, 0..1 */
 };
 
 /*

@@ -70,6 +70,7 @@ static enum fail check_request(struct task *t, struct fault *why)
         return fail_param(why, "text");
     }
     heads_void_stale(t->desk, e);
+    licence_refresh(t->desk, e);
     t->form = t->own_form ? t->form : ladder_form_ref(e->form);
     t->label = t->form->label > t->label ? t->form->label : t->label;
     t->heads = headset_ref(e->heads);

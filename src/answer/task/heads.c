@@ -87,8 +87,9 @@ const char *heads_releases(struct arena *arena, enum ladder_rung rung, const cha
 static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct fault *why)
 {
     AUTO_STMT struct store_stmt *s = store_query(
-        desk->reader, "SELECT field, rung, releases, n, accuracy, threshold, coverage, slope, "
-                      "intercept, class, by_margin, by_agree FROM evidence WHERE workflow = ?1");
+        desk->reader,
+        "SELECT field, rung, releases, n, accuracy, threshold, coverage, slope, "
+        "intercept, class, by_margin, by_agree, certificate FROM evidence WHERE workflow = ?1");
     store_bind_text(s, 1, e->form->name);
     bool row;
     enum fail f;
@@ -111,6 +112,8 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
         if (e->form->evidence[i][rung].class == LADDER_CLASS_COUNT) {
             e->form->evidence[i][rung].class = LADDER_UNMEASURED; /* a newer version's */
         }
+        (void)text_copy(e->form->evidence[i][rung].certificate,
+                        sizeof(e->form->evidence[i][rung].certificate), store_col_text(s, 12));
         hold_against(e, (size_t)i, rung, store_col_text(s, 2));
     }
     return f;
@@ -121,7 +124,8 @@ enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why)
     memset(e->measured, 0, sizeof(e->measured));
     enum fail f = load_heads(desk, e, why);
     f = f != FAIL_NONE ? f : choice_load(desk->reader, e->form, why);
-    return f != FAIL_NONE ? f : load_evidence(desk, e, why);
+    f = f != FAIL_NONE ? f : load_evidence(desk, e, why);
+    return f != FAIL_NONE ? f : licence_load(desk, e, why);
 }
 
 void heads_void_stale(struct task_desk *desk, struct entry *e)
@@ -183,8 +187,8 @@ static enum fail store_evidence(struct store_tx *tx, const char *workflow,
         store_tx_conn(tx),
         "INSERT OR REPLACE INTO evidence (workflow, field, rung, releases, n, accuracy, threshold, "
         "coverage, slope, intercept, from_history, created_at, class, by_margin, "
-        "by_agree) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
+        "by_agree, certificate) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)");
     store_bind_text(s, 1, workflow);
     store_bind_text(s, 2, r->field);
     store_bind_text(s, 3, ladder_rung_name(r->rung));
@@ -200,6 +204,7 @@ static enum fail store_evidence(struct store_tx *tx, const char *workflow,
     store_bind_text(s, 13, ladder_class_name(r->e.class));
     store_bind_real(s, 14, r->e.by_margin);
     store_bind_real(s, 15, r->e.by_agree);
+    store_bind_text(s, 16, r->e.certificate);
     return store_run(s, why);
 }
 

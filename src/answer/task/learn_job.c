@@ -202,6 +202,18 @@ static size_t gather(struct learn_job *j, size_t field, struct learn_example *ou
     return n + gather_topics(j, field, out, n);
 }
 
+void learn_job_prove(struct learn_job *j, size_t field, enum ladder_rung rung, const double *score,
+                     const bool *right, size_t n)
+{
+    struct certify_result *proof = &j->proof[field][rung];
+    struct ladder_evidence *e = &j->evidence[field][rung];
+    struct certify_rule rule = {.target = j->form->fields[field].target_error, .delta = j->delta,
+                                .basis = CERTIFY_OF_ANSWERS};
+    certify_test(score, right, n, &rule, proof);
+    e->threshold = proof->certified ? proof->threshold : LADDER_UNCERTIFIED;
+    e->coverage = proof->certified ? (double)proof->accepted / (double)n : 0;
+}
+
 static enum fail train_field(struct learn_job *j, size_t field, struct fault *why)
 {
     const struct ladder_field *f = &j->form->fields[field];
@@ -211,7 +223,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     size_t n = gather(j, field, examples);
     o.dim = (int)j->dim;
     o.target_error = f->target_error;
-    o.delta = LEARN_JOB_DELTA;
+    o.delta = j->delta;
     enum fail failed = FAIL_NONE;
     if (n > 0) {
         failed = learn_train(examples, n, &o, &progress, &j->heads->head[field], &j->reports[field],
@@ -231,6 +243,15 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
         .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .class = LADDER_HISTORY,
         .threshold = r->certificate.certified ? r->certificate.threshold : LADDER_UNCERTIFIED,
         .coverage = r->certificate.certified ? r->certificate.coverage : 0};
+    double *score = mem_alloc_array(r->n, sizeof(*score));
+    bool *right = mem_alloc_array(r->n, sizeof(*right));
+    for (size_t i = 0; i < r->n; i++) {
+        score[i] = (double)r->oof[i].confidence;
+        right[i] = r->oof[i].answered == r->oof[i].truth;
+    }
+    learn_job_prove(j, field, LADDER_LEARNED, score, right, r->n);
+    mem_free(score);
+    mem_free(right);
     return FAIL_NONE;
 }
 
@@ -313,6 +334,29 @@ static enum fail write_questions(struct store_tx *tx, struct learn_job *j, struc
     return f;
 }
 
+/* Tests become certificates, and what they replace ends. */
+static enum fail issue(struct store_tx *tx, struct learn_job *j, struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    struct ladder_form *form = ladder_form_dup(j->form);
+    memcpy(form->evidence, j->evidence, sizeof(form->evidence));
+    for (size_t i = 0; i < form->fields_len; i++) {
+        for (int r = 0; f == FAIL_NONE && r < LADDER_RUNG_COUNT; r++) {
+            struct licence_releases of;
+            if (j->evidence[i][r].n == 0) {
+                continue;
+            }
+            licence_releases(form, i, (enum ladder_rung)r,
+                             r == LADDER_LEARNED ? j->embed : j->measured[r],
+                             r == LADDER_LEARNED ? j->heads->release[i] : "", &of);
+            f = licence_issue(tx, j->desk->house.audit, form, i, (enum ladder_rung)r, &of,
+                              &j->proof[i][r], &j->who, &j->evidence[i][r], why);
+        }
+    }
+    ladder_form_unref(form);
+    return f;
+}
+
 static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct learn_job *j = arg;
@@ -320,6 +364,10 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
     struct evidence_row rows[LADDER_MAX_FIELDS * LADDER_RUNG_COUNT];
     const char *releases[AUDIT_RELEASES_MAX];
     size_t heads_len = 0, rows_len = 0, releases_len = 0;
+    enum fail f = issue(tx, j, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
     releases[releases_len++] = j->form->release;
     for (size_t i = 0; i < j->form->fields_len; i++) {
         const char *name = j->form->fields[i].name;
@@ -339,7 +387,7 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
             }
         }
     }
-    enum fail f = heads_store(tx, j->workflow, heads, heads_len, rows, rows_len, why);
+    f = heads_store(tx, j->workflow, heads, heads_len, rows, rows_len, why);
     f = f != FAIL_NONE ? f : choice_store(tx, j->form, why);
     f = f != FAIL_NONE ? f : write_questions(tx, j, why);
     struct audit_leaf leaf = {.kind = AUDIT_KIND_LEARNED, .actor = j->who.name,
@@ -595,6 +643,11 @@ static void take_topics(struct learn_job *j)
     }
 }
 
+static bool measure_is_ready(const struct learn_job *j, enum fleet_role role)
+{
+    return j->measure_models && fleet_is_ready(j->desk->house.fleet, role);
+}
+
 static void learn_now(void *arg)
 {
     struct learn_job *j = arg;
@@ -619,6 +672,8 @@ static void learn_now(void *arg)
             j->evidence[i][r].threshold = LADDER_UNCERTIFIED;
         }
     }
+    bool light = measure_is_ready(j, FLEET_LIGHT), heavy = measure_is_ready(j, FLEET_HEAVY);
+    j->delta = CERTIFY_DELTA / (1 + light + heavy); /* of the rungs that will have evidence */
     j->form->skip = 0; /* every rung is measured */
     for (size_t i = 0; i < j->form->fields_len; i++) {
         j->told[i] = arena_alloc(j->arena, j->n * sizeof(*j->told[i]));

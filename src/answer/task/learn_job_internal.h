@@ -5,7 +5,6 @@
 #include "answer/task/task_internal.h"
 
 #define LEARN_JOB_SAMPLE 48 /* examples that the light model answers; the heavy one fewer */
-#define LEARN_JOB_DELTA 0.05
 
 /* One example that a rung was asked alone. */
 struct sample {
@@ -54,6 +53,8 @@ struct learn_job {
     struct ladder_choice choice;
     char measured[LADDER_RUNG_COUNT][65];
     struct ladder_evidence evidence[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
+    struct certify_result proof[LADDER_MAX_FIELDS][LADDER_RUNG_COUNT];
+    double delta; /* a rung's part of a field's certainty */
     struct compose_model model;
     struct compose_fit fit;
     bool calibrated;
@@ -64,6 +65,9 @@ struct learn_job {
 
 /* learn_job.c */
 void learn_job_fail(struct learn_job *j, const struct fault *why);
+/* The test that a certificate comes from; its threshold into the evidence. */
+void learn_job_prove(struct learn_job *j, size_t field, enum ladder_rung rung, const double *score,
+                     const bool *right, size_t n);
 void learn_job_store(struct learn_job *j); /* the last stage: one write, then the heads serve */
 /* learn_measure.c: asks the loaded models a sample, fits their evidence, chooses the climb; ends in
    learn_job_store or learn_job_fail. */

@@ -38,7 +38,8 @@ static void fit_field(struct learn_job *j, size_t f)
 {
     struct ladder_signals said[LEARN_JOB_SAMPLE];
     size_t example[LEARN_JOB_SAMPLE], n = 0;
-    double held_out[LEARN_JOB_SAMPLE], target = j->form->fields[f].target_error;
+    double held_out[LEARN_JOB_SAMPLE], score[LEARN_JOB_SAMPLE],
+        target = j->form->fields[f].target_error;
     bool right[LEARN_JOB_SAMPLE];
     for (size_t i = 0; i < j->samples_len; i++) {
         const struct sample *s = &j->samples[i];
@@ -53,8 +54,12 @@ static void fit_field(struct learn_job *j, size_t f)
         return;
     }
     struct ladder_evidence *e = &j->evidence[f][j->rung];
-    ladder_fit_evidence(said, right, n, target, LEARN_JOB_DELTA, e, held_out);
+    ladder_fit_evidence(said, right, n, target, j->delta, e, held_out);
     e->class = LADDER_HISTORY;
+    for (size_t i = 0; i < n; i++) {
+        score[i] = ladder_calibrate(e, &said[i]);
+    }
+    learn_job_prove(j, f, j->rung, score, right, n);
     for (size_t i = 0; i < n; i++) {
         const struct learn_oof *o = told(j, f, example[i]);
         trials_add(j->trials, example[i], f, j->rung, held_out[i], right[i], target);

@@ -147,7 +147,8 @@ static enum fail put_artifact(struct store_tx *tx, struct task *t, struct fault 
     struct task_artifact_field fields[LADDER_MAX_FIELDS];
     struct task_artifact a = {.id = t->artifact, .task = t->id, .workflow = t->form->name,
                               .team = t->who.team, .actor = t->who.name, .title = t->input_id,
-                              .waits = t->state == TASK_WAITING_PERSON, .input = t->input,
+                              .waits = t->state == TASK_WAITING_PERSON || t->drawn,
+                              .input = t->input,
                               .result_json = t->json.data, .draft = t->draft_text,
                               .fields = fields};
     for (size_t i = 0; i < t->form->fields_len; i++) {
@@ -182,6 +183,7 @@ static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
     }
     f = put_content(tx, t, AUDIT_PART_INPUT, t->input, t->input_len, why);
     f = f != FAIL_NONE ? f : put_content(tx, t, AUDIT_PART_OUTPUT, t->json.data, t->json.len, why);
+    f = f != FAIL_NONE ? f : licence_note(tx, t, &t->drawn, why);
     if (f == FAIL_NONE && t->has_artifact) {
         f = put_artifact(tx, t, why);
     }
@@ -264,6 +266,7 @@ void record_form(struct task *t)
         if (t->has_artifact) {
             t->artifact = text_id_new();
         }
+        licence_draw(t);
         result_write(t);
     }
     submit(t, write_form, on_recorded);

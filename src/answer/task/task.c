@@ -510,6 +510,9 @@ void task_desk_drain(struct task_desk *desk, loop_call_fn done, void *arg)
 
 void task_fleet_changed(struct task_desk *desk)
 {
+    for (struct entry *e = desk->entries; e != NULL; e = e->next) {
+        e->licence_stale = true; /* certificates are of one model */
+    }
     rewriter_kick(desk->rewriter);
 }
 

@@ -251,6 +251,10 @@ void task_articles_put(struct task_desk *desk, const struct principal *who, cons
                        const struct task_article *articles, size_t n,
                        task_learn_progress_fn progress, task_learn_done_fn done, void *arg);
 
+/* Any thread: certificates of this workflow were issued, confirmed or withdrawn; the next task
+   reads them anew. */
+void task_certificates_changed(struct task_desk *desk, const char *workflow);
+
 /* Background rewriting of composed drafts by the heavy model (nothing happens without one
    loaded). */
 struct task_rewrite_counts {

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "answer/certify/certify.h"
 #include "answer/compose/compose.h"
 #include "answer/knowledge/knowledge.h"
 #include "answer/learn/learn.h"
@@ -44,6 +45,7 @@ struct entry {
     struct entry *next;
     struct ladder_form *form;
     struct headset *heads; /* NULL: nothing learned */
+    bool licence_stale; /* certificates may have changed since they were read */
     /* the model whose evidence the form carries, '' for none */
     char measured[LADDER_RUNG_COUNT][65];
 };
@@ -133,6 +135,7 @@ struct task {
     int64_t cost;           /* of hosted calls, nano-units */
     struct id artifact;
     bool has_artifact;
+    bool drawn;             /* for the audit sample: its artifact waits for a person */
     struct buf json;
 
     /* chat and embed */
@@ -299,6 +302,31 @@ void choice_write(struct jn_writer *w, const struct ladder_choice *c);
 /* form->skip and form->choice, under its name and release. */
 enum fail choice_store(struct store_tx *tx, const struct ladder_form *form, struct fault *why);
 enum fail choice_load(struct store_conn *conn, struct ladder_form *form, struct fault *why);
+/* licence.c: what certificates allow */
+struct licence_releases {
+    char model[CERTIFY_RELEASE_SIZE], prompt[CERTIFY_RELEASE_SIZE], head[CERTIFY_RELEASE_SIZE];
+};
+/* What the scores of a rung on a field depend on. */
+void licence_releases(const struct ladder_form *form, size_t field, enum ladder_rung rung,
+                      const char *model, const char *head, struct licence_releases *out);
+/* A rung's part of the field's certainty. */
+double licence_delta(const struct ladder_form *form, size_t field);
+/* The live certificate of these releases into the form's evidence; takes away what has none. */
+enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_t field,
+                        enum ladder_rung rung, const struct licence_releases *releases,
+                        struct fault *why);
+/* The same for all fields and rungs; e->form must not be shared yet. */
+enum fail licence_load(struct task_desk *desk, struct entry *e, struct fault *why);
+void licence_refresh(struct task_desk *desk, struct entry *e); /* when they are stale */
+/* Voids what the releases touch and issues what is proven; its id into e. */
+enum fail licence_issue(struct store_tx *tx, struct audit *audit, const struct ladder_form *form,
+                        size_t field, enum ladder_rung rung,
+                        const struct licence_releases *releases, const struct certify_result *proof,
+                        const struct principal *who, struct ladder_evidence *e, struct fault *why);
+/* Says in the answer which fields the audit sample drew, as of the rates last read. */
+void licence_draw(struct task *t);
+/* Inside the record's write: what the rungs said; *drawn: a person looks at it. */
+enum fail licence_note(struct store_tx *tx, const struct task *t, bool *drawn, struct fault *why);
 /* shelf.c: datasets from the store */
 enum fail shelves_load(struct task_desk *desk, struct fault *why);
 /* Reads a dataset's articles, questions and the vectors it has for `model` (sha256, '' for

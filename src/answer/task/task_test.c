@@ -3,6 +3,7 @@
    reuse, chats, embeddings, and that nothing is answered without its record. */
 #include "answer/task/task.h"
 
+#include "answer/certify/certify.h"
 #include "answer/task/task_fixture_internal.h"
 
 static int pending;
@@ -129,6 +130,49 @@ static void learning_makes_heads_and_evidence(void **state)
     assert_string_equal(field_str("queue", "value"), "billing");
     assert_string_equal(field_str("queue", "proposed_by"), "learned");
     assert_string_equal(field_str("queue", "rung"), "learned");
+    assert_string_equal(field_str("queue", "class"), "history");
+    assert_int_equal(strncmp(field_str("queue", "certificate"), "crt_", 4), 0);
+}
+
+static bool count_certificate(void *arg, const struct certify_certificate *c)
+{
+    int *n = arg;
+    n[c->state]++;
+    assert_string_equal(c->workflow, "triage");
+    return true;
+}
+
+static enum fail void_all(struct store_tx *tx, void *arg, struct fault *why)
+{
+    static const struct certify_releases other = {.model = "another", .head = "another"};
+    int64_t n = 0;
+    enum fail f = certify_void(tx, audit, "triage", NULL, "learned", &other, "a test", "tester",
+                               "default", &n, why);
+    *(int64_t *)arg = n;
+    return f;
+}
+
+static void without_its_certificate_a_rung_only_proposes(void **state)
+{
+    (void)state;
+    struct store_conn *conn = NULL;
+    struct fault why;
+    int states[CERTIFY_STATE_COUNT] = {0};
+    int64_t voided = 0;
+    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
+    assert_int_equal(certify_each(conn, "triage", true, count_certificate, states, &why),
+                     FAIL_NONE);
+    store_reader_close(conn);
+    assert_true(states[CERTIFY_LIVE] > 0);
+    assert_int_equal(store_write_wait(store, void_all, &voided, &why), FAIL_NONE);
+    assert_true(voided > 0);
+    task_certificates_changed(desk, "triage");
+    submit("I want my money back for order number 1234 please refund", NULL);
+    run();
+    assert_string_equal(field_str("queue", "proposed_by"), "learned");
+    assert_string_equal(field_str("queue", "rung"), "person");
+    assert_null(field_str("queue", "certificate"));
+    learning_makes_heads_and_evidence(state); /* learned anew: certified anew */
 }
 
 static void the_same_question_is_reused(void **state)
@@ -607,6 +651,7 @@ int main(void)
         cmocka_unit_test(articles_are_checked_stored_and_embedded),
         cmocka_unit_test(before_learning_a_person_decides),
         cmocka_unit_test(learning_makes_heads_and_evidence),
+        cmocka_unit_test(without_its_certificate_a_rung_only_proposes),
         cmocka_unit_test(the_same_question_is_reused),
         cmocka_unit_test(an_idempotency_key_gives_the_same_answer),
         cmocka_unit_test(an_idempotency_key_lasts_a_day),

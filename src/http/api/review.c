@@ -284,6 +284,21 @@ static enum fail decide_write(struct store_tx *tx, void *arg, struct fault *why)
     return review_decide(tx, d->a->h.audit, &d->d, &d->made, why);
 }
 
+/* The climb reads its certificates anew; the owner is told. */
+static void tell_certificates(const struct deciding *d)
+{
+    for (size_t i = 0; i < d->made.certified.n; i++) {
+        const struct certify_event *e = &d->made.certified.list[i];
+        bool bad = e->kind == CERTIFY_EVENT_WITHDRAWN;
+        log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+                  bad ? "certificate.withdrawn" : "certificate.changed",
+                  LOG_FIELDS(LOG_TEXT("workflow", d->made.workflow), LOG_TEXT("text", e->text)));
+    }
+    if (d->made.certified.n > 0) {
+        task_certificates_changed(d->a->h.desk, d->made.workflow);
+    }
+}
+
 static void decide_done(void *arg, enum fail code, const struct fault *why)
 {
     struct deciding *d = arg;
@@ -295,6 +310,7 @@ static void decide_done(void *arg, enum fail code, const struct fault *why)
     } else {
         struct jn_writer w;
         struct buf body;
+        tell_certificates(d);
         api_open(&w, &body);
         api_put_id(&w, "artifact", "art", &d->d.id);
         jn_kv_str(&w, "state", review_state_name(d->made.state));

@@ -308,6 +308,7 @@ enum fail review_decide(struct store_tx *tx, struct audit *audit, const struct r
         f = put_decision(tx, d, &h, made.edit_distance, made.leaf, why);
     }
     if (f == FAIL_NONE) {
+        (void)text_copy(made.workflow, sizeof(made.workflow), h.workflow);
         f = review_feed(tx, audit, d, &h, &made.certified, why);
     }
     if (f == FAIL_NONE) {

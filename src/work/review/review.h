@@ -141,6 +141,7 @@ struct review_decided {
     int64_t leaf; /* its record */
     /* n > 0: the climb must read this workflow's certificates again */
     struct certify_events certified;
+    char workflow[64];
 };
 /* Decides, once, and records it. Errors: FAIL_NOT_FOUND; FAIL_CONFLICT naming who decided before or
    that it changed; FAIL_BAD_REQUEST naming the field or what is missing. */
