@@ -8,18 +8,6 @@
 
 #define CELL 64
 
-static void amount(const json_t *of, const char *key, char out[CELL])
-{
-    const json_t *n = json_object_get(of, key);
-    if (!json_is_integer(n)) {
-        (void)snprintf(out, CELL, "-");
-        return;
-    }
-    int64_t nano = json_integer_value(n);
-    (void)snprintf(out, CELL, "%" PRId64 ".%06" PRId64, nano / 1000000000,
-                   nano % 1000000000 / 1000);
-}
-
 static void number(const json_t *of, const char *key, char out[CELL])
 {
     (void)snprintf(out, CELL, "%lld",
@@ -35,21 +23,20 @@ static void print_servers(struct cli *cli, const json_t *list)
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     json_array_foreach(list, i, u)
     {
-        char answered[CELL], failed[CELL], limited[CELL], spent[CELL], budget[CELL];
+        char answered[CELL], failed[CELL], limited[CELL];
         const json_t *spend = json_object_get(u, "spend");
         const char *problem = cli_str(u, "problem");
         number(u, "answered", answered);
         number(u, "failed", failed);
         number(u, "limited", limited);
-        amount(spend, "spent_nano", spent);
-        amount(spend, "budget_nano", budget);
+        const char *budget = cli_str(spend, "budget");
         const char *cells[] = {cli_str(u, "name"),
                                cli_str(u, "circuit"),
                                answered,
                                failed,
                                limited,
-                               spent,
-                               budget,
+                               cli_str(spend, "spent"),
+                               budget[0] != '\0' ? budget : "none",
                                cli_str(spend, "per"),
                                problem[0] != '\0' ? problem : cli_str(u, "last_failure")};
         measure_table_row(t, cells);
@@ -146,10 +133,8 @@ int command_upstream_calls(struct cli *cli)
     struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
     json_array_foreach(json_object_get(j, "calls"), i, call)
     {
-        char cost[CELL];
         struct buf attempts;
         buf_init(&attempts, 4096);
-        amount(call, "cost_nano", cost);
         show_attempts(json_object_get(call, "attempts"), &attempts);
         const char *outcome = cli_str(call, "outcome");
         const char *cells[] = {cli_str(call, "created_at"),
@@ -157,7 +142,7 @@ int command_upstream_calls(struct cli *cli)
                                cli_str(call, "label"),
                                cli_str(call, "rule"),
                                outcome[0] != '\0' ? outcome : cli_str(call, "state"),
-                               cost,
+                               cli_str(call, "cost"),
                                attempts.data != NULL ? attempts.data : ""};
         measure_table_row(t, cells);
         buf_done(&attempts);

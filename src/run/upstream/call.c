@@ -260,7 +260,7 @@ static void attempt_note(struct call *c, enum upstream_outcome outcome, const ch
         t->status = exchange_status(c->exchange);
         t->retry_after_ms = exchange_retry_after_ms(c->exchange);
     }
-    server_attempted(s, t, c->is_trial);
+    member_attempted(c->member, t, c->is_trial);
     c->is_trial = false;
 }
 

@@ -180,9 +180,8 @@ static void put_call(struct store_stmt *s, struct jn_writer *w)
 {
     static const char *const texts[] = {"team", "model_name", "upstream", "model",
                                         "label", "rule", "state", "outcome"};
-    static const char *const numbers[] = {"redacted", "reserved_nano", "cost_nano",
-                                          "uncertain_nano", "tokens_in", "tokens_cached",
-                                          "tokens_out"};
+    static const char *const money[] = {"reserved", "cost", "uncertain"};
+    static const char *const numbers[] = {"redacted", "tokens_in", "tokens_cached", "tokens_out"};
     struct id id;
     char shown[TEXT_ID_SIZE];
     char at[CLOCK_RFC3339_SIZE];
@@ -194,8 +193,11 @@ static void put_call(struct store_stmt *s, struct jn_writer *w)
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         jn_kv_str(w, texts[i], store_col_text(s, (int)i + 2));
     }
+    for (size_t i = 0; i < COUNT_OF(money); i++) {
+        put_money(w, money[i], store_col_int(s, (int)i + 10));
+    }
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        jn_kv_int(w, numbers[i], store_col_int(s, (int)i + 10));
+        jn_kv_int(w, numbers[i], store_col_int(s, (int)i + 13));
     }
     const char *attempts = store_col_text(s, 17);
     jn_key(w, "attempts");
@@ -213,8 +215,8 @@ enum fail upstream_calls_put(struct store_conn *conn, const struct id *task, con
     enum fail f;
     AUTO_STMT struct store_stmt *s = store_query(
         conn,
-        "SELECT id, task, team, pool, upstream, model, label, rule, state, outcome, redacted, "
-        "reserved, cost, uncertain, tokens_in, tokens_cached, tokens_out, attempts, "
+        "SELECT id, task, team, pool, upstream, model, label, rule, state, outcome, reserved, "
+        "cost, uncertain, redacted, tokens_in, tokens_cached, tokens_out, attempts, "
         "created_at, settled_at FROM upstream_call "
         "WHERE (?1 IS NULL OR task = ?1) AND (?2 IS NULL OR team = ?2) "
         "ORDER BY created_at DESC, id DESC LIMIT ?3");

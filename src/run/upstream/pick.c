@@ -98,8 +98,8 @@ const char *pick_obstacle(struct upstream *u, struct member *m, int64_t estimate
     } else if (s->circuit == UPSTREAM_HALF_OPEN && s->trial) {
         *wait_ms = 100;
         (void)snprintf(room, size, "its circuit is half open and another call is trying");
-    } else if (s->cool_until_us > now) {
-        *wait_ms = (s->cool_until_us - now) / 1000 + 1;
+    } else if (m->cool_until_us > now) {
+        *wait_ms = (m->cool_until_us - now) / 1000 + 1;
         (void)snprintf(room, size, "it asked for a pause of %" PRId64 " ms", *wait_ms);
     }
     return room;
@@ -233,8 +233,9 @@ static bool is_blamed(enum upstream_outcome o)
     return blame[o];
 }
 
-void server_attempted(struct server *s, const struct upstream_attempt *a, bool was_trial)
+void member_attempted(struct member *m, const struct upstream_attempt *a, bool was_trial)
 {
+    struct server *s = m->server;
     s->calls++;
     if (was_trial) {
         s->trial = false;
@@ -257,7 +258,7 @@ void server_attempted(struct server *s, const struct upstream_attempt *a, bool w
     if (a->outcome == UPSTREAM_LIMITED) {
         int64_t ms = a->retry_after_ms > 0 ? a->retry_after_ms : COOL_MS_DEFAULT;
         s->limited++;
-        s->cool_until_us = clock_monotonic_us() + ms * 1000;
+        m->cool_until_us = clock_monotonic_us() + ms * 1000;
         return;
     }
     if (!is_blamed(a->outcome)) {

@@ -2,6 +2,7 @@
 /* The room: servers and pools from the configuration, and what there is to see of them. */
 #include "run/upstream/upstream.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -223,14 +224,31 @@ const char *upstream_pool_name(const struct upstream *u, size_t i)
 
 /* ---- listing ---- */
 
+void put_money(struct jn_writer *w, const char *key, int64_t nano)
+{
+    char text[48];
+    if (nano < 0) {
+        jn_kv_null(w, key);
+        return;
+    }
+    int n = snprintf(text, sizeof(text), "%" PRId64 ".%09" PRId64, nano / 1000000000,
+                     nano % 1000000000);
+    while (text[n - 1] == '0') {
+        text[--n] = '\0';
+    }
+    if (text[n - 1] == '.') {
+        text[n - 1] = '\0';
+    }
+    jn_kv_str(w, key, text);
+}
+
 static void put_server(struct server *s, struct jn_writer *w)
 {
     static const char *const circuits[] = {"closed", "open", "half_open"};
     char at[CLOCK_RFC3339_SIZE];
     int64_t now = clock_monotonic_us();
-    int64_t pause = s->cool_until_us > now ? (s->cool_until_us - now) / 1000 : 0;
     server_period(s, clock_now_us());
-    bool usable = s->broken[0] == '\0' && s->circuit != UPSTREAM_OPEN && pause == 0 &&
+    bool usable = s->broken[0] == '\0' && s->circuit != UPSTREAM_OPEN &&
                   (s->budget < 0 || s->spent + s->reserved < s->budget);
     jn_object_begin(w);
     jn_kv_str(w, "name", s->name);
@@ -244,7 +262,6 @@ static void put_server(struct server *s, struct jn_writer *w)
               s->circuit == UPSTREAM_OPEN && s->open_until_us > now
                   ? (s->open_until_us - now) / 1000
                   : 0);
-    jn_kv_int(w, "pause_ms", pause);
     jn_kv_str(w, "problem", s->broken[0] != '\0' ? s->broken : NULL);
     jn_kv_str(w, "last_failure", s->last[0] != '\0' ? s->last : NULL);
     jn_kv_str(w, "last_failure_at", s->last_at > 0 ? clock_show(s->last_at, at) : NULL);
@@ -258,27 +275,12 @@ static void put_server(struct server *s, struct jn_writer *w)
     jn_object_begin(w);
     jn_kv_str(w, "per", s->daily ? "day" : "month");
     jn_kv_str(w, "since", clock_show(s->from_at, at));
-    jn_key(w, "budget_nano");
-    if (s->budget >= 0) {
-        jn_put_int(w, s->budget);
-    } else {
-        jn_put_null(w);
-    }
-    jn_kv_int(w, "spent_nano", s->spent);
-    jn_kv_int(w, "reserved_nano", s->reserved);
-    jn_kv_int(w, "uncertain_nano", s->uncertain);
+    put_money(w, "budget", s->budget);
+    put_money(w, "spent", s->spent);
+    put_money(w, "reserved", s->reserved);
+    put_money(w, "uncertain", s->uncertain);
     jn_object_end(w);
     jn_object_end(w);
-}
-
-static void put_price(struct jn_writer *w, const char *key, int64_t price)
-{
-    jn_key(w, key);
-    if (price < 0) {
-        jn_put_null(w);
-    } else {
-        jn_put_int(w, price);
-    }
 }
 
 static void put_pool(struct upstream *u, size_t first, struct jn_writer *w)
@@ -301,9 +303,9 @@ static void put_pool(struct upstream *u, size_t first, struct jn_writer *w)
         jn_kv_str(w, "upstream", m->server->name);
         jn_kv_str(w, "model", m->remote);
         jn_kv_int(w, "weight", m->weight);
-        put_price(w, "input_nano_per_million", m->price_in);
-        put_price(w, "cached_nano_per_million", m->price_cached);
-        put_price(w, "output_nano_per_million", m->price_out);
+        put_money(w, "input_per_million", m->price_in);
+        put_money(w, "cached_input_per_million", m->price_cached);
+        put_money(w, "output_per_million", m->price_out);
         const char *why = pick_obstacle(u, m, 0, room, sizeof(room), &wait);
         jn_kv_str(w, "why_not", why[0] != '\0' ? why : NULL);
         jn_object_end(w);

@@ -151,7 +151,6 @@ struct server {
     int64_t limit_failures, first_open_ms, open_ms;
     int failures;            /* in a row */
     int64_t open_until_us;   /* OPEN: probed then */
-    int64_t cool_until_us;   /* it asked for a pause */
     bool trial;              /* HALF_OPEN: a call is finding out */
     uint64_t probe_timer;
     struct exchange *probe;
@@ -167,6 +166,7 @@ struct member {
     bool embed;
     int64_t weight, max_tokens;
     int64_t price_in, price_cached, price_out;
+    int64_t cool_until_us; /* the server asked for a pause: its limits are a model's */
 };
 
 /* pick.c */
@@ -179,7 +179,7 @@ const char *pick_obstacle(struct upstream *u, struct member *m, int64_t estimate
                           size_t size, int64_t *wait_ms);
 bool member_is_priced(const struct member *m);
 int64_t member_cost(const struct member *m, int64_t in, int64_t cached, int64_t out);
-void server_attempted(struct server *s, const struct upstream_attempt *a, bool was_trial);
+void member_attempted(struct member *m, const struct upstream_attempt *a, bool was_trial);
 void server_period(struct server *s, int64_t now_at); /* a new day or month begins at nought */
 void server_stop(struct server *s);
 
@@ -256,5 +256,7 @@ struct upstream {
 /* call.c: those that another thread had when the loop stopped. */
 void calls_drop(struct upstream *u);
 /* upstream.c */
+/* Nano-units as the decimal string that money is outside: "0.00104", "25". < 0: null. */
+void put_money(struct jn_writer *w, const char *key, int64_t nano);
 /* models.hosted behind "hosted"; else the name itself. */
 const char *upstream_pool_of(const struct upstream *u, const char *model);
