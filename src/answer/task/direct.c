@@ -17,8 +17,9 @@ static void take_model(struct task *t, const struct fleet_model *m)
 }
 
 /* A role stays a role, so that a change of its model takes the request along; a name is one model.
-   `load`: it is stored and must be loaded first. */
-static enum fail find_model(struct task *t, bool *load, struct fault *why)
+   `load`: it is stored and must be loaded first. `elsewhere`: none is here, another server may have
+   one. */
+static enum fail find_model(struct task *t, bool *load, bool *elsewhere, struct fault *why)
 {
     struct fleet *fleet = t->desk->house.fleet;
     struct roster *roster = t->desk->house.roster;
@@ -33,6 +34,7 @@ static enum fail find_model(struct task *t, bool *load, struct fault *why)
     bool loaded = fleet_model_find(fleet, fleet_find(fleet, t->model), &m);
     *load = !loaded && roster != NULL && roster_find(roster, t->model, &stored) &&
             (roster_on_demand(roster) || stored.state == ROSTER_READY);
+    *elsewhere = !loaded && !*load && role == FLEET_ROLE_COUNT && t->kind != TASK_DECIDE;
     if (!loaded && !*load && role == FLEET_ROLE_COUNT) {
         FAULT(why, FAIL_NOT_FOUND, "there is no model \"%.64s\"", t->model);
         fail_param(why, "model");
@@ -258,8 +260,11 @@ void chat_start(struct task *t)
 {
     struct fault why;
     bool load = false;
-    if (find_model(t, &load, &why) != FAIL_NONE) {
-        task_fail(t, &why);
+    bool elsewhere = false;
+    if (find_model(t, &load, &elsewhere, &why) != FAIL_NONE) {
+        if (!elsewhere || !direct_hosted(t)) {
+            task_fail(t, &why);
+        }
     } else if (load) {
         load_model(t);
     } else {
@@ -361,10 +366,8 @@ void embed_start(struct task *t)
     struct fault why;
     struct buf joined;
     bool load = false;
-    if (find_model(t, &load, &why) != FAIL_NONE) {
-        task_fail(t, &why);
-        return;
-    }
+    bool elsewhere = false;
+    enum fail f = find_model(t, &load, &elsewhere, &why);
     /* What was asked, as one text, for the record's MAC. */
     buf_init(&joined, TASK_ARENA_BYTES / 2);
     for (size_t i = 0; i < t->texts_len; i++) {
@@ -373,9 +376,11 @@ void embed_start(struct task *t)
     t->ask_json = arena_dup(t->arena, joined.data != NULL ? joined.data : "", joined.len);
     t->ask_len = joined.len;
     buf_done(&joined);
-    if (load) {
+    if (f != FAIL_NONE && !(elsewhere && direct_hosted(t))) {
+        task_fail(t, &why);
+    } else if (f == FAIL_NONE && load) {
         load_model(t);
-    } else {
+    } else if (f == FAIL_NONE) {
         go_on(t);
     }
 }

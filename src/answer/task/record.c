@@ -100,6 +100,9 @@ static size_t list_releases(const struct task *t, const char **out)
     if (t->adapter[0] != '\0') {
         out[n++] = t->adapter;
     }
+    if (t->hosted_by != NULL) {
+        out[n++] = t->hosted_by;
+    }
     for (int role = 0; role <= FLEET_ROLE_COUNT; role++) {
         if (role < FLEET_ROLE_COUNT && t->used[role][0] != '\0') {
             out[n++] = t->used[role];
@@ -130,7 +133,8 @@ static enum fail put_leaf(struct store_tx *tx, struct task *t, enum audit_kind k
                               .output = out,
                               .output_len = out_len,
                               .tokens_in = t->tokens_in,
-                              .tokens_out = t->tokens_out};
+                              .tokens_out = t->tokens_out,
+                              .cost_nano = t->cost};
     return audit_append(tx, t->desk->house.audit, &leaf, &t->leaf, NULL, why);
 }
 
@@ -289,7 +293,9 @@ static enum fail write_direct(struct store_tx *tx, void *arg, struct fault *why)
     size_t out_len = t->kind == TASK_EMBED ? t->texts_len * t->dim * sizeof(float)
                      : out != NULL         ? strlen(out)
                                            : 0;
-    const char *rung = t->role == FLEET_ROLE_COUNT ? "local" : fleet_role_name(t->role);
+    const char *rung = t->hosted_by != NULL          ? "hosted"
+                       : t->role == FLEET_ROLE_COUNT ? "local"
+                                                     : fleet_role_name(t->role);
     enum fail f = put_leaf(tx, t, kind, failed ? NULL : rung, t->ask_json, t->ask_len,
                            output, failed ? 0 : out_len, why);
     f = f != FAIL_NONE ? f : put_row(tx, t, why);

@@ -319,6 +319,7 @@ static void interrupt(struct task *t)
     if (t->ask != 0) {
         fleet_cancel(t->desk->house.fleet, t->ask);
     }
+    direct_hosted_cancel(t);
     decide_cancel(t);
     if (t->state == TASK_ACCEPTED) {
         task_start(t); /* before its turn: it ends soon and lets the others through */
@@ -405,6 +406,7 @@ static struct task *task_make(struct task_desk *desk, const struct task_request 
     t->kind = r->kind;
     t->who = r->who;
     t->class = r->class;
+    t->label = r->label;
     t->created_at = clock_now_us();
     t->started_us = clock_monotonic_us();
     t->deadline_ms = r->deadline_ms;
@@ -430,7 +432,6 @@ uint64_t task_submit(struct task_desk *desk, const struct task_request *r)
         t->subject = arena_dup_str(a, r->subject != NULL ? r->subject : "");
         t->text = arena_dup_strn(a, r->text, strnlen(r->text, TASK_MAX_TEXT + 1));
         t->rungs = r->rungs != 0 ? r->rungs : ~0u;
-        t->label = r->label;
         t->no_draft = r->no_draft;
         t->no_artifact = r->no_artifact;
         t->choices_only = r->choices_only;

@@ -59,6 +59,7 @@ struct task_request {
     struct principal who;
     enum ipc_class class;
     int64_t deadline_ms; /* 0: the server's default for the class */
+    enum ladder_secrecy label; /* at least; a form's workflow may say a higher one */
 
     /* TASK_FORM */
     const char *workflow;
@@ -66,7 +67,6 @@ struct task_request {
     const char *subject;  /* may be NULL */
     const char *text;     /* may be empty, never NULL */
     unsigned rungs;       /* bits 1u << enum ladder_rung; 0: all */
-    enum ladder_secrecy label; /* at least; public: what the workflow says */
     bool no_draft;        /* fields only */
     bool no_artifact;     /* nothing goes to the review queue (try, evaluation) */
     bool choices_only; /* lines are not asked for (evaluation) */
@@ -175,6 +175,20 @@ struct task_sink {
                          const char *draft, struct fault *why);
 };
 
+struct upstream_ask;
+struct upstream_pool_state;
+/* Calls to servers that are not ours: src/bin gives run/upstream's, a test its own. All NULL: there
+   are none. Core thread. */
+struct task_hosted {
+    void *arg;
+    uint64_t (*call)(void *arg, const struct upstream_ask *ask);
+    void (*cancel)(void *arg, uint64_t id);
+    void (*check)(void *arg, const char *model, int64_t tokens_in, int64_t tokens_out,
+                  struct upstream_pool_state *out);
+    /* Is there a pool of that name, and does it embed? */
+    bool (*find)(void *arg, const char *model, bool *embed);
+};
+
 /* What a climb costs, in units of the currency. */
 struct task_costs {
     double machine_hour; /* of this machine at work */
@@ -191,6 +205,7 @@ struct task_house {
     struct roster *roster; /* NULL: no model is loaded on demand */
     struct task_sink sink;
     struct task_costs costs;
+    struct task_hosted hosted;
     /* Tasks of a class and the better ones climbing at once, of each class always one. The rest
        wait, teams in turn (run/queue), then queue_full: no team has all max_waiting places. */
     int max_running;

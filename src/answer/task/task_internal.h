@@ -99,6 +99,8 @@ struct task {
     enum ladder_secrecy label; /* the highest of workflow, request and what the guard found */
     const char *route_row;     /* of the decision rules, NULL: none was asked */
     const char *route_why;
+    uint64_t call;             /* open at an upstream, 0: none */
+    const char *hosted_by;     /* the upstream and model that answered, NULL: none */
     const char *route_place;   /* static: "local", "hosted", "person" */
     const char *route_pool;    /* of upstreams, NULL: none */
     bool no_draft, no_artifact, choices_only;
@@ -248,6 +250,10 @@ void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_resu
 void direct_give_up(struct task *t);
 void chat_start(struct task *t);
 void embed_start(struct task *t);
+/* direct_hosted.c: its model is another server's; false when there is none of that name, and then
+   nothing was done. */
+bool direct_hosted(struct task *t);
+void direct_hosted_cancel(struct task *t);
 /* Of a task that its client left or its deadline passed. */
 void direct_stopped(struct task *t, const struct fault *why);
 /* scored.c: a chat that is answered by filling a form */

@@ -132,6 +132,7 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
     struct api *a = mem_alloc(sizeof(*a));
     a->h = *house;
     a->openai = (struct openai_house){.loop = house->loop,
+                                      .upstream = house->upstream,
                                       .roster = house->roster,
                                       .desk = house->desk,
                                       .fleet = house->fleet,

@@ -279,6 +279,31 @@ static enum fail sink_redraft(struct store_tx *tx, void *arg, const struct id *a
     return review_redraft(tx, artifact, draft, why);
 }
 
+/* Calls to other servers, for tasks. */
+static uint64_t hosted_call(void *arg, const struct upstream_ask *ask)
+{
+    return upstream_call(((struct house *)arg)->upstream, ask);
+}
+
+static void hosted_cancel(void *arg, uint64_t id)
+{
+    upstream_cancel(((struct house *)arg)->upstream, id);
+}
+
+static bool hosted_find(void *arg, const char *model, bool *embed)
+{
+    enum upstream_work work = UPSTREAM_CHAT;
+    bool there = upstream_find(((struct house *)arg)->upstream, model, &work);
+    *embed = work == UPSTREAM_EMBED;
+    return there;
+}
+
+static void hosted_check(void *arg, const char *model, int64_t tokens_in, int64_t tokens_out,
+                         struct upstream_pool_state *out)
+{
+    upstream_pool_check(((struct house *)arg)->upstream, model, tokens_in, tokens_out, out);
+}
+
 static enum fail note_write(struct store_tx *tx, void *arg, struct fault *why)
 {
     const struct house *s = arg;
@@ -372,6 +397,11 @@ static enum fail open_core(struct house *s, struct fault *why)
                               .audit = s->audit,
                               .fleet = s->fleet,
                               .sink = {.create = sink_create, .redraft = sink_redraft},
+                              .hosted = {.arg = s,
+                                         .call = hosted_call,
+                                         .cancel = hosted_cancel,
+                                         .find = hosted_find,
+                                         .check = hosted_check},
                               .costs = costs_of(c),
                               .max_running = (int)c->limits_tasks_running,
                               .max_waiting = (int)c->limits_tasks_waiting};

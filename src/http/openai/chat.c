@@ -27,6 +27,7 @@ struct chat {
     char fingerprint[24]; /* the same, of what serves it now */
     int64_t created;
     bool begun;
+    struct openai_gate gate;
     struct openai_flight flight;
 };
 
@@ -282,6 +283,8 @@ static void chat_start(void *arg)
     struct task_request t = {.kind = TASK_CHAT,
                              .who = c->who,
                              .class = c->ask.class,
+                             .label = c->gate.label,
+                             .deadline_ms = c->gate.deadline_ms,
                              .model = resolve(c),
                              .ask_json = c->ask.ask.data,
                              .ask_len = c->ask.ask.len,
@@ -308,6 +311,10 @@ void openai_chat(struct wire_request *r, const struct openai_house *h)
     struct fault why;
     uint32_t seed = 0;
     (void)!getrandom(&seed, sizeof(seed), 0);
+    if (openai_gate_read(r, body, len, &c->gate, &why) != FAIL_NONE) {
+        wire_fail(r, why.code, &why);
+        return;
+    }
     bool raw = __atomic_load_n(&h->raw_grammar, __ATOMIC_RELAXED);
     enum fail f = openai_chat_decode(body, len, h->context_max, seed, raw, &c->ask, &why);
     if (f != FAIL_NONE) {

@@ -93,6 +93,11 @@ void openai_embeddings(struct wire_request *r, const struct openai_house *h)
     const char *body = wire_body(r, &len);
     struct embed *e = wire_alloc(r, sizeof(*e));
     struct fault why;
+    struct openai_gate gate;
+    if (openai_gate_read(r, body, len, &gate, &why) != FAIL_NONE) {
+        wire_fail(r, why.code, &why);
+        return;
+    }
     enum fail f = openai_embed_decode(body, len, &e->ask, &why);
     if (f != FAIL_NONE) {
         wire_fail(r, f, &why);
@@ -104,6 +109,8 @@ void openai_embeddings(struct wire_request *r, const struct openai_house *h)
     struct task_request t = {.kind = TASK_EMBED,
                              .who = *(const struct principal *)wire_who(r),
                              .class = IPC_INTERACTIVE,
+                             .label = gate.label,
+                             .deadline_ms = gate.deadline_ms,
                              .model = e->ask.model,
                              .texts = e->ask.texts,
                              .texts_len = e->ask.texts_len,

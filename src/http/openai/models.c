@@ -55,6 +55,24 @@ static bool put_others(struct jn_writer *w, const struct listing *l,
     return wrote;
 }
 
+/* Pools of other servers; a local model of the same name comes first when it is asked for. */
+static bool put_upstreams(struct jn_writer *w, const struct listing *l)
+{
+    const struct upstream *u = l->h->upstream;
+    bool wrote = false;
+    struct roster_model m;
+    for (size_t i = 0; u != NULL && i < upstream_pool_count(u); i++) {
+        const char *name = upstream_pool_name(u, i);
+        bool here = l->h->roster != NULL && roster_find(l->h->roster, name, &m);
+        wrote = (!here && fleet_role_find(name) == FLEET_ROLE_COUNT && put_model(w, l, name)) ||
+                wrote;
+    }
+    if (u != NULL && upstream_find(u, "hosted", NULL)) {
+        wrote = put_model(w, l, "hosted") || wrote;
+    }
+    return wrote;
+}
+
 /* Every id a request may name as its model; true when one was written. */
 static bool put_models(struct jn_writer *w, const struct listing *l)
 {
@@ -78,6 +96,7 @@ static bool put_models(struct jn_writer *w, const struct listing *l)
         any_text = any_text || fleet_role_kind((enum fleet_role)role) == FLEET_KIND_GENERATE;
     }
     wrote = put_others(w, l, seen) || wrote;
+    wrote = put_upstreams(w, l) || wrote;
     return (any_text && put_model(w, l, "auto")) || wrote;
 }
 

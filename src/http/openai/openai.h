@@ -22,6 +22,7 @@
 #include "base/mem/mem.h"
 #include "http/wire/wire.h"
 #include "run/fleet/fleet.h"
+#include "run/upstream/upstream.h"
 
 #define OPENAI_MAX_TEXTS 2048
 
@@ -31,6 +32,7 @@ struct openai_house {
     struct task_desk *desk;
     struct fleet *fleet;
     struct roster *roster; /* NULL: only what is loaded can be named */
+    struct upstream *upstream; /* NULL: no model of another server can be named */
     int64_t context_max; /* tokens; a larger max_tokens is taken down to this */
     int64_t started_at;  /* µs UTC, the `created` of models */
     bool raw_grammar;    /* atomic: grammars of callers, and schemas beyond the subset */

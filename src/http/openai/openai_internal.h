@@ -28,6 +28,14 @@ MUST_CHECK enum fail openai_scored_make(const json_t *root, struct openai_chat_a
 /* The "fields" of a scored answer: value, probability and, of a choice, all probabilities. */
 void openai_put_fields(struct jn_writer *w, const char *document, const struct form_plan *plan,
                        const struct form_result *filled);
+/* gate.c: what the headers x-inhouse-label and x-inhouse-deadline-ms say, and the guard. Handler
+   only. text: what was sent, of any shape. */
+struct openai_gate {
+    enum ladder_secrecy label;
+    int64_t deadline_ms; /* 0: not said */
+};
+MUST_CHECK enum fail openai_gate_read(struct wire_request *r, const char *text, size_t n,
+                                      struct openai_gate *out, struct fault *why);
 /* x-inhouse-task: which task (and so which record) this answer is. */
 void openai_name_task(struct wire_request *r, const struct id *task);
 void openai_put_usage(struct jn_writer *w, const struct fleet_generated *g);
