@@ -251,8 +251,8 @@ const char *route_stakes_release(const struct route_stakes *s); /* sha256 hex of
  * Finds the stakes in `wanted` (bits 1u << enum route_stake) in text: valid UTF-8. Each stake is
  * reported once, its earliest phrase before what the head says; out has ROUTE_STAKE_HITS places.
  * Returns how many. refund_above: in the text's own currency, whatever it is; amounts are not
- * exchanged. Phrases are looked for in all of the text; the head reads its first 16 KiB, at most
- * 64 sentences. A few milliseconds for the longest text; docs/reference/route.md has the measured
+ * exchanged. Phrases are looked for in all of the text; the head reads its first 8 KiB, at most
+ * 24 sentences. A few milliseconds for the longest text; docs/reference/route.md has the measured
  * recall.
  */
 size_t route_stakes_find(const struct route_stakes *s, const char *text, size_t len,

@@ -12,8 +12,8 @@
 #define PHRASE_WORDS 8
 #define GAP_WORDS 3
 #define BUCKETS 4096 /* a power of two */
-#define HEAD_BYTES ((size_t)16 * 1024)
-#define HEAD_SENTENCES 64
+#define HEAD_BYTES ((size_t)8 * 1024)
+#define HEAD_SENTENCES 24
 #define SENTENCE_BYTES 400
 #define SENTENCE_BYTES_MIN 6
 #define AMOUNT_BYTES 240 /* on either side of what asks for money */
