@@ -152,6 +152,8 @@ struct ladder_form {
     size_t always_person_len;
     bool reuse_documents; /* read fields of repeated documents where they stood before */
     bool reuse_semantic;  /* answer a request as another one that says the same */
+    unsigned stakes;     /* that a person decides: bits 1u << enum route_stake */
+    double refund_above; /* the limit of that stake, in the text's own currency */
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
     enum ladder_secrecy label;  /* the least label of its tasks; internal unless it says another */
     unsigned skip;              /* model rungs that ladder_choose found not worth asking, as bits */

@@ -144,7 +144,7 @@ void climb_start(struct task *t)
         }
     }
     ladder_climb_begin(&t->climb, t->form, t->arena);
-    t->stake = ladder_stake_find(t->form, t->input);
+    stakes_find(t);
     next_step(t);
 }
 
@@ -553,7 +553,7 @@ static void step_end(struct task *t)
     if (open > 0 || t->stake != NULL) {
         t->state = TASK_WAITING_PERSON;
         const char *reason =
-            t->stake != NULL ? arena_printf(t->arena, "\"%s\" always goes to a person", t->stake)
+            t->stake != NULL ? arena_printf(t->arena, "%s always goes to a person", t->stake)
                              : arena_printf(t->arena, "%zu field%s not sure enough", open,
                                             open == 1 ? " is" : "s are");
         note(t, LADDER_PERSON, LADDER_ANSWERED, reason);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/route/route.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/log/log.h"
@@ -131,6 +132,7 @@ enum fail task_desk_new(const struct task_house *house, struct task_desk **out, 
         return f;
     }
     d->rewriter = rewriter_new(d);
+    d->stakes = route_stakes_new();
     *out = d;
     return FAIL_NONE;
 }
@@ -141,6 +143,7 @@ void task_desk_free(struct task_desk *d)
         return;
     }
     rewriter_free(d->rewriter);
+    route_stakes_free(d->stakes);
     while (d->entries != NULL) {
         struct entry *e = d->entries;
         d->entries = e->next;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "answer/route/route.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/log/log.h"

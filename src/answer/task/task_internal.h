@@ -61,6 +61,7 @@ struct reuse_stream {
 };
 
 struct jn_writer;
+struct route_stakes;
 struct task;
 typedef void (*task_step_fn)(struct task *t);
 
@@ -122,7 +123,10 @@ struct task {
     int plan_field[FORM_PIECES_MAX]; /* hole i of the plan is this field */
     size_t plan_holes;
     const char *refused; /* what a model wrote and a check refused, for the climb's note */
-    const char *stake;   /* the phrase that sends it to a person */
+    const char *stake;   /* what sends it to a person, for the climb's note */
+    const char *stake_name; /* static: a stake's name, or "phrase" */
+    size_t stake_from, stake_to; /* bytes of the input, 0 and 0 for a phrase */
+    double stake_p;      /* the head's probability, 1 for a phrase */
     const char *draft_json;
     const char *draft_text;
     struct compose_result *draft;
@@ -185,6 +189,7 @@ struct task_desk {
     loop_call_fn on_drained;
     void *on_drained_arg;
     struct rewriter *rewriter;
+    struct route_stakes *stakes;
     int learning;
     int reuse_jobs;
     struct reuse_stream streams[TASK_STREAMS];
@@ -234,6 +239,9 @@ void climb_start(struct task *t);
 /* The answer under the task's Idempotency-Key, into the task; *failed when it was another request
    or could not be read. */
 bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed);
+/* stakes.c: what no confidence overrides */
+void stakes_find(struct task *t);
+void stakes_write(struct jn_writer *w, const struct task *t); /* "stake": null, or what it is */
 /* result.c: t->json from the climb */
 void result_write(struct task *t);
 /* draft.c: composes t->draft, its text and its JSON; nothing when there is no answer */

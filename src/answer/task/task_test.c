@@ -226,12 +226,47 @@ static void an_idempotency_key_lasts_a_day(void **state)
     assert_true(last_leaf > leaf);
 }
 
+static void put_form_with_stakes(void)
+{
+    struct ladder_form *form = make_form();
+    snprintf(form->name, sizeof(form->name), "watched");
+    form->stakes = 1u << ROUTE_STAKE_DANGER | 1u << ROUTE_STAKE_REFUND_ABOVE;
+    form->refund_above = 500;
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+}
+
+static void submit_to(const char *workflow, const char *text)
+{
+    struct task_request r = {
+        .kind = TASK_FORM, .who = me, .workflow = workflow, .text = text, .on_done = on_form};
+    pending = 1;
+    task_submit(desk, &r);
+}
+
 static void stakes_and_bad_input_are_told(void **state)
 {
     (void)state;
     submit("My lawyer wants the refund. I want my money back.", NULL);
     run();
     assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(last, "stake"), "name")), "phrase");
+    put_form_with_stakes();
+    submit_to("watched", "Hello.\n\nThe kettle gave me an electric shock, and more.");
+    run();
+    const json_t *stake = json_object_get(last, "stake");
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
+    assert_string_equal(json_string_value(json_object_get(stake, "name")), "danger");
+    assert_int_equal(json_integer_value(json_object_get(stake, "from")), 30);
+    assert_int_equal(json_integer_value(json_object_get(stake, "to")), 44);
+    submit_to("watched", "I want the 1,200 euros back, refund me.");
+    run();
+    stake = json_object_get(last, "stake");
+    assert_string_equal(json_string_value(json_object_get(stake, "name")), "refund_above");
+    submit_to("watched", "I want the 12 euros back, refund me.");
+    run();
+    assert_true(json_is_null(json_object_get(last, "stake")));
     submit("", NULL);
     run();
     assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");

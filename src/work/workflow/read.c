@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/route/route.h"
 #include "base/text/text.h"
 #include "work/workflow/workflow.h"
 
@@ -14,6 +15,7 @@ static const char *const top_keys[] = {"name",   "title",         "dataset", "fi
                                        "label",  "accepts",       "reuse",   NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
                                          "target_error", "instruct", NULL};
+static const char *const stakes_keys[] = {"stakes", "refund_above", "phrases", NULL};
 static const char *const prompt_keys[] = {"system", "prefix", "suffix", NULL};
 static const char *const frame_keys[] = {"greeting", "greeting_plain", "opening", "sources",
                                          "closing",  "sign_off",       NULL};
@@ -168,14 +170,9 @@ static void read_frames(const struct config_node *root, struct ladder_form *form
     }
 }
 
-static void read_stakes(const struct config_node *root, struct ladder_form *form,
-                        struct config_faults *faults)
+static void read_phrases(const struct config_node *list, struct ladder_form *form,
+                         struct config_faults *faults)
 {
-    const struct config_node *list = NULL;
-    if (!config_node_list(root, "always_person", false, LADDER_MAX_STAKES, &list, faults) ||
-        list == NULL) {
-        return;
-    }
     for (size_t i = 0; i < list->count; i++) {
         const struct config_node *item = list->items[i];
         if (item->text == NULL || item->len < 3 || item->len > 100) {
@@ -184,6 +181,53 @@ static void read_stakes(const struct config_node *root, struct ladder_form *form
             continue;
         }
         form->always_person[form->always_person_len++] = mem_dup_str(item->text);
+    }
+}
+
+static void read_stake_names(const struct config_node *list, struct ladder_form *form,
+                             struct config_faults *faults)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *item = list->items[i];
+        enum route_stake stake = item->text != NULL ? route_stake_find(item->text)
+                                                    : ROUTE_STAKE_COUNT;
+        if (stake == ROUTE_STAKE_COUNT || stake == ROUTE_STAKE_REFUND_ABOVE) {
+            config_faults_add(faults, item->line, "stakes",
+                              "Use legal_threat, danger, data_subject_request, press; a limit of "
+                              "refunds is `refund_above: 500`.",
+                              "\"%.40s\" is no stake",
+                              item->text != NULL ? item->text : "a list or map");
+            continue;
+        }
+        form->stakes |= 1u << stake;
+    }
+}
+
+/* A list is of phrases; a map says stakes, refund_above and phrases. */
+static void read_stakes(const struct config_node *root, struct ladder_form *form,
+                        struct config_faults *faults)
+{
+    const struct config_node *node = config_node_find(root, "always_person");
+    const struct config_node *list = NULL;
+    if (node == NULL || node->kind != CONFIG_MAP) {
+        if (config_node_list(root, "always_person", false, LADDER_MAX_STAKES, &list, faults) &&
+            list != NULL) {
+            read_phrases(list, form, faults);
+        }
+        return;
+    }
+    config_node_only(node, stakes_keys, faults);
+    if (config_node_list(node, "stakes", false, ROUTE_STAKE_COUNT, &list, faults) &&
+        list != NULL) {
+        read_stake_names(list, form, faults);
+    }
+    if (config_node_real(node, "refund_above", false, 0, 1e12, &form->refund_above, faults)) {
+        form->stakes |= 1u << ROUTE_STAKE_REFUND_ABOVE;
+    }
+    list = NULL;
+    if (config_node_list(node, "phrases", false, LADDER_MAX_STAKES, &list, faults) &&
+        list != NULL) {
+        read_phrases(list, form, faults);
     }
 }
 

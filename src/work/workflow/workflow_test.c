@@ -9,6 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "answer/route/route.h"
+
 static void shipped_definitions_read(void **state)
 {
     (void)state;
@@ -41,7 +43,30 @@ static void stakes_are_found_at_word_borders(void **state)
     assert_non_null(ladder_stake_find(form, "My LAWYER will write to you."));
     assert_null(ladder_stake_find(form, "the lawyerly tone"));
     assert_null(ladder_stake_find(form, "please help"));
+    assert_int_equal(form->stakes, (1u << ROUTE_STAKE_COUNT) - 1);
+    assert_true(form->refund_above == 500);
     ladder_form_unref(form);
+}
+
+static void bad_stakes_have_their_lines(void **state)
+{
+    (void)state;
+    static const char yaml[] = "name: a\nfields: [{name: x, type: line}]\nalways_person:\n"
+                               "  stakes: [danger, weather]\n"
+                               "  refund_above: -1\n"
+                               "  phrases: [ab]\n"
+                               "  other: 1\n";
+    struct ladder_form *form = NULL;
+    struct config_faults faults;
+    struct fault why;
+    assert_int_equal(workflow_read(yaml, strlen(yaml), "a", &form, &faults, &why),
+                     FAIL_BAD_REQUEST);
+    assert_int_equal(faults.count, 4);
+    bool seen[8] = {false};
+    for (size_t i = 0; i < faults.count; i++) {
+        seen[faults.list[i].line] = true;
+    }
+    assert_true(seen[4] && seen[5] && seen[6] && seen[7]);
 }
 
 static void every_error_has_its_line(void **state)
@@ -108,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shipped_definitions_read),
         cmocka_unit_test(stakes_are_found_at_word_borders),
+        cmocka_unit_test(bad_stakes_have_their_lines),
         cmocka_unit_test(every_error_has_its_line),
         cmocka_unit_test(examples_make_a_definition),
     };
