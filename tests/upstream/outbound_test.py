@@ -86,6 +86,9 @@ class Restricted(unittest.TestCase):
         status, answer = s.call("POST", "/v1/embeddings", {"model": "vectors", "input": ["a secret"]},
                                 headers={"x-inhouse-label": "restricted"})
         self.assertEqual(status, 403, answer)
+        status, answer = s.call("POST", "/v1/rerank", {"model": "vectors", "query": "a secret", "documents": ["b", "c"]},
+                                headers={"x-inhouse-label": "restricted"})
+        self.assertEqual(status, 403, answer)
         self.assertEqual(say(s, "restricted", model="light")[0], 200)  # here it is answered
         status, answer = s.call("PUT", "/api/v1/workflows/secrets", FORM)
         self.assertEqual(status, 200, answer)

@@ -187,6 +187,11 @@ void openai_rerank(struct wire_request *r, const struct openai_house *h)
     const char *body = wire_body(r, &len);
     struct rerank *k = wire_alloc(r, sizeof(*k));
     struct fault why;
+    struct openai_gate gate;
+    if (openai_gate_read(r, body, len, &gate, &why) != FAIL_NONE) {
+        wire_fail(r, why.code, &why);
+        return;
+    }
     enum fail f = openai_rerank_decode(body, len, &k->ask, &why);
     if (f != FAIL_NONE) {
         wire_fail(r, f, &why);
@@ -198,6 +203,8 @@ void openai_rerank(struct wire_request *r, const struct openai_house *h)
     struct task_request t = {.kind = TASK_EMBED,
                              .who = *(const struct principal *)wire_who(r),
                              .class = IPC_INTERACTIVE,
+                             .label = gate.label,
+                             .deadline_ms = gate.deadline_ms,
                              .model = k->ask.model,
                              .texts = k->ask.texts,
                              .texts_len = k->ask.texts_len,
