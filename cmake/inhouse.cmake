@@ -95,7 +95,7 @@ function(inhouse_fuzz floor room file)
   set_tests_properties(${floor}/${room}/${stem} PROPERTIES TIMEOUT 7200)  # a night's FUZZ_RUNS
 endfunction()
 
-# inhouse_bench(NAME learn_banking77 DEPS answer_learn): bench/<NAME>.c becomes bench/<NAME> in the build folder, run by
+# inhouse_bench(NAME learn_rows DEPS answer_learn): bench/<NAME>.c becomes bench/<NAME> in the build folder, run by
 # bench/<name>.sh or .py (`make bench-<name>`), which prints the row lines.
 function(inhouse_bench)
   cmake_parse_arguments(B "" "NAME" "DEPS" ${ARGN})

@@ -3,12 +3,13 @@
  * Blob: a head as bytes and back. The reader trusts nothing: it checks the hash, then every count
  * against what is left, every order, every index and that every number is finite and in range.
  *
- * Layout, all little-endian: "IHHEAD1\n"; u32 labels, dim, n-grams, rows, evidence; f32 embedding,
- * word and char weight, scale, vote weight, width; f32[101] support; f32[101] oddness; labels (u16
- * length, bytes); report (u32 length, bytes); u64 keys ascending; f32 idf; f16 weights [(dim + 1 +
- * n-grams) x labels]; rows (u32 example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]);
- * SHA-256 of all before.
- * Owns nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
+ * Layout, all little-endian: "IHHEAD2\n"; u32 labels, dim, n-grams, rows, evidence, outside (0 or
+ * 1), languages; f32 embedding, word and char weight, scale, vote weight, width, refuse; f32[5] of
+ * oddness; f32[101] support; f32[101] oddness; languages (u8[8] code, u32 n, u32 correct, f32
+ * expected, f32 variance); labels (u16 length, bytes); report (u32 length, bytes); u64 keys
+ * ascending; f32 idf; f16 weights [(dim + 1 + n-grams) x (labels + outside)]; rows (u32 example,
+ * u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all before. Owns nothing
+ * between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
  */
 #include "answer/learn/learn_internal.h"
 
@@ -17,7 +18,7 @@
 
 #include "base/text/text.h"
 
-#define MAGIC "IHHEAD1\n"
+#define MAGIC "IHHEAD2\n"
 #define MAGIC_LEN 8
 #define MAX_REPORT ((size_t)1 << 20)
 
@@ -86,17 +87,31 @@ static void put_head(const struct learn_head *h, struct buf *b)
     put32(b, (uint32_t)h->vocabulary.n);
     put32(b, (uint32_t)h->store.n);
     put32(b, (uint32_t)h->evidence);
+    put32(b, h->outside ? 1 : 0);
+    put32(b, (uint32_t)h->n_languages);
     put_float(b, (float)h->embedding_weight);
     put_float(b, (float)h->word_weight);
     put_float(b, (float)h->char_weight);
     put_float(b, h->mix.scale);
     put_float(b, h->mix.vote_weight);
     put_float(b, h->mix.width);
+    put_float(b, h->refuse);
+    for (size_t i = 0; i < LEARN_ODD_COUNT; i++) {
+        put_float(b, h->odd_weight[i]);
+    }
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         put_float(b, h->support[i]);
     }
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         put_float(b, h->odd[i]);
+    }
+    for (size_t i = 0; i < h->n_languages; i++) {
+        const struct learn_language *l = &h->languages[i];
+        buf_add(b, l->code, sizeof(l->code));
+        put32(b, l->n);
+        put32(b, l->correct);
+        put_float(b, l->expected);
+        put_float(b, l->variance);
     }
     for (size_t i = 0; i < h->labels; i++) {
         size_t n = strlen(h->label[i]);
@@ -118,8 +133,9 @@ enum fail learn_save(const struct learn_head *h, struct buf *out, struct fault *
         put_float(out, h->vocabulary.idf[i]);
     }
     size_t rows = (size_t)h->dim + 1 + h->vocabulary.n;
+    size_t columns = h->labels + (h->outside ? 1 : 0);
     for (size_t i = 0; i < rows && !out->overflow; i++) {
-        for (size_t k = 0; k < h->labels; k++) {
+        for (size_t k = 0; k < columns; k++) {
             put16(out, learn_half(h->w[i * h->stride + k]));
         }
     }
@@ -249,9 +265,10 @@ static void get_vocabulary(struct reader *r, struct learn_vocabulary *v)
 static void get_weights(struct reader *r, struct learn_head *h)
 {
     size_t rows = (size_t)h->dim + 1 + h->vocabulary.n;
+    size_t columns = h->labels + (h->outside ? 1 : 0);
     h->w = mem_alloc_array(rows * h->stride, sizeof(*h->w));
     for (size_t i = 0; i < rows && !r->bad; i++) {
-        for (size_t k = 0; k < h->labels; k++) {
+        for (size_t k = 0; k < columns; k++) {
             uint16_t x = get16(r);
             if ((x & 0x7c00) == 0x7c00) { /* infinity or NaN */
                 r->bad = true;
@@ -298,17 +315,38 @@ static bool get_counts(struct reader *r, struct learn_head *h)
     h->vocabulary.n = get32(r);
     h->store.n = get32(r);
     uint32_t evidence = get32(r);
+    uint32_t outside = get32(r);
+    uint32_t languages = get32(r);
     if (r->bad || h->labels < 2 || h->labels > LEARN_MAX_LABELS || dim > LEARN_MAX_DIM ||
         h->store.n > LEARN_MAX_NEIGHBOURS || evidence >= LEARN_EVIDENCE_COUNT ||
-        h->vocabulary.n > 1000000) {
+        h->vocabulary.n > 1000000 || outside > 1 || languages > LEARN_MAX_LANGUAGES) {
         return false;
     }
     h->dim = (int)dim;
     h->evidence = (enum learn_evidence)evidence;
-    h->stride = learn_stride(h->labels);
+    h->outside = outside == 1;
+    h->n_languages = languages;
+    size_t columns = h->labels + outside;
+    h->stride = learn_stride(columns);
     size_t rows = dim + 1 + h->vocabulary.n;
     size_t row = dim > 0 ? dim : LEARN_SKETCH;
-    return h->vocabulary.n * 12 + rows * h->labels * 2 + h->store.n * (row + 13) <= r->left;
+    return h->vocabulary.n * 12 + rows * columns * 2 + h->store.n * (row + 13) <= r->left;
+}
+
+/* A code is ASCII, padded with NUL, and stands once. */
+static void get_language(struct reader *r, const struct learn_head *h, struct learn_language *l)
+{
+    const uint8_t *code = take(r, sizeof(l->code));
+    size_t n = code == NULL ? 0 : strnlen((const char *)code, sizeof(l->code));
+    for (size_t i = 0; i < sizeof(l->code) && code != NULL; i++) {
+        r->bad = r->bad || (i < n ? code[i] < ' ' || code[i] > '~' : code[i] != 0);
+        l->code[i] = (char)code[i];
+    }
+    l->n = get32(r);
+    l->correct = get32(r);
+    l->expected = get_float(r, 0, LEARN_MAX_EXAMPLES);
+    l->variance = get_float(r, 0, LEARN_MAX_EXAMPLES);
+    r->bad = r->bad || n == 0 || n == sizeof(l->code) || learn_head_language(h, l->code) != l;
 }
 
 static void get_head(struct reader *r, struct learn_head *h)
@@ -319,11 +357,18 @@ static void get_head(struct reader *r, struct learn_head *h)
     h->mix.scale = get_float(r, 0.001F, 1000);
     h->mix.vote_weight = get_float(r, 0, 1000);
     h->mix.width = get_float(r, 0.001F, 10);
+    h->refuse = get_float(r, 0, 1);
+    for (size_t i = 0; i < LEARN_ODD_COUNT; i++) {
+        h->odd_weight[i] = get_float(r, -1e6F, 1e6F);
+    }
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
         h->support[i] = get_float(r, i > 0 ? h->support[i - 1] : -2, 2);
     }
     for (size_t i = 0; i < LEARN_QUANTILES; i++) {
-        h->odd[i] = get_float(r, i > 0 ? h->odd[i - 1] : -100, 100);
+        h->odd[i] = get_float(r, i > 0 ? h->odd[i - 1] : -1e9F, 1e9F);
+    }
+    for (size_t i = 0; i < h->n_languages && !r->bad; i++) {
+        get_language(r, h, &h->languages[i]);
     }
     get_labels(r, h);
     if (!r->bad) {

@@ -70,39 +70,6 @@ void learn_head_hash(const struct learn_head *h, uint8_t out[32])
     memcpy(out, h->hash, 32);
 }
 
-float learn_odd(float top_p, float support)
-{
-    return -logf(top_p + 1e-6F) - 4 * support;
-}
-
-float learn_none(const struct learn_head *h, float odd)
-{
-    if (odd >= h->odd[LEARN_QUANTILES - 1]) {
-        return 1;
-    }
-    if (odd < h->odd[0]) {
-        return 0;
-    }
-    size_t i = 1;
-    while (h->odd[i] <= odd) {
-        i++;
-    }
-    float part = (odd - h->odd[i - 1]) / (h->odd[i] - h->odd[i - 1]);
-    return ((float)(i - 1) + part) / (float)(LEARN_QUANTILES - 1);
-}
-
-float learn_reach(const struct learn_head *h, float support)
-{
-    float edge = h->support[1];
-    float middle = h->support[LEARN_QUANTILES / 2];
-    if (support >= edge || middle <= edge) {
-        return 1;
-    }
-    float floor = edge - (middle - edge);
-    float f = (support - floor) / (edge - floor);
-    return f < 0 ? 0 : f;
-}
-
 size_t learn_rank(const float *p, size_t labels, struct learn_choice *top, size_t want)
 {
     size_t n = 0;
@@ -139,9 +106,10 @@ size_t learn_store_voters(const struct learn_head *h, const float *near, const f
     return v->n;
 }
 
-static void finish(const struct learn_head *h, const struct learn_voters *v, const uint32_t *place,
-                   struct learn_prediction *out)
+static void finish(const struct learn_head *h, const float *z, const struct learn_voters *v,
+                   const uint32_t *place, struct learn_prediction *out)
 {
+    float parts[LEARN_ODD_COUNT];
     out->n_nearest = v->n < LEARN_TOP ? v->n : LEARN_TOP;
     for (size_t i = 0; i < out->n_nearest; i++) {
         out->nearest[i].ref = h->store.ref[place[i]];
@@ -150,7 +118,10 @@ static void finish(const struct learn_head *h, const struct learn_voters *v, con
         out->nearest[i].cosine = v->cosine[i];
     }
     out->support = v->n > 0 ? v->cosine[0] : -1;
-    out->none = learn_none(h, learn_odd(out->top[0].p, out->support));
+    learn_odd_parts(h, z, out->top[0].p, v, parts);
+    out->odd = learn_odd(h, parts);
+    out->none = learn_none(h, out->odd);
+    out->refused = out->none >= 1 - h->refuse;
     out->confidence = out->top[0].p * learn_reach(h, out->support);
 }
 
@@ -191,7 +162,7 @@ enum fail learn_predict(const struct learn_head *h, const char *text, size_t tex
     learn_store_voters(h, h->dim > 0 ? embedding : sketch, z, NULL, 0, &voters, place);
     learn_combine(&h->mix, z, &voters, h->labels, p + h->stride, p);
     out->n_top = learn_rank(p, h->labels, out->top, LEARN_TOP);
-    finish(h, &voters, place, out);
+    finish(h, z, &voters, place, out);
     learn_grams_done(&g);
     return FAIL_NONE;
 }

@@ -8,7 +8,10 @@
  * Model: one multinomial logistic regression over all of them, L2-regularised, trained by dual
  * block coordinate ascent (docs/decisions/0010). Beside it the nearest examples by cosine vote ("as
  * decided on #4711"); logits and vote are mixed and tempered by three numbers fitted on out-of-fold
- * predictions. A none-of-these score says how far off a text is; far off lowers the confidence.
+ * predictions. A none-of-these score says how far off a text is; far off lowers the confidence,
+ * and beyond the share of known texts that may be refused the text is refused.
+ * Unlabelled traffic, where given, teaches what texts look like and, by self-training, which label
+ * the clear ones have; the figures of the report come from labelled examples alone.
  *
  * Owns: heads. Threads: a head is immutable once made; learn_predict may run on many threads at
  * once. learn_train takes seconds and runs on the caller's thread: call it from a crunch thread.
@@ -32,13 +35,19 @@
 #define LEARN_MAX_DIM 4096
 #define LEARN_MAX_TEXT 16384
 #define LEARN_MAX_BLOB ((size_t)256 << 20)
+#define LEARN_MAX_LANGUAGES 24
+#define LEARN_LANGUAGE_EVIDENCE                                                                    \
+    20 /* decisions in a language without which nothing is known of it */
+#define LEARN_NONE "none_of_these" /* the label of an example that has none of the others */
 #define LEARN_TOP 10 /* labels and neighbours a prediction can carry */
 
 struct learn_example {
     const char *text;       /* UTF-8; invalid bytes are read as U+FFFD */
     size_t text_len;
     const float *embedding; /* dim floats of length 1, or NULL: in all examples or in none */
-    const char *label;      /* 1 to LEARN_MAX_LABEL_LEN bytes */
+    const char *label;      /* 1 to LEARN_MAX_LABEL_LEN bytes; LEARN_NONE: none of the others,
+                               never answered; NULL: unlabelled traffic */
+    const char *lang;       /* its language ("en"), counted apart in the report; may be NULL */
     const char *ref;        /* what a person calls it ("#4711"), may be NULL */
     double weight;          /* counts as so many examples; 0 stands for 1; at most 100 */
     bool extra;             /* a hint, not a decision (a label's name, an article on its topic):
@@ -63,17 +72,30 @@ struct learn_options {
     double char_weight;
     unsigned min_df;         /* an n-gram must occur in this many examples */
     size_t max_features;     /* the most frequent n-grams are kept */
+    bool plain;              /* the regression alone, as a yardstick: no neighbours, no shared
+                                covariance, no self-training */
+    double refuse;           /* share of known texts that may be refused as none of these */
     double target_error;     /* of the suggested threshold, 0 < x < 1 */
     double delta;            /* its chance of being wrong */
     enum learn_evidence evidence;
 };
-/* The measured defaults: folds 0, C 30, weights 3, 1, 1, min_df 2, error 2 %, delta 5 %. */
+/* The measured defaults: folds 0, C 30, weights 3, 1, 1, min_df 2, refuse 1 %,
+   error 2 %, delta 5 %. */
 struct learn_options learn_defaults(void);
 
 /* Called between passes with 0 <= done <= total, on the training thread; return false to cancel. */
 struct learn_progress {
     bool (*fn)(void *arg, int done, int total);
     void *arg;
+};
+
+/* Decisions in one language, counted out of fold. */
+struct learn_language {
+    char code[8];
+    uint32_t n;
+    uint32_t correct;
+    float expected; /* sum of the confidences: how many should have been right */
+    float variance; /* of that number */
 };
 
 struct learn_label_count {
@@ -115,8 +137,12 @@ struct learn_certificate {
 };
 
 struct learn_report {
-    size_t n;            /* examples that are not extra */
+    size_t n;            /* decisions: examples with a label that are not extra */
     size_t extra;
+    size_t traffic;      /* unlabelled */
+    size_t outside;      /* examples of none of the labels */
+    double refuse;       /* share of the decisions refused as none of these, as asked for */
+    double outside_refused; /* share of the outside examples that were refused then */
     size_t labels;
     size_t rare_labels;  /* labels with fewer than 2 examples: out of fold they cannot be right */
     bool has_embeddings;
@@ -127,15 +153,18 @@ struct learn_report {
     double ece_raw;
     double temperature;  /* of the linear model's logits */
     double vote_weight;  /* of the nearest examples' vote beside them */
+    double shared_rate;  /* of the shared covariance's logits, in units of the regression's */
     double coverage_at_1, coverage_at_2, coverage_at_5; /* share answerable at that error; a
                             plain reading of the sample, not a guarantee */
     struct learn_certificate certificate; /* on out-of-fold scores: provisional */
     enum learn_evidence evidence;
     double train_ms;
     struct learn_label_count *counts; /* labels of them, in the head's order */
+    struct learn_language languages[LEARN_MAX_LANGUAGES];
+    size_t n_languages;
     struct learn_confusion confusions[LEARN_TOP];
     size_t n_confusions;
-    struct learn_oof *oof; /* n of them, in the order of the examples that are not extra */
+    struct learn_oof *oof; /* n of them, in the order of the decisions among the examples */
 };
 void learn_report_done(struct learn_report *r);
 /* Appends the report as one JSON object (without the single predictions). */
@@ -147,10 +176,11 @@ struct learn_head;
 
 /*
  * Trains a head. *out is the caller's (learn_head_free); *report, which may be NULL, is the
- * caller's (learn_report_done) and borrows its label names from the head. Errors: FAIL_BAD_REQUEST
- * (fewer than two labels or four examples, some embeddings missing or not of length 1, an empty or
- * over-long label; names the example by its number from 1), FAIL_TOO_LARGE, FAIL_STOPPED when
- * progress said so. Blocks for the whole training: 10,000 short texts and 77 labels take seconds.
+ * caller's (learn_report_done) and borrows its label names from the head. Traffic takes part when
+ * it comes with embeddings or nothing does. Errors: FAIL_BAD_REQUEST (fewer than two labels or four
+ * examples, some embeddings missing or not of length 1, an empty or over-long label; names the
+ * example by its number from 1), FAIL_TOO_LARGE, FAIL_STOPPED when progress said so. Blocks for the
+ * whole training: 10,000 short texts and 77 labels take seconds.
  */
 MUST_CHECK enum fail learn_train(const struct learn_example *examples, size_t n,
                                  const struct learn_options *options,
@@ -176,6 +206,8 @@ struct learn_prediction {
     float confidence; /* top[0].p, lowered when the text is far from all examples */
     float none;       /* 0..1, none of these: the share of known examples that were less odd (nearer
                          to others, surer) than this text: 0.99 = odder than 99 % of them */
+    float odd;        /* the same on no scale, finer at the far end */
+    bool refused;     /* none passes 1 - the options' refuse: no label should be taken for it */
     float support;    /* the nearest example's cosine */
     float known;      /* share of the text's distinct n-grams that the head has seen */
     struct learn_neighbour nearest[LEARN_TOP]; /* nearest first, among the examples of the labels
@@ -196,6 +228,12 @@ size_t learn_head_labels(const struct learn_head *h);
 const char *learn_head_label(const struct learn_head *h, size_t i); /* borrowed */
 /* UINT32_MAX when the head has no such label. */
 uint32_t learn_head_find(const struct learn_head *h, const char *label);
+size_t learn_head_languages(const struct learn_head *h); /* how many were seen */
+/* What was measured in a language, NULL when nothing was. */
+const struct learn_language *learn_head_language(const struct learn_head *h, const char *code);
+/* Is the confidence worth something in it? At least LEARN_LANGUAGE_EVIDENCE decisions, and not
+   fewer right than the confidences promised (one-sided test at 1 %). l may be NULL: no. */
+bool learn_language_holds(const struct learn_language *l);
 int learn_head_dim(const struct learn_head *h); /* 0 when trained without embeddings */
 /* The report it was made with, as JSON; borrowed. */
 const char *learn_head_report(const struct learn_head *h);
@@ -226,3 +264,24 @@ size_t learn_needed(size_t k, double target, double delta);
 double learn_ece(const float *score, const bool *ok, size_t n);
 /* Largest share of items, most sure first, whose error is at most `error`. */
 double learn_coverage(const float *score, const bool *ok, size_t n, double error);
+
+/*
+ * Languages. Which ones an embedding model holds, by its name: a list of codes with spaces between
+ * them, "*" for about all, NULL when its name says nothing. Static.
+ */
+const char *learn_languages_of_model(const char *name);
+bool learn_languages_include(const char *list, const char *code);
+
+struct store_tx;
+struct store_conn;
+struct learn_language_share {
+    char code[8];
+    int64_t n; /* tickets */
+};
+/* One more ticket came in this language. In the caller's write. */
+MUST_CHECK enum fail learn_language_count(struct store_tx *tx, int64_t now_us, const char *code,
+                                          struct fault *why);
+/* Tickets since then by language, most first; what does not fit into room is added to the last. */
+MUST_CHECK enum fail learn_language_read(struct store_conn *conn, int64_t since_us,
+                                         struct learn_language_share *out, size_t room, size_t *n,
+                                         struct fault *why);

@@ -3,11 +3,20 @@
  * Learn, inside: the feature matrix, the solver, the head's fields. Shared by this room's files.
  *
  * Rows of the weight matrix: [0, dim) the embedding, dim the constant, then one per n-gram. Columns
- * are labels, padded to a multiple of 8 so that every row is whole vectors.
+ * are labels, one more for "none of them" where the head saw such examples, padded to a multiple of
+ * 8 so that every row is whole vectors.
  */
 #pragma once
 
 #include "answer/learn/learn.h"
+
+/* Inner loops: also as AVX2, chosen at start. */
+#if defined(__x86_64__) &&                                                                         \
+    !defined(__SANITIZE_THREAD__) /* its resolver would run before TSan does */
+#define LEARN_FAST __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define LEARN_FAST
+#endif
 
 #define LEARN_BINS 15
 #define LEARN_QUANTILES 101
@@ -16,6 +25,8 @@
 #define LEARN_MAX_SCAN 4096       /* neighbours compared in one prediction */
 #define LEARN_MAX_CELLS ((size_t)64 << 20)  /* examples x labels, n-grams x labels */
 #define LEARN_MAX_GRAMS ((size_t)96 << 20)  /* distinct n-grams, summed over the texts */
+#define LEARN_SHRINK 0.5F    /* of the covariance */
+#define LEARN_GAUSS_DIM 1024 /* longer embeddings go without the shared covariance */
 
 /* N-grams of one text: keys ascending, with how often each occurs. Bit 0 of a key: 0 a word
    n-gram, 1 a character n-gram. */
@@ -70,11 +81,12 @@ MUST_CHECK enum fail learn_matrix_build(struct learn_matrix *m, struct learn_voc
 
 struct learn_problem {
     const struct learn_matrix *m;
-    const uint32_t *truth;  /* a label per row of m */
+    const uint32_t *truth;  /* a column per row of m */
+    const float *target;    /* per row of m: columns that sum to 1, instead of truth; may be NULL */
     const double *weight;   /* per row of m */
     const uint32_t *rows;   /* those to train on */
     size_t n_rows;
-    size_t labels, stride;  /* stride: labels rounded up to 8 */
+    size_t labels, stride;  /* columns; stride: rounded up to 8 */
     size_t features;        /* dim + 1 + n-grams */
     double cost;
     int max_epochs;
@@ -114,9 +126,62 @@ void learn_vote(const struct learn_voters *v, float width, size_t labels, float 
 /* p[labels]; scratch has room for labels floats. */
 void learn_combine(const struct learn_mix *mix, const float *z, const struct learn_voters *v,
                    size_t labels, float *scratch, float *p);
-/* The mix that minimises the log loss of n examples' logits (z, `stride` apart) and voters. */
+/* The mix that minimises the log loss of n examples' logits (z, `stride` apart) and voters (NULL:
+   the scale alone). loss may be NULL. */
 struct learn_mix learn_fit_mix(const float *z, size_t stride, size_t labels,
-                               const struct learn_voters *voters, const uint32_t *truth, size_t n);
+                               const struct learn_voters *voters, const uint32_t *truth, size_t n,
+                               double *loss);
+
+/* One normal distribution a label with one covariance (gauss.c). */
+struct learn_gauss {
+    const float *x; /* rows of dim floats of length 1 */
+    int dim;
+    const uint32_t *rows; /* n of them */
+    size_t n;
+    const float *member;  /* n x stride: how far each belongs to each label */
+    const float *weight;  /* n */
+    const float *scatter; /* of the same rows and weights (learn_scatter) */
+    size_t labels, stride;
+    float shrink;         /* towards a round covariance, 0 to 1 */
+};
+/* t[dim x dim]: the lower triangle of sum weight x x'. */
+void learn_scatter(const float *x, int dim, const uint32_t *rows, const float *weight, size_t n,
+                   float *t);
+/* w[(dim + 1) x stride]: scores x' w + constant, up to what is equal for all labels. */
+void learn_gauss_fit(const struct learn_gauss *g, float *w);
+
+/* Each row's nearest rows by the whole feature vector (graph.c). */
+struct learn_graph;
+/* Compares all pairs of embeddings: n^2 dim / 2 steps. */
+struct learn_graph *learn_graph_new(const struct learn_matrix *m);
+void learn_graph_free(struct learn_graph *g);
+/* Spreads label shares over the graph of rows[n] (Zhou et al. 2004): q = (1 - a) before + a G q, G
+   the normalised weights; a share a row, `stride` apart. q starts as `before`. False when tick said
+   stop. */
+bool learn_spread_labels(const struct learn_graph *g, const uint32_t *rows, size_t n,
+                         const float *before, size_t stride, float *q, bool (*tick)(void *arg),
+                         void *arg);
+
+/* What says how little a text is like the known ones. */
+enum learn_odd_part {
+    LEARN_ODD_ENERGY,  /* -ln sum exp of the labels' logits */
+    LEARN_ODD_UNSURE,  /* -ln of the best label's probability */
+    LEARN_ODD_FAR,     /* -cosine of the nearest example */
+    LEARN_ODD_ALONE,   /* -mean cosine of the ten nearest */
+    LEARN_ODD_OUTSIDE, /* logit of "none of them" over the labels' ln sum exp; 0 without */
+    LEARN_ODD_COUNT
+};
+struct learn_head;
+void learn_odd_parts(const struct learn_head *h, const float *z, float top_p,
+                     const struct learn_voters *v, float part[LEARN_ODD_COUNT]);
+/* Their sum under the head's weights. */
+float learn_odd(const struct learn_head *h, const float part[LEARN_ODD_COUNT]);
+/* Weights where nothing is fitted: without and with examples of none of the labels. */
+extern const float learn_odd_alone[LEARN_ODD_COUNT];
+extern const float learn_odd_with[LEARN_ODD_COUNT];
+/* The weights that tell the outside rows from the others best (logistic regression), pulled
+   towards those in `weights`. parts: n x LEARN_ODD_COUNT. */
+void learn_odd_fit(const float *parts, const bool *outside, size_t n, float weights[]);
 
 struct learn_store {
     size_t n;
@@ -137,7 +202,6 @@ size_t learn_store_nearest(const struct learn_store *s, const float *x, const ui
                            size_t n_labels, const uint8_t *part, int skip, size_t want,
                            uint32_t *place, float *cosine);
 
-struct learn_head;
 /* The voters for one text: the nearest examples of the labels that lead by logit z. place[] gets
    their rows. part and skip as above. Returns how many. */
 size_t learn_store_voters(const struct learn_head *h, const float *near, const float *z,
@@ -145,6 +209,7 @@ size_t learn_store_voters(const struct learn_head *h, const float *near, const f
 
 struct learn_head {
     size_t labels, stride;
+    bool outside; /* column `labels` of w is "none of them" */
     char **label; /* ascending */
     int dim;
     double embedding_weight, word_weight, char_weight;
@@ -154,19 +219,23 @@ struct learn_head {
     float *w;
     float support[LEARN_QUANTILES]; /* ascending: out-of-fold cosine to the nearest example */
     float odd[LEARN_QUANTILES];     /* ascending: out-of-fold learn_odd */
+    float odd_weight[LEARN_ODD_COUNT];
+    float refuse;
+    struct learn_language languages[LEARN_MAX_LANGUAGES];
+    size_t n_languages;
     struct learn_store store;
     char *report;
     uint8_t hash[32];
 };
-/* How little a text is like the known ones: -ln(top p) - 4 support. On CLINC150 its AUROC for
-   out-of-scope texts is 0.983, that of the support alone 0.976, of the probability alone 0.967. */
-float learn_odd(float top_p, float support);
 /* Share of known examples that were less odd, out of fold. */
 float learn_none(const struct learn_head *h, float odd);
 /* What the confidence is multiplied by: 1 unless the text is farther off than 99 % of the known. */
 float learn_reach(const struct learn_head *h, float support);
 /* Sorts labels by p, most probable first, into top; returns how many. */
 size_t learn_rank(const float *p, size_t labels, struct learn_choice *top, size_t want);
+
+/* The counts of a language; a new one where there is room, else those of "und". */
+struct learn_language *learn_language_get(struct learn_language *all, size_t *n, const char *code);
 
 /* Counts r->oof per label into r->counts, r->confusions, macro_f1, rare_labels. */
 void learn_report_count(struct learn_report *r, const struct learn_head *h);

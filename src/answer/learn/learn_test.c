@@ -2,7 +2,7 @@
 /*
  * Tests of learning: a head from small sets in two languages, its honesty, its bytes, its limits.
  */
-#include "answer/learn/learn.h"
+#include "answer/learn/learn_internal.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock/clock.h"
 #include "base/json/json.h"
+#include "base/store/store.h"
 #include "base/text/text.h"
 
 #include <cmocka.h>
@@ -319,6 +321,257 @@ static void hints_are_learned_from_and_never_counted(void **state)
     assert_int_equal(learn_train(ex, 6, &o, NULL, &h, NULL, &why), FAIL_BAD_REQUEST);
 }
 
+/* Strangers point where no label's texts do. */
+static void make_strangers(struct set *s, struct learn_example *ex, size_t n, uint64_t seed)
+{
+    static float vector[N][DIM];
+    static char text[N][32];
+    (void)s;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < DIM; j++) {
+            vector[i][j] = (float)(dice(&seed) % 1000) / 1000.0F - 0.5F + (j == 9 ? 2.0F : 0);
+            sum += (double)vector[i][j] * (double)vector[i][j];
+        }
+        for (size_t j = 0; j < DIM; j++) {
+            vector[i][j] /= (float)sqrt(sum);
+        }
+        snprintf(text[i], sizeof(text[i]), "weather %zu sunny rain", i);
+        ex[i] = (struct learn_example){.text = text[i], .text_len = strlen(text[i]),
+                                       .embedding = vector[i], .label = LEARN_NONE};
+    }
+}
+
+static void examples_of_none_teach_what_to_refuse(void **state)
+{
+    (void)state;
+    enum { STRANGERS = 30 };
+    struct set s;
+    struct learn_example ex[N + STRANGERS];
+    struct learn_options o = small_options();
+    struct learn_report r;
+    struct learn_head *h;
+    struct learn_head *again;
+    struct learn_prediction p;
+    struct learn_prediction q;
+    struct fault why = {0};
+    o.refuse = 0.05;
+    make_set(&s, true, 7);
+    memcpy(ex, s.ex, sizeof(s.ex));
+    make_strangers(&s, ex + N, STRANGERS, 5);
+    assert_int_equal(learn_train(ex, N + STRANGERS, &o, NULL, &h, &r, &why), FAIL_NONE);
+    assert_int_equal(r.n, N);
+    assert_int_equal(r.outside, STRANGERS);
+    assert_true(r.outside_refused > 0.9 && r.refuse > 0 && r.refuse < 0.1);
+    assert_int_equal(learn_head_labels(h), LABELS);
+    assert_int_equal(learn_head_find(h, LEARN_NONE), UINT32_MAX);
+    struct learn_example fresh[1];
+    make_strangers(&s, fresh, 1, 77);
+    assert_int_equal(learn_predict(h, fresh[0].text, fresh[0].text_len, fresh[0].embedding, DIM, &p,
+                                   &why), FAIL_NONE);
+    assert_true(p.refused && p.none > 0.95F);
+    struct buf blob;
+    buf_init(&blob, LEARN_MAX_BLOB);
+    assert_int_equal(learn_save(h, &blob, &why), FAIL_NONE);
+    assert_int_equal(learn_load(blob.data, blob.len, &again, &why), FAIL_NONE);
+    size_t refused = 0;
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(learn_predict(h, s.text[i], s.ex[i].text_len, s.vector[i], DIM, &p, &why),
+                         FAIL_NONE);
+        assert_int_equal(learn_predict(again, s.text[i], s.ex[i].text_len, s.vector[i], DIM, &q,
+                                       &why), FAIL_NONE);
+        assert_true(p.odd >= q.odd && p.odd <= q.odd && p.refused == q.refused);
+        refused += p.refused ? 1 : 0;
+    }
+    assert_true(refused <= N / 10);
+    buf_done(&blob);
+    learn_report_done(&r);
+    learn_head_free(again);
+    learn_head_free(h);
+}
+
+/* Two labelled texts a label, noisy; the traffic's clusters say where the border is. */
+static void traffic_without_labels_teaches(void **state)
+{
+    (void)state;
+    size_t right[2] = {0, 0};
+    struct set s;
+    struct set test;
+    for (int with = 0; with < 2; with++) {
+        struct learn_options o = small_options();
+        struct learn_report r;
+        struct learn_head *h;
+        struct learn_prediction p;
+        struct fault why = {0};
+        struct learn_example ex[N];
+        size_t n = 0;
+        make_set(&s, true, 7);
+        for (size_t i = 0; i < N; i++) {
+            ex[n] = s.ex[i];
+            ex[n].text = "";
+            ex[n].text_len = 0;
+            ex[n].label = i < (size_t)2 * LABELS ? ex[n].label : NULL;
+            n += ex[n].label != NULL || with == 1 ? 1 : 0;
+        }
+        assert_int_equal(learn_train(ex, n, &o, NULL, &h, &r, &why), FAIL_NONE);
+        assert_int_equal(r.n, 2 * LABELS);
+        assert_int_equal(r.traffic, with == 1 ? N - 2 * LABELS : 0);
+        make_set(&test, true, 99);
+        for (size_t i = 0; i < N; i++) {
+            assert_int_equal(learn_predict(h, "", 0, test.vector[i], DIM, &p, &why), FAIL_NONE);
+            right[with] += strcmp(learn_head_label(h, p.top[0].label), labels[i % LABELS]) == 0;
+        }
+        learn_report_done(&r);
+        learn_head_free(h);
+    }
+    assert_true(right[1] >= right[0] && right[1] > N * 9 / 10);
+    struct learn_head *h;
+    struct learn_options o = small_options();
+    struct fault why = {0};
+    make_set(&s, true, 7);
+    for (size_t i = 3; i < N; i++) {
+        s.ex[i].label = NULL;
+    }
+    assert_int_equal(learn_train(s.ex, N, &o, NULL, &h, NULL, &why), FAIL_BAD_REQUEST);
+    s.ex[3].label = labels[0];
+    s.ex[4].extra = true;
+    assert_int_equal(learn_train(s.ex, N, &o, NULL, &h, NULL, &why), FAIL_BAD_REQUEST);
+    assert_non_null(strstr(why.message, "example 5"));
+}
+
+static void languages_are_counted_apart(void **state)
+{
+    (void)state;
+    struct set s;
+    struct learn_options o = small_options();
+    struct learn_report r;
+    struct learn_head *h;
+    struct learn_head *again;
+    struct fault why = {0};
+    struct buf b;
+    buf_init(&b, LEARN_MAX_BLOB);
+    make_set(&s, true, 7);
+    for (size_t i = 0; i < N; i++) {
+        s.ex[i].lang = i % LABELS == 2 ? "de" : i < 5 ? "fr" : i == 6 ? NULL : "en";
+    }
+    assert_int_equal(learn_train(s.ex, N, &o, NULL, &h, &r, &why), FAIL_NONE);
+    assert_int_equal(r.n_languages, 3);
+    assert_int_equal(learn_head_languages(h), 3);
+    const struct learn_language *de = learn_head_language(h, "de");
+    const struct learn_language *fr = learn_head_language(h, "fr");
+    const struct learn_language *en = learn_head_language(h, "en");
+    assert_int_equal(de->n, PER_LABEL);
+    assert_int_equal(de->n + fr->n + en->n, N - 1);
+    assert_true(learn_language_holds(de) && learn_language_holds(en));
+    assert_false(learn_language_holds(fr)); /* four examples are no evidence */
+    assert_false(learn_language_holds(learn_head_language(h, "pt")));
+    struct learn_language sure = {.n = 100, .correct = 80, .expected = 95, .variance = 4};
+    assert_false(learn_language_holds(&sure)); /* it promised 95 */
+    sure.correct = 93;
+    assert_true(learn_language_holds(&sure));
+    learn_report_text(&r, &b);
+    assert_non_null(strstr(b.data, "in fr: "));
+    assert_non_null(strstr(b.data, "no evidence yet"));
+    buf_clear(&b);
+    assert_int_equal(learn_save(h, &b, &why), FAIL_NONE);
+    assert_int_equal(learn_load(b.data, b.len, &again, &why), FAIL_NONE);
+    assert_memory_equal(learn_head_language(again, "de"), de, sizeof(*de));
+    buf_done(&b);
+    learn_report_done(&r);
+    learn_head_free(again);
+    learn_head_free(h);
+}
+
+static void models_hold_what_their_names_say(void **state)
+{
+    (void)state;
+    assert_string_equal(learn_languages_of_model("all-MiniLM-L6-v2"), "en");
+    assert_string_equal(learn_languages_of_model("Paraphrase_Multilingual-MiniLM-L12-v2"), "*");
+    assert_string_equal(learn_languages_of_model("bge-m3-q8_0"), "*");
+    assert_null(learn_languages_of_model("house-embedder"));
+    assert_true(learn_languages_include("*", "fi"));
+    assert_true(learn_languages_include("en de", "de"));
+    assert_false(learn_languages_include("en de", "d"));
+    assert_false(learn_languages_include("en de", ""));
+}
+
+struct tickets {
+    const char *lang;
+    int n;
+    int64_t at;
+};
+
+static enum fail put_tickets(struct store_tx *tx, void *arg, struct fault *why)
+{
+    const struct tickets *t = arg;
+    enum fail f = FAIL_NONE;
+    for (int i = 0; i < t->n && f == FAIL_NONE; i++) {
+        f = learn_language_count(tx, t->at, t->lang, why);
+    }
+    return f;
+}
+
+static void tickets_are_counted_by_day_and_language(void **state)
+{
+    (void)state;
+    const int64_t day = (int64_t)24 * 3600 * 1000000;
+    const struct tickets all[] = {{"en", 5, 100 * day}, {"de", 7, 100 * day}, {"en", 4, 101 * day},
+                                  {"fr", 3, 40 * day},  {"und", 1, 101 * day}};
+    char dir[] = "/tmp/learn-test-XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/data.db", dir);
+    struct fault why = {0};
+    struct store *store = NULL;
+    struct store_conn *conn = NULL;
+    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
+    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        struct tickets t = all[i];
+        assert_int_equal(store_write_wait(store, put_tickets, &t, &why), FAIL_NONE);
+    }
+    struct learn_language_share out[2];
+    size_t n = 0;
+    assert_int_equal(learn_language_read(conn, 60 * day, out, 2, &n, &why), FAIL_NONE);
+    assert_int_equal(n, 2);
+    assert_string_equal(out[0].code, "en");
+    assert_int_equal(out[0].n, 9);
+    assert_string_equal(out[1].code, "de");
+    assert_int_equal(out[1].n, 8); /* what did not fit is with the last */
+    store_reader_close(conn);
+    store_close(store);
+    char line[128];
+    snprintf(line, sizeof(line), "%s/data.db-lock", dir);
+    unlink(line);
+    snprintf(line, sizeof(line), "%s/data.db-wal", dir);
+    unlink(line);
+    snprintf(line, sizeof(line), "%s/data.db-shm", dir);
+    unlink(line);
+    unlink(path);
+    rmdir(dir);
+}
+
+/* Two labels in two dimensions: the border lies where the formula says. */
+static void the_shared_covariance_is_the_formula(void **state)
+{
+    (void)state;
+    const float x[8] = {1, 0, 3, 0, 0, 2, 0, 4}; /* means (2, 0) and (0, 3) */
+    const uint32_t rows[4] = {0, 1, 2, 3};
+    const float weight[4] = {1, 1, 1, 1};
+    float member[4 * 8] = {0};
+    float scatter[4];
+    float w[3 * 8];
+    member[0] = member[8] = member[16 + 1] = member[24 + 1] = 1;
+    struct learn_gauss g = {.x = x, .dim = 2, .rows = rows, .n = 4, .member = member,
+                            .weight = weight, .scatter = scatter, .labels = 2, .stride = 8,
+                            .shrink = 0.5F};
+    learn_scatter(x, 2, rows, weight, 4, scatter);
+    learn_gauss_fit(&g, w);
+    /* Within labels: sums of squares (2, 2), free 4 - 2, so the identity, shrunk or not. */
+    assert_true(fabsf(w[0] - 2) < 1e-4F && fabsf(w[8]) < 1e-4F && fabsf(w[16] + 2) < 1e-4F);
+    assert_true(fabsf(w[1]) < 1e-4F && fabsf(w[9] - 3) < 1e-4F && fabsf(w[17] + 4.5F) < 1e-4F);
+}
+
 static bool stop_at_half(void *arg, int done, int total)
 {
     int *calls = arg;
@@ -481,6 +734,12 @@ int main(void)
         cmocka_unit_test(a_mask_leaves_no_trace_of_a_person),
         cmocka_unit_test(rare_labels_are_counted_and_learned),
         cmocka_unit_test(hints_are_learned_from_and_never_counted),
+        cmocka_unit_test(examples_of_none_teach_what_to_refuse),
+        cmocka_unit_test(traffic_without_labels_teaches),
+        cmocka_unit_test(languages_are_counted_apart),
+        cmocka_unit_test(models_hold_what_their_names_say),
+        cmocka_unit_test(tickets_are_counted_by_day_and_language),
+        cmocka_unit_test(the_shared_covariance_is_the_formula),
         cmocka_unit_test(bad_input_is_named),
         cmocka_unit_test(long_texts_are_read_up_to_the_limit),
         cmocka_unit_test(reports_say_what_they_rest_on),

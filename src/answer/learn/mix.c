@@ -122,7 +122,8 @@ static double newton(struct fit *f, double *a, double *b)
 }
 
 struct learn_mix learn_fit_mix(const float *z, size_t stride, size_t labels,
-                               const struct learn_voters *voters, const uint32_t *truth, size_t n)
+                               const struct learn_voters *voters, const uint32_t *truth, size_t n,
+                               double *loss_out)
 {
     static const float widths[] = {0.01F, 0.02F, 0.04F, 0.08F};
     struct learn_mix best = {.scale = 1, .vote_weight = 0, .width = widths[0]};
@@ -134,10 +135,10 @@ struct learn_mix learn_fit_mix(const float *z, size_t stride, size_t labels,
     AUTO_FREE float *p = mem_alloc_array(stride, sizeof(*p));
     f.votes = votes;
     f.p = p;
-    for (size_t w = 0; w < COUNT_OF(widths); w++) {
+    for (size_t w = 0; w < (voters == NULL ? 1 : COUNT_OF(widths)); w++) {
         double a;
         double b;
-        for (size_t i = 0; i < f.n; i++) {
+        for (size_t i = 0; voters != NULL && i < f.n; i++) {
             learn_vote(&voters[i * f.step], widths[w], labels, votes + i * stride);
         }
         double loss = newton(&f, &a, &b);
@@ -146,6 +147,9 @@ struct learn_mix learn_fit_mix(const float *z, size_t stride, size_t labels,
             best = (struct learn_mix){.scale = (float)a, .vote_weight = (float)b,
                                       .width = widths[w]};
         }
+    }
+    if (loss_out != NULL) {
+        *loss_out = least;
     }
     return best;
 }

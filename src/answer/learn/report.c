@@ -80,6 +80,23 @@ static void put_certificate(struct jn_writer *w, const struct learn_certificate 
     jn_object_end(w);
 }
 
+static void put_languages(struct jn_writer *w, const struct learn_report *r)
+{
+    jn_key(w, "languages");
+    jn_array_begin(w);
+    for (size_t i = 0; i < r->n_languages; i++) {
+        const struct learn_language *l = &r->languages[i];
+        jn_object_begin(w);
+        jn_kv_str(w, "code", l->code);
+        jn_kv_int(w, "examples", (int64_t)l->n);
+        jn_kv_int(w, "correct", (int64_t)l->correct);
+        jn_kv_real(w, "expected", (double)l->expected, 1);
+        jn_kv_bool(w, "holds", learn_language_holds(l));
+        jn_object_end(w);
+    }
+    jn_array_end(w);
+}
+
 void learn_report_json(const struct learn_report *r, struct buf *out)
 {
     struct jn_writer w;
@@ -87,6 +104,10 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_object_begin(&w);
     jn_kv_int(&w, "examples", (int64_t)r->n);
     jn_kv_int(&w, "extra", (int64_t)r->extra);
+    jn_kv_int(&w, "traffic", (int64_t)r->traffic);
+    jn_kv_int(&w, "outside", (int64_t)r->outside);
+    jn_kv_real(&w, "refused", r->refuse, 4);
+    jn_kv_real(&w, "outside_refused", r->outside_refused, 4);
     jn_kv_int(&w, "labels", (int64_t)r->labels);
     jn_kv_int(&w, "rare_labels", (int64_t)r->rare_labels);
     jn_kv_bool(&w, "embeddings", r->has_embeddings);
@@ -98,10 +119,12 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_kv_real(&w, "ece_raw", r->ece_raw, 4);
     jn_kv_real(&w, "temperature", r->temperature, 4);
     jn_kv_real(&w, "vote_weight", r->vote_weight, 4);
+    jn_kv_real(&w, "shared_rate", r->shared_rate, 4);
     jn_kv_real(&w, "coverage_at_1", r->coverage_at_1, 4);
     jn_kv_real(&w, "coverage_at_2", r->coverage_at_2, 4);
     jn_kv_real(&w, "coverage_at_5", r->coverage_at_5, 4);
     put_certificate(&w, &r->certificate);
+    put_languages(&w, r);
     jn_key(&w, "per_label");
     jn_array_begin(&w);
     for (size_t k = 0; k < r->labels; k++) {
@@ -137,6 +160,15 @@ void learn_report_text(const struct learn_report *r, struct buf *out)
                100 * r->accuracy, r->macro_f1, r->ece, r->ece_raw);
     buf_printf(out, "answers %.0f %% at 1 %% error, %.0f %% at 2 %%, %.0f %% at 5 %%\n",
                100 * r->coverage_at_1, 100 * r->coverage_at_2, 100 * r->coverage_at_5);
+    if (r->outside > 0) {
+        buf_printf(out, "none of these: %.1f %% of %zu such texts refused, with %.1f %% of the "
+                   "known ones\n", 100 * r->outside_refused, r->outside, 100 * r->refuse);
+    }
+    for (size_t i = 0; i < r->n_languages; i++) {
+        const struct learn_language *l = &r->languages[i];
+        buf_printf(out, "  in %s: %u of %u right%s\n", l->code, l->correct, l->n,
+                   learn_language_holds(l) ? "" : "; no evidence yet, a person decides");
+    }
     if (c->certified) {
         buf_printf(out, "threshold %.4f: at most %.1f %% error with %.0f %% certainty, answers "
                    "%.0f %% (%zu of %zu, %zu wrong; out of fold, so provisional)\n",

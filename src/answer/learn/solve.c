@@ -5,12 +5,13 @@
  *
  * Minimises 1/2 |W|^2 + sum_i C_i (-ln softmax(W'x_i)[y_i]), C_i the cost times the example's
  * weight. In the dual every example owns a point q_i of the simplex, and W = sum_i C_i x_i (e_y -
- * q_i)'. One step maximises the dual over one whole q_i exactly (after Yu, Huang and Lin, "Dual
- * coordinate descent methods for logistic regression and maximum entropy models", 2011; and
- * Shalev-Shwartz and Zhang, SDCA, 2013): with z = W'x_i and r = C_i |x_i|^2 the new point solves
- * ln q_k + r q_k = z_k + r q_k(old) - v, sum q = 1. With m = r q that is m + ln m = b - v: the
- * Wright omega function, found by two Newton steps; v by Newton from the left, where it converges
- * without overshooting. No step size, and every step ascends.
+ * q_i)'. With a target t_i of the simplex in place of one label, t_i stands for e_y. One step
+ * maximises the dual over one whole q_i exactly (after Yu, Huang and Lin, "Dual coordinate descent
+ * methods for logistic regression and maximum entropy models", 2011; and Shalev-Shwartz and Zhang,
+ * SDCA, 2013): with z = W'x_i and r = C_i |x_i|^2 the new point solves ln q_k + r q_k = z_k + r
+ * q_k(old) - v, sum q = 1. With m = r q that is m + ln m = b - v: the Wright omega function, found
+ * by two Newton steps; v by Newton from the left, where it converges without overshooting. No step
+ * size, and every step ascends.
  *
  * Owns nothing. Threads: pure. This file is compiled with -O3 -ffast-math (CMakeLists.txt): no
  * NaN or infinity may reach it.
@@ -19,13 +20,6 @@
 
 #include <math.h>
 #include <string.h>
-
-#if defined(__x86_64__) &&                                                                         \
-    !defined(__SANITIZE_THREAD__) /* its resolver would run before TSan does */
-#define FAST __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define FAST
-#endif
 
 size_t learn_stride(size_t labels)
 {
@@ -74,7 +68,7 @@ static inline __attribute__((always_inline)) float omega(float x)
     return w < 1e-30F ? 1e-30F : w;
 }
 
-FAST void learn_score(const float *w, size_t stride, const float *dense, int dim,
+LEARN_FAST void learn_score(const float *w, size_t stride, const float *dense, int dim,
                       const uint32_t *col, const float *val, size_t n, float *z)
 {
     const float *row = w + (size_t)dim * stride;
@@ -98,7 +92,7 @@ FAST void learn_score(const float *w, size_t stride, const float *dense, int dim
     }
 }
 
-FAST static void add_outer(float *w, size_t stride, const float *dense, int dim,
+LEARN_FAST static void add_outer(float *w, size_t stride, const float *dense, int dim,
                            const uint32_t *col, const float *val, size_t n, const float *d)
 {
     float *row = w + (size_t)dim * stride;
@@ -126,8 +120,8 @@ FAST static void add_outer(float *w, size_t stride, const float *dense, int dim,
  * The best q for one example. z in; q in and out; d out: C times the change of (e_y - q), 0 in the
  * padding; b is scratch. Returns the largest change of a q.
  */
-FAST static float best_point(const float *z, size_t labels, size_t stride, float r, float cost,
-                             float *q, float *d, float *b)
+LEARN_FAST static float best_point(const float *z, size_t labels, size_t stride, float r,
+                                   float cost, float *q, float *d, float *b)
 {
     float top = -1e30F;
     float ln_r = quick_log(r);
@@ -193,7 +187,12 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
         order[i] = (uint32_t)i;
         cost[i] = (float)(p->cost * p->weight[p->rows[i]]);
         r[i] = cost[i] * square_length(m, p->rows[i]);
-        q[i * p->stride + p->truth[p->rows[i]]] = 1;
+        if (p->target != NULL) {
+            memcpy(q + i * p->stride, p->target + (size_t)p->rows[i] * p->stride,
+                   p->stride * sizeof(*q));
+        } else {
+            q[i * p->stride + p->truth[p->rows[i]]] = 1;
+        }
     }
     bool going = true;
     for (int epoch = 0; epoch < p->max_epochs && going; epoch++) {
@@ -232,7 +231,7 @@ bool learn_solve(const struct learn_problem *p, float *w, bool (*tick)(void *arg
     return going;
 }
 
-FAST void learn_softmax(const float *z, size_t labels, float *p)
+LEARN_FAST void learn_softmax(const float *z, size_t labels, float *p)
 {
     float top = -1e30F;
     for (size_t k = 0; k < labels; k++) {
@@ -248,7 +247,7 @@ FAST void learn_softmax(const float *z, size_t labels, float *p)
     }
 }
 
-FAST int32_t learn_dot8(const int8_t *a, const int8_t *b, int n)
+LEARN_FAST int32_t learn_dot8(const int8_t *a, const int8_t *b, int n)
 {
     int32_t sum = 0;
     for (int i = 0; i < n; i++) {
