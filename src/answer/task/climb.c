@@ -402,6 +402,13 @@ static bool offer_learned(struct task *t, size_t i, const struct learn_head *hea
         t->nearest = p.nearest[0];
         t->nearest_ref = arena_dup_str(t->arena, p.nearest[0].ref);
     }
+    if (p.refused) {
+        offer.checks[offer.checks_len++] = (struct ladder_check){
+            "scope", false,
+            arena_printf(t->arena, "less like the examples than %.1f %% of them",
+                         100 * (double)p.none)};
+    }
+    heads_check_language(t, i, &offer);
     return ladder_offer(&t->climb, i, &offer);
 }
 

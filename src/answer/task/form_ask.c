@@ -159,6 +159,7 @@ static void take_choice(struct task *t, size_t i, enum ladder_rung rung, const s
     for (size_t k = 0; k < field->labels_len && k < LADDER_MAX_CANDIDATES; k++) {
         p.candidates[p.candidates_len++] = all[k];
     }
+    heads_check_language(t, i, &p);
     ladder_offer(&t->climb, i, &p);
 }
 

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/check/check.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
+#include "base/log/log.h"
 
 void heads_give_labels(const struct learn_head *head, struct ladder_field *field)
 {
@@ -20,6 +22,36 @@ void heads_give_labels(const struct learn_head *head, struct ladder_field *field
     }
     ladder_labels_set(field, names, n);
     mem_free(names);
+}
+
+#define LANGUAGE_SURE 0.5 /* a guess below this is no language */
+
+const char *heads_language(struct arena *arena, const char *text)
+{
+    struct check_language l = check_language(text, strlen(text));
+    return l.reliable >= LANGUAGE_SURE ? arena_dup_str(arena, l.code) : "und";
+}
+
+void heads_check_language(struct task *t, size_t field, struct ladder_proposal *p)
+{
+    const struct learn_head *head = t->heads != NULL ? t->heads->head[field] : NULL;
+    if (head == NULL || learn_head_languages(head) == 0 || p->checks_len == LADDER_MAX_CHECKS) {
+        return;
+    }
+    if (t->lang_learned == NULL) {
+        t->lang_learned = heads_language(t->arena, t->input);
+    }
+    const struct learn_language *l = learn_head_language(head, t->lang_learned);
+    if (learn_language_holds(l)) {
+        return;
+    }
+    const char *note =
+        l != NULL && l->n >= LEARN_LANGUAGE_EVIDENCE
+            ? arena_printf(t->arena, "in %s, %u of %u examples were right: fewer than it claimed",
+                           t->lang_learned, l->correct, l->n)
+            : arena_printf(t->arena, "learned from %u examples in %s: %d are needed",
+                           l != NULL ? l->n : 0, t->lang_learned, LEARN_LANGUAGE_EVIDENCE);
+    p->checks[p->checks_len++] = (struct ladder_check){"language_evidence", false, note};
 }
 
 static enum fail load_heads(struct task_desk *desk, struct entry *e, struct fault *why)
@@ -41,6 +73,11 @@ static enum fail load_heads(struct task_desk *desk, struct entry *e, struct faul
             e->heads->refs = 1;
         }
         f = learn_load(bytes, n, &e->heads->head[i], why);
+        if (f == FAIL_BAD_REQUEST) {
+            fail_hint(why, "Learn again: until then people decide this field.");
+            log_fault(LOG_LEVEL_ERROR, "heads.unreadable", why);
+            continue; /* of another version, or changed: nothing is learned then */
+        }
         if (f != FAIL_NONE) {
             return f;
         }

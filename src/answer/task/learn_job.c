@@ -15,7 +15,6 @@
 
 #define EMBED_CHUNK 32
 #define EMBED_TEXT 8192
-#define TOPICS_MAX 2000 /* paragraphs of articles that teach */
 
 static void job_free(struct learn_job *j)
 {
@@ -55,6 +54,11 @@ void learn_job_fail(struct learn_job *j, const struct fault *why)
 
 /* ---- embed ---- */
 
+static size_t all_inputs(const struct learn_job *j)
+{
+    return j->n + j->extra + j->traffic;
+}
+
 static void train_start(struct learn_job *j);
 static void embed_next(struct learn_job *j);
 
@@ -71,7 +75,7 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
     }
     if (j->vectors == NULL) {
         j->dim = v->dim;
-        j->vectors = mem_alloc_array(j->n + j->extra, v->dim * sizeof(float));
+        j->vectors = mem_alloc_array(all_inputs(j), v->dim * sizeof(float));
         memcpy(j->embed, a->sha256, sizeof(j->embed));
     }
     if (v->dim != j->dim || strcmp(a->sha256, j->embed) != 0) {
@@ -82,16 +86,16 @@ static void on_vectors(void *arg, const struct fleet_answer *a)
         learn_job_fail(j, &why);
         return;
     }
-    ASSERT(j->embedded + v->n <= j->n + j->extra); /* the fleet counts them */
+    ASSERT(j->embedded + v->n <= all_inputs(j)); /* the fleet counts them */
     memcpy(j->vectors + j->embedded * j->dim, v->data, v->n * v->dim * sizeof(float));
     j->embedded += v->n;
-    j->progress(j->arg, "embed", j->embedded, j->n + j->extra);
+    j->progress(j->arg, "embed", j->embedded, all_inputs(j));
     embed_next(j);
 }
 
 static void embed_next(struct learn_job *j)
 {
-    size_t all = j->n + j->extra;
+    size_t all = all_inputs(j);
     if (j->embedded == all) {
         trials_cost(j->trials, LADDER_LEARNED, clock_ms_since(j->stage_us) / (double)all);
         train_start(j);
@@ -154,28 +158,35 @@ static bool on_train_progress(void *arg, int done, int total)
 static bool has_label(const struct learn_example *examples, size_t n, const char *label)
 {
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(examples[i].label, label) == 0) {
+        if (examples[i].label != NULL && strcmp(examples[i].label, label) == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* Where an article names one of this field's labels as its queue, its paragraphs say what that
-   label is about. They teach and are never counted: evidence comes from what people decided
+static struct learn_example input_at(const struct learn_job *j, size_t i)
+{
+    return (struct learn_example){
+        .text = j->inputs[i], .text_len = strlen(j->inputs[i]),
+        .embedding = j->vectors != NULL ? j->vectors + i * j->dim : NULL};
+}
+
+/* What hints at one of this field's labels: its name, and the paragraphs of articles that name it
+   as their queue. They teach and are never counted: evidence comes from what people decided
    alone. */
-static size_t gather_topics(const struct learn_job *j, size_t field, struct learn_example *out,
-                            size_t n)
+static size_t gather_hints(const struct learn_job *j, size_t field, struct learn_example *out,
+                           size_t n)
 {
     size_t more = 0;
-    (void)field;
     for (size_t k = 0; k < j->extra; k++) {
-        if (has_label(out, n, j->topics[k])) {
-            out[n + more++] = (struct learn_example){
-                .text = j->inputs[j->n + k], .text_len = strlen(j->inputs[j->n + k]),
-                .embedding = j->vectors != NULL ? j->vectors + (j->n + k) * j->dim : NULL,
-                .label = j->topics[k], .extra = true};
+        const struct hint *h = &j->hints[k];
+        if ((h->field >= 0 && h->field != (int)field) || !has_label(out, n, h->label)) {
+            continue;
         }
+        out[n + more] = input_at(j, j->n + k);
+        out[n + more].label = h->label;
+        out[n + more++].extra = true;
     }
     return more;
 }
@@ -184,22 +195,33 @@ static size_t gather(struct learn_job *j, size_t field, struct learn_example *ou
 {
     const struct ladder_field *f = &j->form->fields[field];
     size_t n = 0;
+    size_t decided = 0;
     for (size_t i = 0; i < j->n; i++) {
         const char *label = j->examples[i].values[field];
         if (label == NULL || label[0] == '\0') {
             continue;
         }
-        if (!f->labels_learned && ladder_label_find(f, label) < 0) {
+        if (!f->labels_learned && strcmp(label, LEARN_NONE) != 0 &&
+            ladder_label_find(f, label) < 0) {
             j->left_out[field]++;
             continue;
         }
-        j->told[field][i] = (uint32_t)n + 1;
-        out[n++] = (struct learn_example){
-            .text = j->inputs[i], .text_len = strlen(j->inputs[i]),
-            .embedding = j->vectors != NULL ? j->vectors + i * j->dim : NULL,
-            .label = label, .ref = j->examples[i].id};
+        if (strcmp(label, LEARN_NONE) != 0) {
+            j->told[field][i] = (uint32_t)++decided;
+        }
+        out[n] = input_at(j, i);
+        out[n].label = label;
+        out[n].lang = j->langs[i];
+        out[n++].ref = j->examples[i].id;
     }
-    return n + gather_topics(j, field, out, n);
+    if (n == 0) {
+        return 0;
+    }
+    n += gather_hints(j, field, out, n);
+    for (size_t i = 0; i < j->traffic; i++) {
+        out[n++] = input_at(j, j->n + j->extra + i);
+    }
+    return n;
 }
 
 void learn_job_prove(struct learn_job *j, size_t field, enum ladder_rung rung, const double *score,
@@ -219,7 +241,7 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     const struct ladder_field *f = &j->form->fields[field];
     struct learn_options o = learn_defaults();
     struct learn_progress progress = {on_train_progress, j};
-    struct learn_example *examples = mem_alloc_array(j->n + j->extra, sizeof(*examples));
+    struct learn_example *examples = mem_alloc_array(all_inputs(j), sizeof(*examples));
     size_t n = gather(j, field, examples);
     o.dim = (int)j->dim;
     o.target_error = f->target_error;
@@ -260,6 +282,10 @@ static void train_work(void *arg)
     struct learn_job *j = arg;
     j->heads = mem_alloc(sizeof(*j->heads));
     j->heads->refs = 1;
+    j->langs = arena_alloc(j->arena, (j->n + 1) * sizeof(*j->langs));
+    for (size_t i = 0; i < j->n; i++) {
+        j->langs[i] = heads_language(j->arena, j->inputs[i]);
+    }
     for (size_t i = 0; i < j->form->fields_len && j->code == FAIL_NONE; i++) {
         if (j->form->fields[i].type == LADDER_CHOICE) {
             j->training_field = (int)i;
@@ -418,6 +444,7 @@ static void write_report(struct learn_job *j)
     jn_object_begin(&w);
     jn_kv_str(&w, "workflow", j->workflow);
     jn_kv_int(&w, "examples", (int64_t)j->n);
+    jn_kv_int(&w, "unlabelled", (int64_t)j->traffic);
     jn_kv_bool(&w, "embeddings", j->vectors != NULL);
     jn_kv_real(&w, "ms", clock_ms_since(j->started_us), 1);
     jn_key(&w, "fields");
@@ -615,32 +642,18 @@ void learn_job_store(struct learn_job *j)
 
 /* ---- start ---- */
 
-/* Paragraphs of the dataset's articles with the queue their front matter names. */
-static void take_topics(struct learn_job *j)
+/* What teaches beside the examples, behind them in j->inputs; then the traffic. */
+static void take_hints(struct learn_job *j)
 {
-    const struct knowledge *k = j->shelf != NULL ? j->shelf->knowledge : NULL;
-    size_t room = 0;
-    for (size_t a = 0; k != NULL && a < knowledge_article_count(k); a++) {
-        room += knowledge_article_at(k, a)->sentence_count;
+    const char **before = j->inputs;
+    j->extra = hints_take(j->arena, j->form, j->shelf != NULL ? j->shelf->knowledge : NULL,
+                          j->examples, j->n, &j->hints);
+    j->inputs = arena_alloc(j->arena, (all_inputs(j) + 1) * sizeof(*j->inputs));
+    memcpy(j->inputs, before, j->n * sizeof(*j->inputs));
+    for (size_t i = 0; i < j->extra; i++) {
+        j->inputs[j->n + i] = j->hints[i].text;
     }
-    const char **inputs = arena_alloc(j->arena, (j->n + room + 1) * sizeof(*inputs));
-    j->topics = arena_alloc(j->arena, (room + 1) * sizeof(*j->topics));
-    memcpy(inputs, j->inputs, j->n * sizeof(*inputs));
-    j->inputs = inputs;
-    for (size_t a = 0; k != NULL && a < knowledge_article_count(k); a++) {
-        const struct knowledge_article *x = knowledge_article_at(k, a);
-        size_t i = 0;
-        while (x->queue[0] != '\0' && i < x->sentence_count && j->extra < TOPICS_MAX) {
-            const char *text = x->title;
-            uint16_t paragraph = x->sentences[i].paragraph;
-            for (; i < x->sentence_count && x->sentences[i].paragraph == paragraph; i++) {
-                text = arena_printf(j->arena, "%s%s%s", text, text == x->title ? "\n" : " ",
-                                    x->sentences[i].text);
-            }
-            j->topics[j->extra] = arena_dup_str(j->arena, x->queue);
-            inputs[j->n + j->extra++] = text;
-        }
-    }
+    memcpy(j->inputs + j->n + j->extra, before + j->n, j->traffic * sizeof(*j->inputs));
 }
 
 static bool measure_is_ready(const struct learn_job *j, enum fleet_role role)
@@ -679,7 +692,7 @@ static void learn_now(void *arg)
         j->told[i] = arena_alloc(j->arena, j->n * sizeof(*j->told[i]));
     }
     j->shelf = shelf_ref(desk_shelf_find(j->desk, j->form->dataset));
-    take_topics(j);
+    take_hints(j);
     j->stage_us = clock_monotonic_us();
     if (fleet_is_ready(j->desk->house.fleet, FLEET_EMBED)) {
         embed_next(j);
@@ -705,6 +718,16 @@ static void copy_example(struct arena *a, struct task_example *to, const struct 
     }
 }
 
+static bool has_value(const struct task_example *x, size_t fields)
+{
+    for (size_t i = 0; i < fields; i++) {
+        if (x->values[i] != NULL && x->values[i][0] != '\0') {
+            return true;
+        }
+    }
+    return x->article != NULL; /* it says which article answers */
+}
+
 void task_learn(struct task_desk *desk, const struct principal *who, const char *workflow,
                 const struct task_example *examples, size_t n, size_t fields, bool measure_models,
                 task_learn_progress_fn progress, task_learn_done_fn done, void *arg)
@@ -714,7 +737,6 @@ void task_learn(struct task_desk *desk, const struct principal *who, const char 
     j->desk = desk;
     j->who = *who;
     j->workflow = arena_dup_str(j->arena, workflow);
-    j->n = n;
     j->measure_models = measure_models;
     j->progress = progress;
     j->done = done;
@@ -724,11 +746,18 @@ void task_learn(struct task_desk *desk, const struct principal *who, const char 
     buf_init(&j->report, (size_t)8 << 20);
     j->examples = arena_alloc(j->arena, (n + 1) * sizeof(*j->examples));
     j->inputs = arena_alloc(j->arena, (n + 1) * sizeof(*j->inputs));
-    for (size_t i = 0; i < n; i++) {
-        copy_example(j->arena, &j->examples[i], &examples[i], fields);
-        const struct task_example *x = &j->examples[i];
-        j->inputs[i] = arena_printf(j->arena, "%s%s%s", x->subject,
-                                    x->subject[0] != '\0' ? "\n\n" : "", x->text);
+    j->n = 0;
+    for (int labelled = 1; labelled >= 0; labelled--) {
+        for (size_t i = 0; i < n; i++) {
+            if (has_value(&examples[i], fields) == (labelled == 1)) {
+                struct task_example *x = &j->examples[j->n + j->traffic];
+                copy_example(j->arena, x, &examples[i], fields);
+                j->inputs[j->n + j->traffic] =
+                    arena_printf(j->arena, "%s%s%s", x->subject,
+                                 x->subject[0] != '\0' ? "\n\n" : "", x->text);
+                *(labelled == 1 ? &j->n : &j->traffic) += 1;
+            }
+        }
     }
     loop_post(desk->house.loop, learn_now, j);
 }

@@ -23,9 +23,11 @@ struct learn_job {
     struct ladder_form *form;
     struct shelf *shelf;
     struct task_example *examples;
-    const char **inputs; /* subject and text as one; the articles' paragraphs after them */
-    const char **topics; /* of those: the queue each paragraph belongs to */
-    size_t n, extra;
+    /* Subject and text as one: of the examples, then what hints at a label (paragraphs of articles,
+       the labels' own names), then the unlabelled ones. */
+    const char **inputs;
+    struct hint *hints;
+    size_t n, extra, traffic;
     bool measure_models;
     task_learn_progress_fn progress;
     task_learn_done_fn done;
@@ -36,6 +38,7 @@ struct learn_job {
     size_t dim, embedded;
     char embed[65]; /* the model that made them */
 
+    const char **langs; /* of the n examples */
     struct headset *heads;
     struct learn_report reports[LADDER_MAX_FIELDS];
     bool trained[LADDER_MAX_FIELDS];

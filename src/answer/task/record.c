@@ -190,6 +190,8 @@ static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
     f = f != FAIL_NONE ? f : licence_note(tx, t, &t->drawn, why);
     if (f == FAIL_NONE && t->has_artifact) {
         f = put_artifact(tx, t, why);
+        f = f != FAIL_NONE || t->lang == NULL
+                ? f : learn_language_count(tx, t->created_at, t->lang, why);
     }
     return f != FAIL_NONE ? f : reused_record(tx, t, why);
 }

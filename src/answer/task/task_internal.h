@@ -119,6 +119,7 @@ struct task {
     size_t dim;
     char used[FLEET_ROLE_COUNT][65]; /* the models that answered, '' for none */
     const char *lang;
+    const char *lang_learned; /* the same as learning counts it, NULL: not looked at yet */
     struct form_plan *plan;
     int plan_field[FORM_PIECES_MAX]; /* hole i of the plan is this field */
     size_t plan_holes;
@@ -276,9 +277,23 @@ const struct task_decided *decide_answers(const struct task *t);
 void record_form(struct task *t);
 void record_direct(struct task *t, const char *verdict);
 void record_accepted(struct task *t, store_done_fn done);
+/* hints.c: what teaches beside the examples, at most 2,000 paragraphs and 1,000 names a field in
+   three forms; all in the arena. Returns how many. */
+struct hint {
+    const char *text;
+    const char *label;
+    int field; /* -1: of every field that has such a label */
+};
+size_t hints_take(struct arena *arena, const struct ladder_form *form, const struct knowledge *k,
+                  const struct task_example *examples, size_t n, struct hint **out);
 /* heads.c: what learning left in the store */
 /* A field whose labels are learned gets those of its head. */
 void heads_give_labels(const struct learn_head *head, struct ladder_field *field);
+/* The language of a text as learning counts it: "und" where it cannot be told. In the arena. */
+const char *heads_language(struct arena *arena, const char *text);
+/* Adds a failed check to a proposal for a choice whose head was measured in languages but not
+   (enough, or not well) in this task's: a person decides it then. */
+void heads_check_language(struct task *t, size_t field, struct ladder_proposal *p);
 enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why);
 struct head_row {
     const char *field;

@@ -190,7 +190,7 @@ const char *result_draft(const json_t *result);
 /* The learning examples of rows, as the API takes them, streamed to a file; counts what was
    skipped. */
 struct learn_counts {
-    int64_t examples, skipped;
+    int64_t examples, unlabelled, skipped;
 };
 MUST_CHECK enum fail learn_collect(struct cli *cli, const char *path, FILE *to,
                                    struct learn_counts *n, struct fault *why);

@@ -10,6 +10,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "answer/learn/learn.h"
+#include "base/clock/clock.h"
 #include "base/store/store.h"
 #include "base/text/text.h"
 #include "cli/command/command_internal.h"
@@ -206,6 +208,81 @@ static void models(struct doctor *d)
     models_close(m);
 }
 
+#define LANGUAGES_SHOWN 8
+#define DAYS_90 ((int64_t)90 * 24 * 3600 * 1000000)
+
+/* Which languages the embedding model holds, by its name; English where that says nothing. */
+static const char *languages_held(struct doctor *d, char name[MODELS_NAME_SIZE])
+{
+    struct models *m = NULL;
+    struct fault why;
+    const char *held = NULL;
+    name[0] = '\0';
+    if (access(d->cli->home, F_OK) == 0 && models_open(d->cli->home, &m, &why) == FAIL_NONE) {
+        const struct models_entry *e = models_find(m, "embed");
+        if (e != NULL) {
+            (void)text_copy(name, MODELS_NAME_SIZE, e->name);
+            held = learn_languages_of_model(e->name);
+            held = held != NULL ? held : learn_languages_of_model(e->source);
+        }
+        models_close(m);
+    }
+    return held != NULL ? held : "en";
+}
+
+static void say_languages(struct doctor *d, const struct learn_language_share *all, size_t n)
+{
+    char name[MODELS_NAME_SIZE], list[256] = "", missing[128] = "";
+    const char *held = languages_held(d, name);
+    int64_t sum = 0, without = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += all[i].n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool holds = strcmp(all[i].code, "und") == 0 || learn_languages_include(held, all[i].code);
+        size_t at = strlen(list), end = strlen(missing);
+        if (i < LANGUAGES_SHOWN) {
+            (void)snprintf(list + at, sizeof(list) - at, "%s%s %.1f %%", i > 0 ? ", " : "",
+                           all[i].code, 100.0 * (double)all[i].n / (double)sum);
+        }
+        if (!holds) {
+            without += all[i].n;
+            (void)snprintf(missing + end, sizeof(missing) - end, "%s%s", end > 0 ? " " : "",
+                           all[i].code);
+        }
+    }
+    if (name[0] == '\0') {
+        say(d, "languages", true, "tickets of 90 days: %s; no embedding model, so every language "
+            "is learned from its words alone", list);
+    } else if (without == 0) {
+        say(d, "languages", true, "tickets of 90 days: %s; %s holds them", list, name);
+    } else {
+        say(d, "languages", false,
+            "tickets of 90 days: %s; %.1f %% are in languages that %s does not hold (%s). Load a "
+            "multilingual one, such as paraphrase-multilingual-MiniLM-L12-v2, "
+            "multilingual-e5-small "
+            "or bge-m3 (inhouse models import FOLDER), and learn again",
+            list, 100.0 * (double)without / (double)sum, name, missing);
+    }
+}
+
+/* In which languages tickets came, against what the loaded embedding model holds. */
+static void languages(struct doctor *d, struct store_conn *conn)
+{
+    struct learn_language_share all[32];
+    struct fault why;
+    size_t n = 0;
+    if (conn != NULL && learn_language_read(conn, clock_now_us() - DAYS_90, all, COUNT_OF(all), &n,
+                                            &why) != FAIL_NONE) {
+        say(d, "languages", true, "not counted yet: the data is of an earlier version");
+    } else if (n == 0) {
+        say(d, "languages", true, "no tickets yet; any language is recognised, replies are framed "
+            "in English and German");
+    } else {
+        say_languages(d, all, n);
+    }
+}
+
 static void record(struct doctor *d)
 {
     char path[CLIENT_PATH_SIZE + 16];
@@ -220,6 +297,7 @@ static void record(struct doctor *d)
         say(d, "store", true, "SQLite, %s can be read; `inhouse audit verify` checks the record",
             path);
     }
+    languages(d, conn);
     store_reader_close(conn);
 }
 
@@ -252,8 +330,6 @@ int command_doctor(struct cli *cli)
     models(&d);
     record(&d);
     server(&d);
-    say(&d, "languages", true,
-        "replies are framed in English and German; any language is recognised");
     if (cli->json) {
         cli_print_json(d.out);
     }

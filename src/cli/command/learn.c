@@ -14,24 +14,21 @@
 
 /* ---- examples as the API takes them ---- */
 
-/* Writes one line; false when the row is no example (no expected value, no text). */
-static bool put_example(FILE *to, const struct rows *rows, const json_t *row, struct fault *why)
+/* Writes one line; false when the row is no example (no text). Without an expected value it is
+   unlabelled traffic. */
+static bool put_example(FILE *to, const struct rows *rows, const json_t *row,
+                        struct learn_counts *n, struct fault *why)
 {
     static const char *const texts[] = {"at", "subject", "reply", "article"};
     struct ticket t;
     if (ticket_read(rows, row, &t, why) != FAIL_NONE) {
         return false;
     }
-    if (t.expected == NULL) {
-        FAULT(why, FAIL_BAD_REQUEST, "%s:%lld: no expected value; the row was skipped",
-              rows_path(rows), (long long)rows_line(rows));
-        fail_hint(
-            why,
-            "An example is {\"id\", \"text\", \"expected\": {field: value}}, or a CSV with columns "
-            "expected_FIELD.");
-        return false;
+    json_t *line = json_pack("{s:s,s:s}", "id", t.id, "text", t.text);
+    if (t.expected != NULL) {
+        (void)json_object_set_new(line, "expected", t.expected);
     }
-    json_t *line = json_pack("{s:s,s:s,s:o}", "id", t.id, "text", t.text, "expected", t.expected);
+    *(t.expected != NULL ? &n->examples : &n->unlabelled) += 1;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         json_t *v = json_object_get(row, texts[i]);
         if (json_is_string(v) && json_string_length(v) > 0) {
@@ -52,9 +49,10 @@ enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct lear
         json_t *row AUTO_JSON = NULL;
         struct fault bad = {0};
         state = rows_next(rows, &row, &bad);
-        if (state == ROWS_ROW && put_example(to, rows, row, &bad)) {
-            n->examples++;
-        } else if (state != ROWS_END) {
+        if (state == ROWS_ROW && put_example(to, rows, row, n, &bad)) {
+            continue;
+        }
+        if (state != ROWS_END) {
             if (++n->skipped <= SAID_MAX) {
                 cli_note(cli, "%s", bad.message);
             }
@@ -69,9 +67,11 @@ enum fail learn_collect(struct cli *cli, const char *path, FILE *to, struct lear
     }
     rows_close(rows);
     if (f == FAIL_NONE && n->examples == 0) {
-        f = FAULT(why, FAIL_BAD_REQUEST, "%s holds no example", path);
+        f = FAULT(why, FAIL_BAD_REQUEST, "%s holds no example%s", path,
+                  n->unlabelled > 0 ? ": no row has an expected value" : "");
         fail_hint(why,
-                  "An example is {\"id\", \"text\", \"expected\": {field: value}} on one line.");
+                  "An example is {\"id\", \"text\", \"expected\": {field: value}} on one line, "
+                  "or a CSV with columns expected_FIELD.");
     }
     return f;
 }
@@ -167,6 +167,54 @@ static void show_climb(struct cli *cli, const json_t *climb)
     printf("%s.\n", cli_str(climb, "why"));
 }
 
+/* Accuracy per language, and what is too little to decide in. */
+static void show_languages(struct cli *cli, const json_t *fields)
+{
+    static const char *const columns[] = {"field", "language", ">examples", ">accuracy",
+                                          "may decide"};
+    struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
+    size_t i, k, n = 0;
+    json_t *field, *l;
+    json_array_foreach(fields, i, field) {
+        const json_t *report = json_object_get(field, "report");
+        json_array_foreach(json_object_get(report, "languages"), k, l) {
+            char count[24], accuracy[16];
+            double examples = json_number_value(json_object_get(l, "examples"));
+            double correct = json_number_value(json_object_get(l, "correct"));
+            (void)snprintf(count, sizeof(count), "%.0f", examples);
+            (void)snprintf(accuracy, sizeof(accuracy), "%.1f %%",
+                           examples > 0 ? 100 * correct / examples : 0);
+            const char *cells[] = {cli_str(field, "name"), cli_str(l, "code"), count, accuracy,
+                                   json_is_true(json_object_get(l, "holds"))
+                                       ? "yes" : "no evidence: a person decides"};
+            measure_table_row(t, cells);
+            n++;
+        }
+    }
+    if (n > 0) {
+        printf("\nBy language (und: cannot be told):\n");
+        cli_print_table(cli, t);
+    } else {
+        measure_table_free(t);
+    }
+}
+
+static void show_scope(const json_t *fields)
+{
+    size_t i;
+    json_t *field;
+    json_array_foreach(fields, i, field) {
+        const json_t *r = json_object_get(field, "report");
+        long long outside = (long long)json_integer_value(json_object_get(r, "outside"));
+        if (outside > 0) {
+            printf("%s: of %lld examples that are none of these, %.1f %% are refused; of the "
+                   "others %.1f %%.\n", cli_str(field, "name"), outside,
+                   100 * json_number_value(json_object_get(r, "outside_refused")),
+                   100 * json_number_value(json_object_get(r, "refused")));
+        }
+    }
+}
+
 static void show_advice(const json_t *fields)
 {
     size_t i;
@@ -192,7 +240,7 @@ int learn_report_show(struct cli *cli, const json_t *result)
 {
     static const char *const columns[] = {"field",     ">examples",          ">labels",
                                           ">accuracy", ">calibration error", ">at 5 % error",
-                                          ">at 1 %"};
+                                          ">at 2 %",   ">at 1 %"};
     const json_t *report = json_object_get(result, "report");
     const json_t *fields = json_object_get(report != NULL ? report : result, "fields");
     report = report != NULL ? report : result;
@@ -201,7 +249,7 @@ int learn_report_show(struct cli *cli, const json_t *result)
     json_t *field;
     json_array_foreach(fields, i, field) {
         const json_t *r = json_object_get(field, "report");
-        char n[24], labels[24], accuracy[16], ece[16], at5[16], at1[16];
+        char n[24], labels[24], accuracy[16], ece[16], at5[16], at2[16], at1[16];
         (void)snprintf(n, sizeof(n), "%lld",
                        (long long)json_integer_value(json_object_get(r, "examples")));
         (void)snprintf(labels, sizeof(labels), "%lld",
@@ -211,18 +259,26 @@ int learn_report_show(struct cli *cli, const json_t *result)
         (void)snprintf(ece, sizeof(ece), "%.3f", json_number_value(json_object_get(r, "ece")));
         (void)snprintf(at5, sizeof(at5), "%.1f %%",
                        100 * json_number_value(json_object_get(r, "coverage_at_5")));
+        (void)snprintf(at2, sizeof(at2), "%.1f %%",
+                       100 * json_number_value(json_object_get(r, "coverage_at_2")));
         (void)snprintf(at1, sizeof(at1), "%.1f %%",
                        100 * json_number_value(json_object_get(r, "coverage_at_1")));
-        const char *cells[] = {cli_str(field, "name"), n, labels, accuracy, ece, at5, at1};
+        const char *cells[] = {cli_str(field, "name"), n, labels, accuracy, ece, at5, at2, at1};
         measure_table_row(t, cells);
     }
+    long long traffic = (long long)json_integer_value(json_object_get(report, "unlabelled"));
+    if (traffic > 0) {
+        printf("%lld rows without an expected value taught as unlabelled traffic.\n", traffic);
+    }
     printf("Learned from %lld examples in %.1f s%s. Out of fold, on examples each head had not "
-           "seen:\n",
+           "seen, the share that can be answered at an error of:\n",
            (long long)json_integer_value(json_object_get(report, "examples")),
            json_number_value(json_object_get(report, "ms")) / 1000,
            json_is_true(json_object_get(report, "embeddings")) ? ""
                                                                : ", without an embedding model");
     cli_print_table(cli, t);
+    show_scope(fields);
+    show_languages(cli, fields);
     show_rungs(cli, fields);
     show_climb(cli, json_object_get(report, "climb"));
     show_advice(fields);

@@ -4,14 +4,16 @@
  * of megabytes), handed to the task room on the core thread, and answered 202 with the job's id.
  *
  * One example a line: {"id","at"?,"subject"?,"text","reply"?,"article"?,"expected":{field:value}}.
- * A line that cannot be used is skipped and reported with its number: years of past tickets always
- * hold a few. `article` and `answerable` inside expected go where they belong.
+ * The value "none_of_these" says that no label of the field fits; a line without expected values is
+ * unlabelled traffic. A line that cannot be used is skipped and reported with its number: years of
+ * past tickets always hold a few. `article` and `answerable` inside expected go where they belong.
  */
 #include "http/api/api_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/learn/learn.h"
 #include "work/workflow/workflow.h"
 
 #define LEARN_MAX_LINES 200000
@@ -34,7 +36,7 @@ struct learning {
     bool made;                /* form was made from the examples */
     struct arena *arena;
     struct task_example *examples;
-    size_t n, lines, skipped;
+    size_t n, unlabelled, lines, skipped;
     struct note notes[LEARN_MAX_NOTES];
     struct job *job;
 };
@@ -113,6 +115,7 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
             return FAULT(why, FAIL_BAD_REQUEST, "field \"%.60s\" is not a text", key);
         }
         if (form->fields[i].type == LADDER_CHOICE && !form->fields[i].labels_learned &&
+            strcmp(values[i], LEARN_NONE) != 0 &&
             ladder_label_find(&form->fields[i], values[i]) < 0) {
             return FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no label of field \"%.60s\"",
                          values[i], key);
@@ -154,7 +157,12 @@ static enum fail read_example(struct learning *l, const json_t *row, struct task
         }
     }
     if (f == FAIL_NONE) {
-        f = jn_object(row, "expected", true, &expected, why);
+        f = jn_object(row, "expected", false, &expected, why);
+    }
+    if (f == FAIL_NONE && json_object_size(expected) == 0) {
+        l->unlabelled++; /* traffic: what texts look like, not what they are */
+        x->values = arena_alloc(l->arena, l->form->fields_len * sizeof(*x->values));
+        return FAIL_NONE;
     }
     return f == FAIL_NONE ? read_expected(l, expected, x, why) : f;
 }
@@ -246,7 +254,7 @@ static bool take_guess(struct learning *l, const char *line, size_t n, void *arg
     json_object_foreach(expected, key, v)
     {
         const char *value = is_extra(key) ? NULL : value_text(l, v);
-        if (value != NULL) {
+        if (value != NULL && strcmp(value, LEARN_NONE) != 0) {
             names[used] = arena_dup_str(l->arena, key);
             values[used++] = value;
         }
@@ -281,6 +289,7 @@ static void put_notes(struct jn_writer *w, const struct learning *l)
 {
     jn_kv_int(w, "lines", (int64_t)l->lines);
     jn_kv_int(w, "used", (int64_t)l->n);
+    jn_kv_int(w, "unlabelled", (int64_t)l->unlabelled);
     jn_kv_int(w, "skipped", (int64_t)l->skipped);
     jn_key(w, "skipped_lines");
     jn_array_begin(w);
@@ -392,10 +401,12 @@ static void learn_on_crunch(struct api *a, struct wire_request *r, void *arg)
     if (f == FAIL_NONE) {
         l->examples = mem_alloc_array(count_lines(text, len), sizeof(*l->examples));
         each_line(l, text, len, take_line, NULL);
-        if (l->n == 0) {
+        if (l->n == l->unlabelled) {
             f = FAULT(&why, FAIL_BAD_REQUEST, "no line is a usable example; line %zu: %s",
                       l->skipped ? l->notes[0].line : 1,
-                      l->skipped ? l->notes[0].message : "it is empty");
+                      l->skipped         ? l->notes[0].message
+                      : l->unlabelled > 0 ? "it has no expected value"
+                                         : "it is empty");
         }
     }
     if (f != FAIL_NONE) {
