@@ -3,13 +3,13 @@
  * Blob: a head as bytes and back. The reader trusts nothing: it checks the hash, then every count
  * against what is left, every order, every index and that every number is finite and in range.
  *
- * Layout, all little-endian: "IHHEAD2\n"; u32 labels, dim, n-grams, rows, evidence, outside (0 or
- * 1), languages; f32 embedding, word and char weight, scale, vote weight, width, refuse; f32[5] of
- * oddness; f32[101] support; f32[101] oddness; languages (u8[8] code, u32 n, u32 correct, f32
- * expected, f32 variance); labels (u16 length, bytes); report (u32 length, bytes); u64 keys
- * ascending; f32 idf; f16 weights [(dim + 1 + n-grams) x (labels + outside)]; rows (u32 example,
- * u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all before. Owns nothing
- * between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
+ * Layout, all little-endian: "IHHEAD2\n"; u32 labels, dim, n-grams, rows, decided ones, evidence,
+ * outside (0 or 1), languages; f32 embedding, word and char weight, scale, vote weight, width,
+ * refuse; f32[5] of oddness; f32[101] support; f32[101] oddness; languages (u8[8] code, u32 n, u32
+ * correct, f32 expected, f32 variance); labels (u16 length, bytes); report (u32 length, bytes); u64
+ * keys ascending; f32 idf; f16 weights [(dim + 1 + n-grams) x (labels + outside)]; rows (u32
+ * example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all before. Owns
+ * nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
  */
 #include "answer/learn/learn_internal.h"
 
@@ -86,6 +86,7 @@ static void put_head(const struct learn_head *h, struct buf *b)
     put32(b, (uint32_t)h->dim);
     put32(b, (uint32_t)h->vocabulary.n);
     put32(b, (uint32_t)h->store.n);
+    put32(b, (uint32_t)h->store.decided);
     put32(b, (uint32_t)h->evidence);
     put32(b, h->outside ? 1 : 0);
     put32(b, (uint32_t)h->n_languages);
@@ -314,12 +315,14 @@ static bool get_counts(struct reader *r, struct learn_head *h)
     uint32_t dim = get32(r);
     h->vocabulary.n = get32(r);
     h->store.n = get32(r);
+    h->store.decided = get32(r);
     uint32_t evidence = get32(r);
     uint32_t outside = get32(r);
     uint32_t languages = get32(r);
     if (r->bad || h->labels < 2 || h->labels > LEARN_MAX_LABELS || dim > LEARN_MAX_DIM ||
-        h->store.n > LEARN_MAX_NEIGHBOURS || evidence >= LEARN_EVIDENCE_COUNT ||
-        h->vocabulary.n > 1000000 || outside > 1 || languages > LEARN_MAX_LANGUAGES) {
+        h->store.n > LEARN_MAX_NEIGHBOURS || h->store.decided > h->store.n ||
+        evidence >= LEARN_EVIDENCE_COUNT || h->vocabulary.n > 1000000 || outside > 1 ||
+        languages > LEARN_MAX_LANGUAGES) {
         return false;
     }
     h->dim = (int)dim;

@@ -21,6 +21,8 @@
 #define SELF_SHARP 1.5F    /* what a belief is multiplied by */
 #define SELF_LABELLED 3.0F /* a labelled example counts as so many sure ones */
 #define SELF_COST 10.0
+#define SELF_EVEN 0.3F /* how far labels that are guessed often give way to rare ones */
+#define SELF_SURE 0.5F /* below, a text is no neighbour for others */
 
 static bool tick(void *arg)
 {
@@ -38,6 +40,7 @@ static bool has_shared(const struct learn_training *t)
 /* What one fit works on: labelled rows outside a fold, then the traffic. */
 struct part {
     struct learn_training *t;
+    int fold; /* -1: none */
     uint32_t *rows;
     size_t labelled, n;
     float *target; /* per row of the matrix: n x stride, columns */
@@ -54,7 +57,7 @@ static size_t columns_of(const struct learn_head *h)
 
 static void part_init(struct part *p, struct learn_training *t, int fold, float *w, float *shared)
 {
-    *p = (struct part){.t = t, .w = w, .shared = shared};
+    *p = (struct part){.t = t, .fold = fold, .w = w, .shared = shared};
     size_t stride = t->h->stride;
     p->rows = mem_alloc_array(t->n, sizeof(*p->rows));
     for (size_t i = 0; i < t->n; i++) {
@@ -140,11 +143,39 @@ static void believe(const struct part *p, float *out)
     learn_add_scaled(out, l, SELF_SHARED * (float)unit, n, stride, t->h->labels);
 }
 
-/* q^SELF_POWER, summing to 1. */
-static float sharpen(float *q, size_t labels)
+/* Each label's factor: its share of the traffic, to the power of -SELF_EVEN. */
+static void even_out(const struct part *p, const float *q, size_t columns, float *factor)
+{
+    size_t stride = p->t->h->stride;
+    memset(factor, 0, columns * sizeof(*factor));
+    for (size_t i = p->labelled; i < p->n; i++) {
+        float sum = 1e-9F;
+        for (size_t k = 0; k < columns; k++) {
+            sum += q[i * stride + k];
+        }
+        for (size_t k = 0; k < columns; k++) {
+            factor[k] += q[i * stride + k] / sum;
+        }
+    }
+    for (size_t k = 0; k < columns; k++) {
+        factor[k] = powf(factor[k] + 1, -SELF_EVEN);
+    }
+}
+
+/* (factor q)^4, summing to 1; returns the largest share and its column. */
+static float sharpen(float *q, const float *factor, size_t labels, uint32_t *best)
 {
     float sum = 0;
     float most = 0;
+    *best = 0;
+    for (size_t k = 0; k < labels; k++) {
+        q[k] *= factor[k];
+        sum += q[k];
+    }
+    for (size_t k = 0; k < labels; k++) {
+        q[k] /= sum > 0 ? sum : 1;
+    }
+    sum = 0;
     for (size_t k = 0; k < labels; k++) {
         q[k] = q[k] * q[k];
         q[k] = q[k] * q[k];
@@ -152,6 +183,7 @@ static float sharpen(float *q, size_t labels)
     }
     for (size_t k = 0; k < labels; k++) {
         q[k] = sum > 0 ? q[k] / sum : 1 / (float)labels;
+        *best = q[k] > most ? (uint32_t)k : *best;
         most = q[k] > most ? q[k] : most;
     }
     return most;
@@ -184,7 +216,11 @@ static bool self_train(struct part *p)
         return false;
     }
     p->target = mem_alloc_array(t->n * stride, sizeof(*p->target));
+    AUTO_FREE float *factor = mem_alloc_array(columns, sizeof(*factor));
+    uint32_t *guess = t->guess + (size_t)(p->fold < 0 ? t->o->folds : p->fold) * t->n_traffic;
+    even_out(p, after, columns, factor);
     for (size_t i = 0; i < p->n; i++) {
+        uint32_t best;
         float *to = p->target + (size_t)p->rows[i] * stride;
         if (i < p->labelled) {
             to[t->truth[p->rows[i]]] = 1;
@@ -192,7 +228,10 @@ static bool self_train(struct part *p)
             continue;
         }
         memcpy(to, after + i * stride, columns * sizeof(*to));
-        weight[p->rows[i]] = (double)sharpen(to, columns);
+        float sure = sharpen(to, factor, columns, &best);
+        weight[p->rows[i]] = (double)sure;
+        guess[i - p->labelled] = sure >= SELF_SURE && best < t->h->labels ? best : UINT32_MAX;
+        t->traffic[i - p->labelled] = p->rows[i];
     }
     return solve(p, p->n, weight, SELF_COST);
 }
@@ -227,6 +266,8 @@ bool learn_fit(struct learn_training *t)
     }
     if (t->n_traffic > 0 && t->shared != NULL) {
         t->graph = learn_graph_new(&t->m);
+        t->traffic = mem_alloc_array(t->n_traffic, sizeof(*t->traffic));
+        t->guess = mem_alloc_array((size_t)(t->o->folds + 1) * t->n_traffic, sizeof(*t->guess));
     }
     for (int f = 0; f < t->o->folds; f++) {
         if (!fit_part(t, f, h->w, t->shared_w)) {

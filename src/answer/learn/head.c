@@ -110,12 +110,13 @@ static void finish(const struct learn_head *h, const float *z, const struct lear
                    const uint32_t *place, struct learn_prediction *out)
 {
     float parts[LEARN_ODD_COUNT];
-    out->n_nearest = v->n < LEARN_TOP ? v->n : LEARN_TOP;
-    for (size_t i = 0; i < out->n_nearest; i++) {
-        out->nearest[i].ref = h->store.ref[place[i]];
-        out->nearest[i].label = v->label[i];
-        out->nearest[i].example = h->store.example[place[i]];
-        out->nearest[i].cosine = v->cosine[i];
+    for (size_t i = 0; i < v->n && out->n_nearest < LEARN_TOP; i++) {
+        if (place[i] < h->store.decided) {
+            out->nearest[out->n_nearest++] =
+                (struct learn_neighbour){.ref = h->store.ref[place[i]], .label = v->label[i],
+                                         .example = h->store.example[place[i]],
+                                         .cosine = v->cosine[i]};
+        }
     }
     out->support = v->n > 0 ? v->cosine[0] : -1;
     learn_odd_parts(h, z, out->top[0].p, v, parts);

@@ -185,6 +185,8 @@ void learn_odd_fit(const float *parts, const bool *outside, size_t n, float weig
 
 struct learn_store {
     size_t n;
+    size_t decided;    /* the first ones were decided by people; the rest is traffic, whose label
+                          was guessed: it votes and is never shown */
     int dim;
     int8_t *row;       /* n x dim */
     float *scale;

@@ -420,6 +420,11 @@ static void traffic_without_labels_teaches(void **state)
         for (size_t i = 0; i < N; i++) {
             assert_int_equal(learn_predict(h, "", 0, test.vector[i], DIM, &p, &why), FAIL_NONE);
             right[with] += strcmp(learn_head_label(h, p.top[0].label), labels[i % LABELS]) == 0;
+            assert_in_range(p.n_nearest, 0, 2 * LABELS); /* guessed ones are never shown */
+            for (size_t k = 0; k < p.n_nearest; k++) {
+                assert_memory_equal(p.nearest[k].ref, "#4", 2);
+                assert_in_range(p.nearest[k].example, 0, 2 * LABELS - 1);
+            }
         }
         learn_report_done(&r);
         learn_head_free(h);

@@ -12,10 +12,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void remember_row(struct learn_training *t, size_t i, size_t from, uint32_t label)
+{
+    struct learn_store *s = &t->h->store;
+    const char *ref = i < s->decided ? t->ex[from].ref : NULL;
+    s->example[i] = (uint32_t)from;
+    s->label[i] = label;
+    s->ref[i] = mem_dup_str(ref == NULL ? "" : ref);
+    s->scale[i] = learn_round8(t->m.near + from * (size_t)s->dim, s->dim,
+                               s->row + i * (size_t)s->dim);
+}
+
+/* The traffic that the fit of all is sure of, evenly where there is too much; returns how many. */
+static size_t keep_traffic(struct learn_training *t, size_t room)
+{
+    const uint32_t *guess = t->guess + (size_t)t->o->folds * t->n_traffic;
+    size_t n = 0;
+    t->kept = mem_alloc_array(t->n_traffic + 1, sizeof(*t->kept));
+    for (size_t i = 0; i < t->n_traffic; i++) {
+        if (guess[i] != UINT32_MAX) {
+            t->kept[n++] = (uint32_t)i;
+        }
+    }
+    size_t keep = n < room ? n : room;
+    for (size_t i = 0; i < keep; i++) {
+        t->kept[i] = t->kept[i * n / keep];
+    }
+    return keep;
+}
+
 static void remember(struct learn_training *t)
 {
     struct learn_store *s = &t->h->store;
     size_t n = t->n_scored < LEARN_MAX_NEIGHBOURS ? t->n_scored : LEARN_MAX_NEIGHBOURS;
+    s->decided = n;
+    n += t->guess != NULL ? keep_traffic(t, LEARN_MAX_NEIGHBOURS - n) : 0;
     s->n = n;
     s->dim = t->m.near_dim;
     s->row = mem_alloc_array(n * (size_t)s->dim, 1);
@@ -23,13 +54,13 @@ static void remember(struct learn_training *t)
     s->example = mem_alloc_array(n, sizeof(*s->example));
     s->label = mem_alloc_array(n, sizeof(*s->label));
     s->ref = mem_alloc_array(n, sizeof(*s->ref));
-    for (size_t i = 0; i < n; i++) {
-        size_t from = t->scored[i * t->n_scored / n];
-        s->example[i] = (uint32_t)from;
-        s->label[i] = t->truth[from];
-        s->ref[i] = mem_dup_str(t->ex[from].ref == NULL ? "" : t->ex[from].ref);
-        s->scale[i] = learn_round8(t->m.near + from * (size_t)s->dim, s->dim,
-                                   s->row + i * (size_t)s->dim);
+    for (size_t i = 0; i < s->decided; i++) {
+        size_t from = t->scored[i * t->n_scored / s->decided];
+        remember_row(t, i, from, t->truth[from]);
+    }
+    for (size_t i = s->decided; i < n; i++) {
+        uint32_t k = t->kept[i - s->decided];
+        remember_row(t, i, t->traffic[k], t->guess[(size_t)t->o->folds * t->n_traffic + k]);
     }
     learn_store_index(s, t->h->labels);
 }
@@ -115,6 +146,25 @@ static void add_shared(struct learn_training *t)
 
 /* ---- neighbours, mix, distances ---- */
 
+/* Traffic votes as the fit of the other parts takes it, not as one that has seen the example. */
+static void guess_again(const struct learn_training *t, int fold, const uint32_t *place,
+                        struct learn_voters *v)
+{
+    size_t decided = t->h->store.decided;
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        uint32_t label = v->label[i];
+        if (place[i] >= decided) {
+            label = t->guess[(size_t)fold * t->n_traffic + t->kept[place[i] - decided]];
+        }
+        if (label != UINT32_MAX) {
+            v->label[n] = label;
+            v->cosine[n++] = v->cosine[i];
+        }
+    }
+    v->n = (uint32_t)n;
+}
+
 /* Each example's neighbours among those of the other parts. */
 static void find_voters(struct learn_training *t, float *support)
 {
@@ -124,6 +174,7 @@ static void find_voters(struct learn_training *t, float *support)
         size_t at = t->scored[i];
         learn_store_voters(h, t->m.near + at * (size_t)t->m.near_dim, t->logits + i * h->stride,
                            t->part, t->part[at], &t->voters[i], place);
+        guess_again(t, t->part[at], place, &t->voters[i]);
         support[i] = t->voters[i].n > 0 ? t->voters[i].cosine[0] : -1;
     }
 }

@@ -286,6 +286,9 @@ enum fail learn_train(const struct learn_example *examples, size_t n,
     mem_free(t.logits);
     mem_free(t.shared);
     mem_free(t.shared_w);
+    mem_free(t.guess);
+    mem_free(t.traffic);
+    mem_free(t.kept);
     learn_graph_free(t.graph);
     mem_free(t.voters);
     if (f != FAIL_NONE) {

@@ -32,6 +32,11 @@ struct learn_training {
     double shared_rate;
     struct learn_voters *voters; /* the nearest examples of other parts */
     size_t n_traffic;
+    /* What each fold's fit takes the traffic for (the last: that of all), UINT32_MAX where it is
+       not sure: (folds + 1) x n_traffic. NULL without self-training. */
+    uint32_t *guess;
+    uint32_t *traffic; /* the examples they are, n_traffic */
+    uint32_t *kept;    /* of those, the ones remembered as neighbours, behind the decisions */
     struct learn_graph *graph; /* of all rows, NULL without traffic */
 };
 
