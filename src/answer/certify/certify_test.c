@@ -102,11 +102,12 @@ static void the_counts_needed_are_those_of_the_table(void **state)
         assert_int_equal(certify_needed(table[i].k, table[i].target, 0.05), table[i].n);
     }
     struct certify_rule rule = {.target = 0.02, .delta = 0.05};
-    assert_int_equal(certify_start(500, &rule), 313);
-    assert_int_equal(certify_start(1000, &rule), 523);
-    assert_true(certify_start(2000, &rule) >= 523);
-    assert_int_equal(certify_start(148, &rule), 0);
-    assert_int_equal(certify_start(150, &rule), 149);
+    assert_int_equal(certify_start(500, 435, &rule), 313);
+    assert_int_equal(certify_start(1000, 870, &rule), 523);
+    assert_int_equal(certify_start(2000, 1740, &rule), 523);
+    assert_int_equal(certify_start(2000, 300, &rule), 149);
+    assert_int_equal(certify_start(148, 148, &rule), 0);
+    assert_int_equal(certify_start(150, 0, &rule), 149);
 }
 
 /* ---- the walk ---- */
@@ -120,7 +121,7 @@ static void a_walk_stops_at_the_first_that_is_not_rejected(void **state)
     struct certify_rule rule = {.target = 0.02, .delta = 0.05};
     struct certify_result r;
     for (int i = 0; i < N; i++) {
-        score[i] = 1 - i / 1000.0;
+        score[i] = 1 - i / 40000.0;
         right[i] = i < 700 || i % 2 == 0; /* the last 300 are half wrong */
     }
     certify_test(score, right, N, &rule, &r);
@@ -194,14 +195,16 @@ static double violations(int runs, size_t n, double steep, double flat,
         struct certify_result r;
         seed((uint64_t)run + 1);
         for (size_t i = 0; i < n; i++) {
-            score[i] = draw();
-            right[i] = draw() >= (flat > 0 ? flat : risk(score[i], steep));
+            double u = draw();
+            score[i] = flat > 0 ? u : 1 - risk(u, steep);
+            right[i] = draw() >= (flat > 0 ? flat : risk(u, steep));
         }
         certify_test(score, right, n, rule, &r);
         if (!r.certified) {
             continue;
         }
-        double t = r.threshold < 0 ? 0 : r.threshold;
+        double t = flat > 0 ? r.threshold : -log1p(-r.threshold) / steep;
+        t = t < 0 ? 0 : t;
         /* The integral of the risk above t, over 1 - t. */
         double wrong = flat > 0 ? flat * (1 - t) : (exp(-steep * t) - exp(-steep)) / steep;
         double true_error = rule->basis == CERTIFY_OF_TRAFFIC ? wrong : wrong / (1 - t);

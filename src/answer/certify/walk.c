@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_SHARE 0.63   /* the first threshold accepts at most this share */
+/* Of what the scores call acceptable, the most at the first threshold: more where they call much
+   acceptable, since there they are more often right about it. */
+#define START_SHARE 0.45
+#define START_MORE 0.35
 #define START_ERRORS 5     /* and forgives at most so many errors */
 #define STOPS 200          /* of a walk over all items, at most */
 #define LOOK_ERRORS 10.0   /* the first look is at 10 / target outcomes */
@@ -36,9 +39,10 @@ struct certify_item *certify_sort(const double *score, const bool *right, size_t
     return s;
 }
 
-size_t certify_start(size_t n, const struct certify_rule *rule)
+size_t certify_start(size_t n, size_t acceptable, const struct certify_rule *rule)
 {
-    double most = START_SHARE * (double)n;
+    double part = (double)acceptable / (double)(n > 0 ? n : 1);
+    double most = (START_SHARE + START_MORE * part) * (double)acceptable;
     if (rule->basis == CERTIFY_OF_TRAFFIC) { /* how many are accepted does not enter the test */
         return certify_needed(0, rule->target, rule->delta) <= n ? n / 50 + 1 : 0;
     }
@@ -49,6 +53,21 @@ size_t certify_start(size_t n, const struct certify_rule *rule)
         }
     }
     return 0;
+}
+
+/* How many the scores alone call acceptable. */
+static size_t count_acceptable(const struct certify_item *s, size_t n, double target)
+{
+    double expected = 0;
+    size_t best = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].score < 0 || s[i].score > 1) {
+            return n;
+        }
+        expected += 1 - s[i].score;
+        best = expected <= target * (double)(i + 1) ? i + 1 : best;
+    }
+    return best;
 }
 
 static size_t next_stop(size_t m, size_t n, const struct certify_rule *rule)
@@ -76,13 +95,14 @@ void certify_test(const double *score, const bool *right, size_t n, const struct
     ASSERT(rule->target > 0 && rule->target < 1 && rule->delta > 0 && rule->delta < 1);
     *out = (struct certify_result){.threshold = CERTIFY_NEVER, .n = n, .p = 1, .error_upper = 1,
                                    .traffic_upper = 1};
-    out->start = rule->start != 0 ? rule->start : certify_start(n, rule);
+    size_t kept;
+    AUTO_FREE struct certify_item *s = certify_sort(score, right, n, &kept);
+    size_t acceptable = count_acceptable(s, kept, rule->target);
+    out->start = rule->start != 0 ? rule->start : certify_start(n, acceptable, rule);
     if (out->start == 0 || out->start > n) {
         out->start = 0;
         return;
     }
-    size_t kept;
-    AUTO_FREE struct certify_item *s = certify_sort(score, right, n, &kept);
     size_t next = out->start;
     size_t wrong = 0;
     for (size_t i = 0; i < kept; i++) {
@@ -138,7 +158,8 @@ static bool would_pass(const struct certify_item *s, size_t n, size_t items,
                        const struct certify_rule *rule)
 {
     double scale = (double)items / (double)n;
-    size_t start = certify_start(items, rule);
+    size_t acceptable = (size_t)((double)count_acceptable(s, n, rule->target) * scale);
+    size_t start = certify_start(items, acceptable, rule);
     size_t least = (size_t)ceil(1 / rule->target); /* of fewer items nothing follows */
     double wrong = 0;
     for (size_t i = 0; i < n; i++) {
