@@ -262,7 +262,11 @@ static enum fail train_field(struct learn_job *j, size_t field, struct fault *wh
     memcpy(j->heads->embed[field], j->embed, sizeof(j->heads->embed[field]));
     text_hex(hash, sizeof(hash), j->heads->release[field]);
     j->evidence[field][LADDER_LEARNED] = (struct ladder_evidence){
-        .n = (int)r->n, .accuracy = r->accuracy, .slope = 1, .offset = 0, .class = LADDER_HISTORY,
+        .n = (int)r->n,
+        .accuracy = r->accuracy,
+        .slope = 1,
+        .offset = 0,
+        .class = LADDER_PROVISIONAL,
         .threshold = r->certificate.certified ? r->certificate.threshold : LADDER_UNCERTIFIED,
         .coverage = r->certificate.certified ? r->certificate.coverage : 0};
     double *score = mem_alloc_array(r->n, sizeof(*score));

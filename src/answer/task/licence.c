@@ -74,11 +74,11 @@ enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_
                                &now, form->fields[field].target_error, &c, &found, why);
     if (f == FAIL_NONE && found) {
         take(e, &c);
-    } else if (f == FAIL_NONE && e->certificate[0] != '\0') {
-        /* It had one, and that one is withdrawn, voided or of something else. */
+    } else if (f == FAIL_NONE) {
+        /* It never had one, or that one is withdrawn, voided or of something else: what the
+           evidence's row says of a threshold is of the day it was measured. */
         e->threshold = LADDER_UNCERTIFIED;
         e->coverage = 0;
-        e->class = LADDER_UNMEASURED;
         e->certificate[0] = '\0';
     }
     return f;

@@ -130,7 +130,7 @@ static void learning_makes_heads_and_evidence(void **state)
     assert_string_equal(field_str("queue", "value"), "billing");
     assert_string_equal(field_str("queue", "proposed_by"), "learned");
     assert_string_equal(field_str("queue", "rung"), "learned");
-    assert_string_equal(field_str("queue", "class"), "history");
+    assert_string_equal(field_str("queue", "class"), "provisional");
     assert_int_equal(strncmp(field_str("queue", "certificate"), "crt_", 4), 0);
 }
 

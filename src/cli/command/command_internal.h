@@ -339,6 +339,7 @@ int command_route_test(struct cli *cli);
 int command_datasets_add(struct cli *cli);
 int command_datasets_list(struct cli *cli);
 int command_upstreams(struct cli *cli);
+int command_certificates(struct cli *cli);
 int command_upstream_calls(struct cli *cli);
 int command_keys_add(struct cli *cli);
 int command_keys_list(struct cli *cli);

@@ -47,6 +47,10 @@ static const struct cli_option new_options[] = {
     {"from", 'f', "FILE",
      "examples: {\"id\", \"text\", \"expected\": {field: value}} a line, or CSV"},
     {0}};
+static const struct cli_option certificate_options[] = {
+    {"all", 0, NULL, "also those that are withdrawn, voided or replaced"},
+    {0},
+};
 static const struct cli_option upstream_options[] = {
     {"task", 0, "ID", "those of this task"},
     {"limit", 0, "N", "at most so many, newest first (50)"},
@@ -167,6 +171,11 @@ const struct command command_table[] = {
      command_review_escalate, false},
     {"review next", "", 0, 0, "work through the queue with single keys", NULL, NULL,
      command_review_next, false},
+    {"certificates", "[WORKFLOW]", 0, 1,
+     "which rung may answer which field alone, and on what proof",
+     "Without a certificate a rung only proposes. The second table says what is still missing: how "
+     "many\nreviewed items, and how many days that is at today's volume.",
+     certificate_options, command_certificates, false},
     {"workflow list", "", 0, 0, "the active workflows", NULL, NULL, command_workflow_list, false},
     {"workflow show", "NAME", 1, 1, "a definition as YAML", NULL, NULL, command_workflow_show,
      false},
@@ -184,8 +193,8 @@ const struct command command_table[] = {
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},
     {"keys revoke", "NAME", 1, 1, "refuse a key from now on", NULL, NULL, command_keys_revoke,
      false},
-    {"upstreams", "", 0, 0, "other servers: health, spend, circuits", NULL, NULL,
-     command_upstreams, false},
+    {"upstreams", "", 0, 0, "other servers: health, spend, circuits", NULL, NULL, command_upstreams,
+     false},
     {"upstreams calls", "", 0, 0, "the calls made to them, each attempt named", NULL,
      upstream_options, command_upstream_calls, false},
     {"ask", "TEXT…", 1, MANY, "ask a model; the answer streams; - reads the text", NULL,

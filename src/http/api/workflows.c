@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/certify/certify.h"
 #include "work/workflow/workflow.h"
 
 /* ---- reading, on the core thread: evidence is the desk's ---- */
@@ -149,6 +150,20 @@ struct putting {
     struct ladder_form *form;
 };
 
+/* The models' rungs were measured under the definition before: its prompt is theirs. */
+static enum fail void_certificates(struct store_tx *tx, const struct putting *p, struct fault *why)
+{
+    static const enum ladder_rung rungs[] = {LADDER_LIGHT, LADDER_HEAVY, LADDER_HOSTED};
+    const struct certify_releases now = {.prompt = p->form->release};
+    enum fail f = FAIL_NONE;
+    for (size_t i = 0; i < COUNT_OF(rungs) && f == FAIL_NONE; i++) {
+        int64_t n;
+        f = certify_void(tx, p->a->h.audit, p->form->name, NULL, ladder_rung_name(rungs[i]), &now,
+                         "the definition changed", p->who.name, p->who.team, &n, why);
+    }
+    return f;
+}
+
 static enum fail put_write(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct putting *p = arg;
@@ -161,6 +176,7 @@ static enum fail put_write(struct store_tx *tx, void *arg, struct fault *why)
                               .releases_len = 1,
                               .verdict = "active"};
     enum fail f = workflow_put(tx, p->form, p->who.name, why);
+    f = f != FAIL_NONE ? f : void_certificates(tx, p, why);
     return f != FAIL_NONE ? f : audit_append(tx, p->a->h.audit, &leaf, NULL, NULL, why);
 }
 
