@@ -5,7 +5,7 @@
   mock.py [--tls CERT KEY] [--log FILE]
 
 Prints its port, then serves until its standard input ends. What it does is the `model` asked for: ok, slow, garbage,
-html, half, once429, limited, redirect, huge, keybad, error500, reset, http09, refused, unknown, echo, json, tools, deep,
+html, half, once429, limited, redirect, huge, keybad, error500, reset, http09, refused, unknown, echo, json, peek, tools, deep,
 once500, noend, errorevent, headers. Each request is one JSON line of the log: method, path, headers, body.
 """
 import argparse
@@ -153,6 +153,8 @@ class Mock(http.server.BaseHTTPRequestHandler):
             return last_text(body)
         if model == "unknown":
             return "Write to [EMAIL_7] please"
+        if model == "peek":  # what came over the wire, anywhere in it
+            return "leaked" if "@" in json.dumps(body) else "clean"
         if model == "json":
             return json.dumps({"said": last_text(body)})
         return "Hello from the mock"

@@ -142,13 +142,14 @@ static void start_mock(void)
     close(in[0]);
     close(out[1]);
     mock_stdin = in[1];
-    ssize_t n = read(out[0], line, sizeof(line) - 1);
+    size_t n = 0; /* it may come in pieces */
+    while (n < sizeof(line) - 1 && read(out[0], line + n, 1) == 1 && line[n] != '\n') {
+        n++;
+    }
     close(out[0]);
     int64_t port = 0;
-    if (n > 1) {
-        line[n - 1] = '\0';
-        (void)text_read_int(line, 1, 65535, &port);
-    }
+    line[n] = '\0';
+    (void)text_read_int(line, 1, 65535, &port);
     mock_port = (int)port;
 }
 
@@ -194,7 +195,7 @@ static void open_mock(const char *more)
     static const char *const names[] = {
         "ok",    "slow",   "garbage",  "html",   "half",    "once429", "limited", "redirect",
         "huge",  "keybad", "error500", "reset",  "http09",  "refused", "unknown", "echo",
-        "json",  "tools",  "deep",     "noend",  "errorevent", "headers", "once500"};
+        "json",  "tools",  "deep",     "noend",  "errorevent", "headers", "once500", "peek"};
     char servers[1024], models[8192];
     struct buf list;
     (void)snprintf(servers, sizeof(servers),
@@ -648,6 +649,14 @@ static void values_leave_as_placeholders_and_come_back(void **state)
         if (stream == 1) {
             assert_string_equal(got.streamed, got.text);
         }
+    }
+    for (int redact = 0; redact < 2; redact++) { /* the witness first: it can see one */
+        ask("peek", "bob@example.org",
+            (struct how){.redact = redact == 1,
+                         .extra = ",\"stop\":[\"ann@example.com\"],\"tools\":[{\"type\":"
+                                  "\"function\",\"function\":{\"name\":\"look\","
+                                  "\"description\":\"mail cy@example.net\"}}]"});
+        assert_string_equal(got.text, redact == 1 ? "clean" : "leaked");
     }
     ask("json", "bob@example.org", (struct how){.redact = true,
                                                 .extra = ",\"json_schema\":{\"type\":\"object\"}"});
