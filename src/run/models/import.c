@@ -96,6 +96,41 @@ void models_clean_import(const struct models *m, const char *name)
     }
 }
 
+/* A folder of our own in the store's, so that the result is linked and not copied. */
+static enum fail make_folder(const struct models *m, const char *name, struct buf *path,
+                             struct fault *why)
+{
+    buf_init(path, 4096);
+    if (!buf_printf(path, "%s/models/%s", m->home, name) || mkdirat(m->dir, name, 0700) != 0) {
+        return FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models/%s: cannot be made",
+                           m->home, name);
+    }
+    return FAIL_NONE;
+}
+
+/* The imported file in from_dir, quantised into a folder of its own, and that one added. */
+static enum fail add_quantised(struct models *m, struct import *c, const char *from_dir,
+                               struct models_entry *out, struct fault *why)
+{
+    struct buf dir;
+    char name[48], from[4200];
+    snprintf(name, sizeof(name), ".import-%d-q", (int)getpid());
+    snprintf(from, sizeof(from), "%.4096s/" OUT_NAME, from_dir);
+    enum fail f = make_folder(m, name, &dir, why);
+    if (f == FAIL_NONE) {
+        const char *const words[] = {"quantize", "--in",   from,   "--out",
+                                     dir.data,   "--type", "Q8_0", NULL};
+        const struct job job = {.what = c->what->folder, .words = words,
+                                .worker_path = c->what->worker_path,
+                                .timeout_ms = c->what->timeout_ms};
+        f = job_run(&job, why);
+        f = f != FAIL_NONE ? f : add_result(m, c, dir.data, out, why);
+        models_clean_import(m, name);
+    }
+    buf_done(&dir);
+    return f;
+}
+
 enum fail models_import(struct models *m, const struct models_import *what,
                         models_progress_fn progress, void *ctx, struct models_entry *out,
                         struct fault *why)
@@ -108,24 +143,20 @@ enum fail models_import(struct models *m, const struct models_import *what,
         return fail_hint(why, "Use a-z, 0-9, '.', '_' or '-', at most 64 characters, the first a "
                               "letter or digit.");
     }
-    buf_init(&dir, 4096);
-    /* In the store's own folder, so that the result is linked and not copied. */
+    bool quantise = what->type != NULL && strcmp(what->type, "q8_0") == 0;
     snprintf(name, sizeof(name), ".import-%d", (int)getpid());
-    enum fail f = FAIL_NONE;
-    if (!buf_printf(&dir, "%s/models/%s", m->home, name) || mkdirat(m->dir, name, 0700) != 0) {
-        f = FAULT_ERRNO(why, fail_from_write_errno(errno), "%.200s/models/%s: cannot be made",
-                        m->home, name);
-    }
+    enum fail f = make_folder(m, name, &dir, why);
     if (f == FAIL_NONE) {
         const char *const words[] = {"import", "--in",   what->folder, "--out",
-                                     dir.data, "--type", what->type == NULL ? "f16" : what->type,
-                                     NULL};
+                                     dir.data, "--type",
+                                     what->type == NULL || quantise ? "f16" : what->type, NULL};
         const struct job job = {.what = what->folder, .words = words,
                                 .worker_path = what->worker_path, .timeout_ms = what->timeout_ms,
                                 .on_line = take_line, .ctx = &c};
         f = job_run(&job, why);
         if (f == FAIL_NONE) {
-            f = add_result(m, &c, dir.data, out, why);
+            f = quantise ? add_quantised(m, &c, dir.data, out, why)
+                         : add_result(m, &c, dir.data, out, why);
         }
         models_clean_import(m, name);
     }

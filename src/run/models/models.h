@@ -162,7 +162,7 @@ struct models_import {
     const char *name;        /* NULL: from the folder's README, else from the folder's name */
     const char *role;        /* NULL: embed */
     const char *source;      /* NULL: the folder's name */
-    const char *type;        /* "f16" (NULL) or "f32" */
+    const char *type;        /* "f16" (NULL), "f32" or "q8_0" */
     const char *worker_path; /* NULL: inhouse-worker beside this executable */
     int timeout_ms;          /* 0: ten minutes */
 };
