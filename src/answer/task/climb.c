@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "answer/check/check.h"
+#include "answer/route/route.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
@@ -23,11 +24,14 @@ static void step_learned(struct task *t);
 static void step_draft(struct task *t);
 static void step_light(struct task *t);
 static void step_heavy(struct task *t);
+static void step_where(struct task *t);
+static void step_hosted(struct task *t);
 static void step_end(struct task *t);
 
 static const task_step_fn climb_steps[] = {step_reuse,   step_rule,  step_embed, step_alike,
-                                           step_learned, step_draft, step_light, step_heavy,
-                                           step_end};
+                                           step_learned, step_draft, step_where, step_light,
+                                           step_heavy,   step_hosted, step_end};
+#define STEP_LIGHT 7
 
 static void next_step(struct task *t)
 {
@@ -153,7 +157,7 @@ void climb_start(struct task *t)
 /* The request as it counts: everything that could change the answer, in the whole trust domain. */
 static void make_key(struct task *t)
 {
-    const char *parts[12 + LADDER_MAX_FIELDS];
+    const char *parts[14 + LADDER_MAX_FIELDS];
     struct fleet_model embed, light, heavy;
     struct reuse_key release;
     char options[48], domain[TASK_DOMAIN_SIZE];
@@ -169,6 +173,8 @@ static void make_key(struct task *t)
     parts[n++] = embed.sha256;
     parts[n++] = light.sha256;
     parts[n++] = heavy.sha256;
+    parts[n++] = ladder_secrecy_name(t->label);
+    parts[n++] = route_rules_release(t->desk->rules);
     parts[n++] = options;
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         parts[n++] = t->heads != NULL ? t->heads->release[i] : NULL;
@@ -483,6 +489,7 @@ static void on_form(void *arg, const struct fleet_answer *a, enum ladder_rung ru
         t->tokens_in += s.tokens_in;
         t->tokens_cached += s.tokens_cached;
         t->tokens_out += s.tokens_out;
+        where_took(t->desk, rung, s.ms);
         bool better = after > before || ladder_open_count(&t->climb) < open;
         s.verdict = better ? LADDER_ANSWERED : LADDER_ABSTAINED;
     }
@@ -506,14 +513,18 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
     const char *why_not = NULL;
     if (!may(t, rung)) {
         why_not = "not asked for";
+    } else if (t->route != NULL && (t->route->go == ROUTE_PERSON ||
+                                    (t->route->go == ROUTE_HOSTED && !t->hosted_failed))) {
+        why_not = arena_printf(t->arena, "rule %s: %s", t->route->name,
+                               route_go_name(t->route->go));
     } else if (!fleet_is_serving(t->desk->house.fleet, role)) {
         why_not = "no model is loaded";
         wake(t, role);
     } else if (t->late || t->cancelled) {
         why_not = "the deadline has passed";
-    } else {
+    } else if (t->rungs == ~0u || (t->form->skip & 1u << rung) == 0) {
         ladder_wants(&t->climb, rung, &why_not);
-    }
+    } /* else it is left out by measurement, and asked for by name */
     struct buf body;
     buf_init(&body, IPC_FRAME_MAX);
     if (why_not == NULL && !form_ask_build(t, rung, &body)) {
@@ -543,6 +554,54 @@ static void step_light(struct task *t)
 static void step_heavy(struct task *t)
 {
     step_model(t, LADDER_HEAVY, FLEET_HEAVY, on_heavy);
+}
+
+/* ---- where, and the hosted rung ---- */
+
+/* The rules are asked once the cheap rungs have spoken and something is left for a model. When the
+   rule sends the task out and that cannot be, the local rungs are asked after all. */
+static void step_where(struct task *t)
+{
+    if (ladder_open_count(&t->climb) > 0 && !t->own_form) {
+        where_decide(t);
+    }
+    if (t->route != NULL && t->route->go == ROUTE_HOSTED && may(t, LADDER_HOSTED)) {
+        const char *why_not = hosted_why_not(t);
+        t->hosted_tried = t->hosted_failed = why_not != NULL;
+        if (why_not != NULL) {
+            note(t, LADDER_HOSTED, LADDER_SKIPPED, why_not);
+        }
+    } else if (!may(t, LADDER_HOSTED)) {
+        t->hosted_failed = true;
+    }
+    next_step(t);
+}
+
+void climb_after_hosted(struct task *t, bool answered)
+{
+    if (answered) {
+        where_took(t->desk, LADDER_HOSTED, clock_ms_since(t->step_us));
+    } else if (!t->late && !t->cancelled) {
+        t->hosted_failed = true;
+        t->step = STEP_LIGHT;
+    }
+    next_step(t);
+}
+
+static void step_hosted(struct task *t)
+{
+    const char *why_not = !may(t, LADDER_HOSTED) ? "not asked for" : hosted_why_not(t);
+    bool silent = t->hosted_tried || t->desk->house.hosted.call == NULL;
+    t->hosted_tried = true;
+    if (silent) {
+        next_step(t);
+    } else if (why_not != NULL) {
+        note(t, LADDER_HOSTED, LADDER_SKIPPED, why_not);
+        next_step(t);
+    } else if (!hosted_ask(t)) {
+        note(t, LADDER_HOSTED, LADDER_SKIPPED, "nothing is open that a model could fill");
+        next_step(t);
+    }
 }
 
 /* ---- the end ---- */

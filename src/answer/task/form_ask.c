@@ -184,9 +184,9 @@ static bool echoes(const char *value, const char *instruct)
     return content > 0 && 2 * same >= content;
 }
 
-static void take_line(struct task *t, size_t i, enum ladder_rung rung, const struct form_field *f)
+bool form_ask_offer_line(struct task *t, size_t i, enum ladder_rung rung, const char *said)
 {
-    char *value = text_trim(arena_dup_str(t->arena, f->value));
+    char *value = text_trim(arena_dup_str(t->arena, said));
     struct check_result r = check_summary(value, strlen(value), t->input, t->input_len,
                                           (size_t)t->form->fields[i].max_chars);
     const char *instruct = t->form->fields[i].instruct;
@@ -205,9 +205,7 @@ static void take_line(struct task *t, size_t i, enum ladder_rung rung, const str
                                   check_reason_name(r.reason), r.detail[0] != '\0' ? " " : "",
                                   r.detail, value);
     }
-    if (value[0] != '\0') {
-        ladder_offer(&t->climb, i, &p);
-    }
+    return value[0] != '\0' && ladder_offer(&t->climb, i, &p);
 }
 
 void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result)
@@ -217,7 +215,7 @@ void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_resu
         if (t->form->fields[i].type == LADDER_CHOICE) {
             take_choice(t, i, rung, &result->fields[h]);
         } else {
-            take_line(t, i, rung, &result->fields[h]);
+            (void)form_ask_offer_line(t, i, rung, result->fields[h].value);
         }
     }
 }

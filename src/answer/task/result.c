@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/route/route.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
@@ -83,15 +84,18 @@ static void write_money(struct jn_writer *w, const char *key, int64_t nano)
 static void write_route(struct jn_writer *w, const struct task *t)
 {
     jn_key(w, "route");
-    if (t->route_row == NULL) {
+    if (t->route == NULL) {
         jn_put_null(w);
         return;
     }
+    bool out = t->route->go == ROUTE_HOSTED;
     jn_object_begin(w);
-    jn_kv_str(w, "row", t->route_row);
-    jn_kv_str(w, "place", t->route_place);
-    jn_kv_str(w, "pool", t->route_pool);
-    jn_kv_str(w, "why", t->route_why);
+    jn_kv_str(w, "rules", route_rules_release(t->rules));
+    jn_kv_str(w, "row", t->route->name);
+    jn_kv_str(w, "go", route_go_name(t->route->go));
+    jn_kv_str(w, "leave", route_leave_name(t->route->leave));
+    jn_kv_str(w, "pool", out ? t->route_pool : NULL);
+    jn_kv_bool(w, "spilled", t->route->spilled);
     jn_object_end(w);
 }
 

@@ -127,6 +127,13 @@ enum fail task_desk_new(const struct task_house *house, struct task_desk **out, 
     if (f == FAIL_NONE) {
         f = shelves_load(d, why);
     }
+    if (f == FAIL_NONE) {
+        f = route_release_active(d->reader, &d->rules, why);
+    }
+    if (f == FAIL_NONE) {
+        d->meter = route_meter_new();
+        f = route_traffic_load(d->reader, clock_now_us(), d->meter, why);
+    }
     if (f != FAIL_NONE) {
         task_desk_free(d);
         return f;
@@ -154,6 +161,10 @@ void task_desk_free(struct task_desk *d)
     for (size_t i = 0; i < d->shelves_len; i++) {
         shelf_unref(d->shelves[i]);
     }
+    if (d->rules != NULL) {
+        route_rules_unref(d->rules);
+    }
+    route_meter_free(d->meter);
     store_reader_close(d->reader);
     queue_free(d->queue);
     mem_free(d);
@@ -191,6 +202,29 @@ void task_form_set(struct task_desk *desk, struct ladder_form *form)
     s->desk = desk;
     s->form = ladder_form_ref(form);
     loop_post(desk->house.loop, form_set_now, s);
+}
+
+struct rules_set {
+    struct task_desk *desk;
+    struct route_rules *rules;
+};
+
+static void rules_set_now(void *arg)
+{
+    struct rules_set *s = arg;
+    if (s->desk->rules != NULL) {
+        route_rules_unref(s->desk->rules);
+    }
+    s->desk->rules = s->rules;
+    mem_free(s);
+}
+
+void task_rules_set(struct task_desk *desk, struct route_rules *rules)
+{
+    struct rules_set *s = mem_alloc(sizeof(*s));
+    s->desk = desk;
+    s->rules = route_rules_ref(rules);
+    loop_post(desk->house.loop, rules_set_now, s);
 }
 
 /* ---- a task's life ---- */
@@ -235,6 +269,7 @@ static void task_free(struct task *t)
 {
     loop_timer_cancel(t->desk->house.loop, t->deadline_timer);
     decide_free(t);
+    where_free(t);
     form_plan_free(t->plan);
     form_result_free(t->filled);
     schema_free(t->schema);

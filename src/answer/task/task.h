@@ -188,6 +188,7 @@ struct task_hosted {
     /* Is there a pool of that name, and does it embed? */
     bool (*find)(void *arg, const char *model, bool *embed);
 };
+#define TASK_POOL_HOSTED "hosted" /* the pool of a rule that names none */
 
 /* What a climb costs, in units of the currency. */
 struct task_costs {
@@ -206,6 +207,7 @@ struct task_house {
     struct task_sink sink;
     struct task_costs costs;
     struct task_hosted hosted;
+    struct route_zone *zone; /* of report.timezone, NULL: rules know no time of day */
     /* Tasks of a class and the better ones climbing at once, of each class always one. The rest
        wait, teams in turn (run/queue), then queue_full: no team has all max_waiting places. */
     int max_running;
@@ -231,6 +233,11 @@ void task_decided(struct task_desk *desk, const char *team, const char *workflow
 
 /* Any thread: makes `form` the active one under its name; takes a reference. */
 void task_form_set(struct task_desk *desk, struct ladder_form *form);
+
+struct route_rules;
+/* Any thread: makes these the decision rules; takes a reference. At the start it is the active
+   release. */
+void task_rules_set(struct task_desk *desk, struct route_rules *rules);
 
 /*
  * Learning, as a job on the core and crunch threads: embeds, trains one head per choice field on

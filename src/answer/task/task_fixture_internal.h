@@ -21,6 +21,7 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/log/log.h"
+#include "run/upstream/upstream.h"
 
 static struct loop *loop;
 static struct pool *pool;
@@ -184,6 +185,75 @@ static void chat_as(void *arg, const char *content, int64_t deadline_ms, bool st
     task_submit(desk, &r);
 }
 
+/* A pool of one server that answers what `hosted_says`, after so long. NULL: never. */
+static const char *hosted_says;
+static int hosted_ms, hosted_calls, hosted_cancels;
+static struct upstream_ask hosted_last;
+static char hosted_body[8192], hosted_rule[64];
+static uint64_t hosted_timer;
+
+static void hosted_answer(void *arg)
+{
+    static const struct upstream_attempt attempts[] = {
+        {.upstream = "first", .outcome = UPSTREAM_SLOW},
+        {.upstream = "second", .outcome = UPSTREAM_ANSWERED, .status = 200}};
+    struct fault why;
+    struct upstream_answer a = {.model = "big", .upstream = "second", .text = hosted_says,
+                                .finish_reason = "stop", .tokens_in = 100, .tokens_out = 10,
+                                .cost_nano = 25000, .attempts = attempts, .attempts_len = 2};
+    hosted_timer = 0;
+    if (arg != NULL) {
+        a.code = FAULT(&why, FAIL_STOPPED, "stopped");
+        a.why = &why;
+        a.attempts_len = 1;
+    }
+    hosted_last.done(hosted_last.arg, &a);
+}
+
+static uint64_t hosted_call(void *arg, const struct upstream_ask *ask)
+{
+    assert_ptr_equal(arg, &me);
+    hosted_calls++;
+    hosted_last = *ask;
+    snprintf(hosted_body, sizeof(hosted_body), "%.*s", (int)ask->len, ask->body);
+    snprintf(hosted_rule, sizeof(hosted_rule), "%s", ask->rule);
+    hosted_timer = hosted_says != NULL ? loop_timer_add(loop, hosted_ms, hosted_answer, NULL) : 0;
+    return 77;
+}
+
+static void hosted_cancel(void *arg, uint64_t id)
+{
+    assert_ptr_equal(arg, &me);
+    assert_int_equal(id, 77);
+    hosted_cancels++;
+    loop_timer_cancel(loop, hosted_timer);
+    loop_timer_add(loop, 0, hosted_answer, &me);
+}
+
+static void hosted_check(void *arg, const char *model, int64_t tokens_in, int64_t tokens_out,
+                         struct upstream_pool_state *out)
+{
+    (void)tokens_in;
+    (void)tokens_out;
+    assert_ptr_equal(arg, &me);
+    bool known = strcmp(model, "big-pool") == 0;
+    *out = (struct upstream_pool_state){.usable = known, .cost_nano = known ? 1000 : -1,
+                                        .why_not = known ? NULL : "there is no such pool"};
+}
+
+static void set_rules(const char *yaml)
+{
+    struct route_rules *rules = NULL;
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    struct fault why;
+    if (route_rules_read(yaml, strlen(yaml), "rules", &rules, faults, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    task_rules_set(desk, rules);
+    route_rules_unref(rules);
+    mem_free(faults);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -219,6 +289,9 @@ static int start(void **state)
     struct task_house house = {.loop = loop, .crunch = pool, .store = store, .audit = audit,
                                .fleet = fleet,
                                .sink = {.create = on_artifact, .redraft = on_redraft},
+                               .costs = {.machine_hour = 0.02, .person_task = 0.5},
+                               .hosted = {.arg = &me, .call = hosted_call, .cancel = hosted_cancel,
+                                          .check = hosted_check},
                                .max_running = 8, .max_waiting = 100};
     assert_int_equal(task_desk_new(&house, &desk, &why), FAIL_NONE);
     struct ladder_form *form = make_form();

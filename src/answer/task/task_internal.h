@@ -62,6 +62,9 @@ struct reuse_stream {
 
 struct jn_writer;
 struct route_stakes;
+struct route_decision;
+struct route_meter;
+struct route_facts;
 struct task;
 typedef void (*task_step_fn)(struct task *t);
 
@@ -98,12 +101,13 @@ struct task {
     size_t input_len;
     unsigned rungs;
     enum ladder_secrecy label; /* the highest of workflow, request and what the guard found */
-    const char *route_row;     /* of the decision rules, NULL: none was asked */
-    const char *route_why;
+    struct route_rules *rules; /* that decided */
+    struct route_decision *route; /* arena; NULL: the rules were not asked */
+    const char *route_pool;    /* of upstreams, as long as the rules */
     uint64_t call;             /* open at an upstream, 0: none */
     const char *hosted_by;     /* the upstream and model that answered, NULL: none */
-    const char *route_place;   /* static: "local", "hosted", "person" */
-    const char *route_pool;    /* of upstreams, NULL: none */
+    bool hosted_tried;         /* asked, or said why not */
+    bool hosted_failed;        /* so that the local rungs are asked after all */
     bool no_draft, no_artifact, choices_only;
     bool own_form; /* form came with the request */
     const char *idem_key;
@@ -191,6 +195,9 @@ struct task_desk {
     void *on_drained_arg;
     struct rewriter *rewriter;
     struct route_stakes *stakes;
+    struct route_rules *rules;
+    struct route_meter *meter;
+    double took_ms[LADDER_RUNG_COUNT]; /* running means of a rung's step, 0: not seen */
     int learning;
     int reuse_jobs;
     struct reuse_stream streams[TASK_STREAMS];
@@ -243,6 +250,19 @@ bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed)
 /* stakes.c: what no confidence overrides */
 void stakes_find(struct task *t);
 void stakes_write(struct jn_writer *w, const struct task *t); /* "stake": null, or what it is */
+/* The hosted call is over; answered or not, its step is recorded. */
+void climb_after_hosted(struct task *t, bool answered);
+/* where.c: the decision rules */
+void where_decide(struct task *t);
+void where_facts(struct task *t, struct route_facts *f);
+void where_free(struct task *t);
+/* The task's answer is recorded: it counts as traffic. The second one inside the record's write. */
+void where_count(struct task *t);
+enum fail where_put(struct store_tx *tx, const struct task *t, struct fault *why);
+void where_took(struct task_desk *d, enum ladder_rung rung, double ms);
+/* hosted.c: the open fields as a call to another server */
+const char *hosted_why_not(struct task *t); /* NULL: it may be asked; else arena or static */
+bool hosted_ask(struct task *t);            /* false: nothing to ask */
 /* result.c: t->json from the climb */
 void result_write(struct task *t);
 /* draft.c: composes t->draft, its text and its JSON; nothing when there is no answer */
@@ -253,6 +273,8 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
 /* Its form is the active one of the desk, not one that came with the request: all of the prompt but
    the input is then released text. */
 bool form_ask_is_released(const struct task *t);
+/* Offers a line after its checks; false when it does not stand. */
+bool form_ask_offer_line(struct task *t, size_t i, enum ladder_rung rung, const char *said);
 void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_result *result);
 /* direct.c: chats and embeddings */
 /* Late or cancelled while its model is loaded. */

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer/route/route.h"
 #include "base/clock/clock.h"
 #include "base/log/log.h"
 #include "http/api/api.h"
@@ -49,6 +50,7 @@ struct house {
     struct fleet *fleet;
     struct roster *roster;
     struct upstream *upstream;
+    struct route_zone *zone; /* of report.timezone */
     struct task_desk *desk;
     struct api *api;
     struct wire *wire;
@@ -425,6 +427,10 @@ static enum fail open_core(struct house *s, struct fault *why)
         f = upstream_open(s->loop, s->store, c, &s->upstream, why);
     }
     if (f == FAIL_NONE) {
+        f = route_zone_open(c->report_timezone, &s->zone, why);
+    }
+    if (f == FAIL_NONE) {
+        desk.zone = s->zone;
         desk.roster = s->roster;
         f = task_desk_new(&desk, &s->desk, why);
     }
@@ -644,6 +650,7 @@ void house_close(struct house *s)
     keyring_close(s->keyring);
     store_close(s->store);
     upstream_close(s->upstream);
+    route_zone_close(s->zone);
     audit_close(s->audit);
     keyring_master_close(s->master);
     if (s->loop != NULL) {
