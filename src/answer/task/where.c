@@ -75,7 +75,7 @@ void where_facts(struct task *t, struct route_facts *f)
     f->label = (enum route_label)t->label;
     (void)text_copy(f->team, sizeof(f->team), t->who.team);
     (void)text_copy(f->workflow, sizeof(f->workflow), t->form->name);
-    (void)text_copy(f->stake, sizeof(f->stake), t->stake != NULL ? t->stake : "");
+    (void)text_copy(f->stake, sizeof(f->stake), t->stake != NULL ? t->stake_name : "");
     route_facts_set(f, ROUTE_INPUT_BYTES, (double)t->input_len);
     route_facts_set(f, ROUTE_DEADLINE_S, left > 0 ? (double)left / 1e6 : 0);
     route_meter_facts(t->desk->meter, t->form->name, clock_now_us(), f);
