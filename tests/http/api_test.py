@@ -145,6 +145,29 @@ class Api(unittest.TestCase):
         self.refused(400, "bad_request", "POST", "/api/v1/workflows/shades/learn", "nonsense\n")
         self.refused(404, "not_found", "GET", "/api/v1/jobs/job_00000000000000000000000000")
 
+    def test_decisions_made_here_teach_too(self):
+        def learn(lines, query=""):
+            job = self.ok("POST", "/api/v1/workflows/tints/learn?measure=0" + query, "\n".join(lines), 202)
+            ended = self.s.wait_job(job["job"])
+            self.assertEqual(ended["state"], "done", ended)
+            return ended["result"]
+
+        lines = [json.dumps({"id": str(i), "text": f"the {w} one number {i}", "expected": {"tint": w}})
+                 for i in range(30) for w in ("light", "dark")]
+        lines.append(json.dumps({"id": "t", "text": "nobody has said what this one is"}))
+        first = learn(lines)
+        self.assertEqual((first["used"], first["unlabelled"], first["reviewed"]), (61, 1, 0))
+        task = self.ok("POST", "/api/v1/tasks", {"workflow": "tints", "input": {"text": "a pale one, if you can"}})
+        path = f"/api/v1/artifacts/{task['artifact']}/decision"
+        seen = self.ok("GET", f"/api/v1/artifacts/{task['artifact']}")["version"]
+        self.ok("POST", path, {"version": seen, "action": "edit", "fields": {"tint": "light"}})
+        again = learn(lines)
+        self.assertEqual((again["used"], again["reviewed"]), (61, 1))
+        self.assertEqual(again["report"]["examples"], first["report"]["examples"] + 1)
+        self.assertEqual(learn(lines, "&reviewed=0")["report"]["examples"], first["report"]["examples"])
+        lines.append(json.dumps({"id": "u", "text": "a pale one, if you can", "expected": {"tint": "dark"}}))
+        self.assertEqual(learn(lines)["report"]["examples"], again["report"]["examples"])  # not twice
+
     def test_articles_become_a_dataset(self):
         text = "---\nid: reset\ntitle: Reset a password\nlang: en\n---\n# Reset a password\n\nOpen the sign-in page. Choose Forgotten.\n"
         job = self.ok("POST", "/api/v1/datasets/faq/articles", {"articles": [{"name": "reset.md", "markdown": text}]}, 202)

@@ -267,6 +267,10 @@ int learn_report_show(struct cli *cli, const json_t *result)
         measure_table_row(t, cells);
     }
     long long traffic = (long long)json_integer_value(json_object_get(report, "unlabelled"));
+    long long reviewed = (long long)json_integer_value(json_object_get(result, "reviewed"));
+    if (reviewed > 0) {
+        printf("%lld decisions that people made here taught too.\n", reviewed);
+    }
     if (traffic > 0) {
         printf("%lld rows without an expected value taught as unlabelled traffic.\n", traffic);
     }

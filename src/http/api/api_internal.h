@@ -70,6 +70,18 @@ void api_on_crunch(struct api *a, struct wire_request *r, api_step_fn fn, void *
 struct store_conn *api_reader_take(struct api *a, struct fault *why);
 void api_reader_give(struct api *a, struct store_conn *c);
 
+/* learn_reviewed.c: adds what people decided of this workflow's tasks (approved or edited) to a
+   list of *n examples with room for `room`; one with the input of an example replaces its values.
+   *taken: how many did either. Blocks: a crunch thread. */
+#define LEARN_REVIEWED_MAX 20000
+struct task_example;
+struct ladder_form;
+struct arena;
+MUST_CHECK enum fail learn_add_reviewed(struct api *a, const struct principal *who,
+                                        const struct ladder_form *form, struct arena *arena,
+                                        struct task_example *list, size_t *n, size_t room,
+                                        size_t *taken, struct fault *why);
+
 /* The body as one JSON object with no other keys than these (NULL-terminated). On failure the
    request is answered and NULL returned. An empty body is {} when may_be_empty. */
 json_t *api_body(struct wire_request *r, const char *const *keys, bool may_be_empty);

@@ -31,12 +31,12 @@ struct learning {
     struct wire_request *r;
     const char *workflow;
     struct principal who;
-    bool measure;
+    bool measure, reviewed; /* reviewed: what people decided here teaches too */
     struct ladder_form *form; /* NULL: to be made from the examples */
     bool made;                /* form was made from the examples */
     struct arena *arena;
     struct task_example *examples;
-    size_t n, unlabelled, lines, skipped;
+    size_t n, used, unlabelled, outcomes, lines, skipped; /* used: lines */
     struct note notes[LEARN_MAX_NOTES];
     struct job *job;
 };
@@ -288,8 +288,9 @@ static enum fail form_from_body(struct learning *l, const char *text, size_t len
 static void put_notes(struct jn_writer *w, const struct learning *l)
 {
     jn_kv_int(w, "lines", (int64_t)l->lines);
-    jn_kv_int(w, "used", (int64_t)l->n);
+    jn_kv_int(w, "used", (int64_t)l->used);
     jn_kv_int(w, "unlabelled", (int64_t)l->unlabelled);
+    jn_kv_int(w, "reviewed", (int64_t)l->outcomes);
     jn_kv_int(w, "skipped", (int64_t)l->skipped);
     jn_key(w, "skipped_lines");
     jn_array_begin(w);
@@ -399,8 +400,16 @@ static void learn_on_crunch(struct api *a, struct wire_request *r, void *arg)
         f = form_from_body(l, text, len, &why);
     }
     if (f == FAIL_NONE) {
-        l->examples = mem_alloc_array(count_lines(text, len), sizeof(*l->examples));
+        size_t room = count_lines(text, len) + LEARN_REVIEWED_MAX;
+        l->examples = mem_alloc_array(room, sizeof(*l->examples));
         each_line(l, text, len, take_line, NULL);
+        l->used = l->n;
+        if (l->reviewed && !l->made) {
+            f = learn_add_reviewed(a, &l->who, l->form, l->arena, l->examples, &l->n,
+                                   l->used + LEARN_REVIEWED_MAX, &l->outcomes, &why);
+        }
+    }
+    if (f == FAIL_NONE) {
         if (l->n == l->unlabelled) {
             f = FAULT(&why, FAIL_BAD_REQUEST, "no line is a usable example; line %zu: %s",
                       l->skipped ? l->notes[0].line : 1,
@@ -419,11 +428,13 @@ static void learn_on_crunch(struct api *a, struct wire_request *r, void *arg)
 
 void api_learn(struct wire_request *r, void *arg)
 {
-    static const char *const names[] = {"measure", NULL};
+    static const char *const names[] = {"measure", "reviewed", NULL};
     const char *workflow = wire_param(r, "workflow");
     struct fault why;
     int64_t measure = 1;
-    if (!api_query_ok(r, names) || !api_query_int(r, "measure", 0, 1, &measure)) {
+    int64_t reviewed = 1;
+    if (!api_query_ok(r, names) || !api_query_int(r, "measure", 0, 1, &measure) ||
+        !api_query_int(r, "reviewed", 0, 1, &reviewed)) {
         return;
     }
     if (!text_is_name(workflow)) {
@@ -437,6 +448,7 @@ void api_learn(struct wire_request *r, void *arg)
     l->workflow = workflow;
     l->who = *api_who(r);
     l->measure = measure != 0;
+    l->reviewed = reviewed != 0;
     api_on_crunch(arg, r, learn_on_crunch, l);
 }
 
