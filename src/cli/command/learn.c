@@ -2,6 +2,7 @@
 /* inhouse learn: labelled examples to the server, the job followed, its report as a table.
    Threads: one. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -221,12 +222,13 @@ static void show_advice(const json_t *fields)
     json_t *field;
     json_array_foreach(fields, i, field) {
         const json_t *c = json_object_get(json_object_get(field, "report"), "certificate");
-        long long needed = (long long)json_integer_value(json_object_get(c, "needed"));
-        if (!json_is_true(json_object_get(c, "certified")) && needed > 0) {
-            printf(
-                "%s: about %lld more reviewed items until it may decide alone at %.0f %% error.\n",
-                cli_str(field, "name"), needed,
-                100 * json_number_value(json_object_get(c, "target_error")));
+        const json_t *learned = json_object_get(json_object_get(field, "rungs"), "learned");
+        double target = json_number_value(json_object_get(c, "target_error"));
+        if (learned != NULL && !json_is_true(json_object_get(learned, "certified")) && target > 0) {
+            /* answer/certify's first look: 10 errors' worth of items */
+            printf("%s: tested again after %.0f reviewed items for %.0f %% error; `inhouse "
+                   "certificates` counts.\n", cli_str(field, "name"), ceil(10 / target),
+                   100 * target);
         }
         long long left_out = (long long)json_integer_value(json_object_get(field, "left_out"));
         if (left_out > 0) {
