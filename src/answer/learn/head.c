@@ -55,6 +55,16 @@ uint32_t learn_head_find(const struct learn_head *h, const char *label)
     return UINT32_MAX;
 }
 
+bool learn_head_has_ref(const struct learn_head *h, const char *ref)
+{
+    for (size_t i = 0; i < h->store.n && ref[0] != '\0'; i++) {
+        if (h->store.ref != NULL && strcmp(h->store.ref[i], ref) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int learn_head_dim(const struct learn_head *h)
 {
     return h->dim;

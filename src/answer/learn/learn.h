@@ -234,6 +234,8 @@ const struct learn_language *learn_head_language(const struct learn_head *h, con
 /* Is the confidence worth something in it? At least LEARN_LANGUAGE_EVIDENCE decisions, and not
    fewer right than the confidences promised (one-sided test at 1 %). l may be NULL: no. */
 bool learn_language_holds(const struct learn_language *l);
+/* Was it taught with an example that has this ref? */
+bool learn_head_has_ref(const struct learn_head *h, const char *ref);
 int learn_head_dim(const struct learn_head *h); /* 0 when trained without embeddings */
 /* The report it was made with, as JSON; borrowed. */
 const char *learn_head_report(const struct learn_head *h);

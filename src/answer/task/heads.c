@@ -214,6 +214,14 @@ static enum fail store_head(struct store_tx *tx, const char *workflow, const str
         f = store_run(s, why);
     }
     buf_done(&bytes);
+    if (f == FAIL_NONE) {
+        AUTO_STMT struct store_stmt *done =
+            store_query(store_tx_conn(tx),
+                        "DELETE FROM head_retrain WHERE workflow = ?1 AND field = ?2");
+        store_bind_text(done, 1, workflow);
+        store_bind_text(done, 2, h->field);
+        f = store_run(done, why);
+    }
     return f;
 }
 

@@ -560,7 +560,7 @@ enum fail task_read(struct store_conn *reader, const struct id *task, const stru
 {
     AUTO_STMT struct store_stmt *s = store_query(
         reader, "SELECT result FROM task WHERE id = ?1 AND team = ?2 AND kind = 'form' "
-                "AND state <> 'failed' AND state <> 'cancelled'");
+                "AND state <> 'failed' AND state <> 'cancelled' AND result <> ''");
     bool row = false;
     store_bind_id(s, 1, task);
     store_bind_text(s, 2, who->team);

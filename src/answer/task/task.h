@@ -296,6 +296,35 @@ void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_count
 MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
                                const struct principal *who, struct buf *json, struct fault *why);
 
+/* ---- erasing a person's ---- */
+
+#define TASK_ERASE_IDS 100000
+#define TASK_ERASE_HEADS 64
+struct task_erased_head {
+    char workflow[64], field[48], release[65];
+};
+struct task_erased {
+    size_t tasks;     /* whose results, ids and keys were emptied */
+    size_t questions; /* past tickets beside articles */
+    struct task_erased_head heads[TASK_ERASE_HEADS]; /* taught with one of them */
+    size_t heads_len;
+    bool cut;         /* over a limit: run it again */
+};
+/* Which heads were taught with something of this person's: one whose example ids hold the caller's
+   id of one of the person's tasks. Reads whole heads: a crunch thread. Before audit_subject_erase
+   or after, and before task_erase. */
+MUST_CHECK enum fail task_erase_find(struct store_conn *conn, const char *team, const char *actor,
+                                     struct arena *arena, struct task_erased *out,
+                                     struct fault *why);
+/* Inside a write: takes away the heads found, marks them to be learned again, and empties the
+   person's tasks and past questions; counts into e. Set the forms of those heads anew afterwards
+   (task_form_set): the desk holds heads in memory. */
+MUST_CHECK enum fail task_erase(struct store_tx *tx, const char *team, const char *actor,
+                                struct task_erased *e, struct fault *why);
+/* Inside a write: answers that were taken back are not given again under their Idempotency-Key. */
+MUST_CHECK enum fail task_keys_forget(struct store_tx *tx, const struct id *tasks, size_t n,
+                                      struct fault *why);
+
 /* What the desk holds, for listings. Core thread. Strings are valid during the call or until the
    next setter. */
 struct task_counts {

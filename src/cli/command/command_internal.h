@@ -345,6 +345,8 @@ int command_keys_add(struct cli *cli);
 int command_keys_list(struct cli *cli);
 int command_keys_revoke(struct cli *cli);
 int command_ask(struct cli *cli);
+int command_reuse_revoke(struct cli *cli);
+int command_erase(struct cli *cli);
 int command_audit_verify(struct cli *cli);
 int command_audit_show(struct cli *cli);
 int command_audit_prove(struct cli *cli);

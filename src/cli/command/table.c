@@ -43,6 +43,10 @@ static const struct cli_option list_options[] = {
     {0}};
 static const struct cli_option edit_options[] = {
     {"draft", 'd', "FILE", "the reply as it should be"}, {"reason", 0, "TEXT", "why"}, {0}};
+static const struct cli_option erase_options[] = {
+    {"team", 't', "TEAM", "the person's team (default: yours)"},
+    {"yes", 'y', NULL, "do it; it cannot be undone"},
+    {0}};
 static const struct cli_option reason_options[] = {{"reason", 'm', "TEXT", "why"}, {0}};
 static const struct cli_option new_options[] = {
     {"from", 'f', "FILE",
@@ -189,6 +193,15 @@ const struct command command_table[] = {
     {"route test", "[RULES.yaml CASES.yaml]", 0, 2,
      "what decision rules decide, case by case, and why; needs no server", route_test_help, NULL,
      command_route_test, false},
+    {"reuse revoke", "TASK", 1, 1, "take an answer back, with everything reused from it",
+     "Follows what was reused from it, however many steps away, also through templates of repeated "
+     "documents.\nLists each answer reached: it is not called back from where it went.",
+     NULL, command_reuse_revoke, false},
+    {"erase", "SUBJECT --yes", 1, 1, "erase what a person's requests left",
+     "SUBJECT is who asked: a key's name, or local:UID. Erases contents, results, artifacts, what "
+     "was reused\nor learned from them and decoded prompts on disk, and lists what it reached. "
+     "The record stays verifiable.",
+     erase_options, command_erase, false},
     {"keys add", "NAME", 1, 1, "make an API key; it is shown once", NULL, key_options,
      command_keys_add, false},
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},

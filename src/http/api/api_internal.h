@@ -111,6 +111,12 @@ MUST_CHECK enum fail api_form_set(struct api *a, struct ladder_form *form, struc
 /* status.c, core thread: "roles":{...}, what serves each. */
 void api_put_roles(struct jn_writer *w, const struct api *a);
 
+/* reuse.c, inside a decision's write: what it means for what is reused. a: as decided. */
+struct review_artifact;
+enum review_action;
+MUST_CHECK enum fail api_reuse_decided(struct store_tx *tx, const struct review_artifact *a,
+                                       enum review_action action, struct fault *why);
+
 /* jobs.c, core thread. NULL when all are running. */
 struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);
 void job_progress(void *arg, const char *stage, size_t done, size_t total);

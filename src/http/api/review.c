@@ -251,6 +251,7 @@ struct deciding {
     struct review_decide d;
     struct review_decided made;
     json_t *body; /* the strings of d live in it */
+    char team[KEYRING_NAME_SIZE], workflow[64];
 };
 
 static enum fail check_value(void *arg, const char *workflow, const char *name, const char *value,
@@ -281,7 +282,20 @@ static enum fail check_value(void *arg, const char *workflow, const char *name, 
 static enum fail decide_write(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct deciding *d = arg;
-    return review_decide(tx, d->a->h.audit, &d->d, &d->made, why);
+    enum fail f = review_decide(tx, d->a->h.audit, &d->d, &d->made, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    struct review_artifact decided;
+    struct arena *arena = arena_new(2 * STORE_VALUE_MAX);
+    f = review_get(store_tx_conn(tx), arena, &d->d.id, &d->who, &decided, why);
+    f = f != FAIL_NONE ? f : api_reuse_decided(tx, &decided, d->d.action, why);
+    if (f == FAIL_NONE) {
+        (void)text_copy(d->team, sizeof(d->team), decided.team);
+        (void)text_copy(d->workflow, sizeof(d->workflow), decided.workflow);
+    }
+    arena_free(arena);
+    return f;
 }
 
 /* The climb reads its certificates anew; the owner is told. */
@@ -311,6 +325,7 @@ static void decide_done(void *arg, enum fail code, const struct fault *why)
         struct jn_writer w;
         struct buf body;
         tell_certificates(d);
+        task_decided(d->a->h.desk, d->team, d->workflow);
         api_open(&w, &body);
         api_put_id(&w, "artifact", "art", &d->d.id);
         jn_kv_str(&w, "state", review_state_name(d->made.state));

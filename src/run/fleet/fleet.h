@@ -126,6 +126,8 @@ uint32_t fleet_find(const struct fleet *f, const char *name_or_role);
 /* The asks of a loaded model: who waits, the measured rate; NULL when the id is gone. */
 const struct queue *fleet_queue(const struct fleet *f, uint32_t id);
 bool fleet_is_ready(const struct fleet *f, enum fleet_role role);
+/* Deletes the decoded prompts on disk of a team's trust domains; how many (states_forget). */
+size_t fleet_forget_states(struct fleet *f, const char *team);
 /* Ready, or a moment from it: its worker died and is being replaced. An ask may be sent; it
    waits. */
 bool fleet_is_serving(const struct fleet *f, enum fleet_role role);

@@ -252,3 +252,8 @@ bool warm_done(struct member *m, const struct ipc_frame *frame)
     }
     return false;
 }
+
+size_t fleet_forget_states(struct fleet *f, const char *team)
+{
+    return f->options.states != NULL ? states_forget(f->options.states, team) : 0;
+}

@@ -379,6 +379,20 @@ void states_get(struct states *s, const char *name, states_got_fn got, void *arg
     }
 }
 
+size_t states_forget(struct states *s, const char *team)
+{
+    size_t n = strlen(team), before = s->n;
+    for (size_t i = s->n; i-- > 0;) {
+        const char *domain = s->entries[i].line.domain;
+        /* A digest stands for a long domain: it might be this team's. */
+        bool whose = strncmp(domain, team, n) == 0 && domain[n] == '/';
+        if (whose || strchr(domain, '/') == NULL) {
+            drop(s, &s->entries[i], true);
+        }
+    }
+    return before - s->n;
+}
+
 void states_counts(const struct states *s, struct states_counts *out)
 {
     *out = (struct states_counts){.files = s->n, .bytes = s->bytes, .refused = s->refused};

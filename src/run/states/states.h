@@ -66,6 +66,11 @@ typedef void (*states_got_fn)(void *arg, const char *domain, int fd, int64_t byt
 /* Reads one back and checks it; got comes later, on the loop, once. */
 void states_get(struct states *s, const char *name, states_got_fn got, void *arg);
 
+/* Deletes the states of a team's trust domains (all whose domain says no team): when a person's
+   data is erased, whatever was taken for released text is not worth an argument; the prompts are
+   decoded again. Returns how many. */
+size_t states_forget(struct states *s, const char *team);
+
 struct states_counts {
     size_t files;
     int64_t bytes;
