@@ -81,6 +81,11 @@ class Reuse(unittest.TestCase):
         self.assertTrue(got["total"]["reused_from"].startswith("tpl_"), got)
         self.assertEqual((read["tokens_out"], read["tokens_in"]), (0, 0))
 
+        with self.subTest("what a person decided is the answer to the same request"):
+            again = self.post(letter(*PEOPLE[2][:3]))
+            self.assertEqual(again["state"], "done")
+            self.assertEqual((fields(again)["total"]["value"], fields(again)["total"]["reused_from"]), (PEOPLE[2][3], taught[2]["id"]))
+
         with self.subTest("a changed layout is refused and says where"):
             changed = self.post(letter("Y-1", "Yan Young", "5,00", extra="Total before discount: 9,00 EUR\n"))
             self.assertEqual(changed["state"], "waiting_person")

@@ -113,7 +113,7 @@ enum fail reuse_find(struct store_conn *conn, const struct reuse_key *key, struc
                      struct reuse_entry *out, bool *found, struct fault *why)
 {
     AUTO_STMT struct store_stmt *s =
-        store_query(conn, "SELECT task, fields, draft FROM reuse WHERE key = ?1");
+        store_query(conn, "SELECT task, fields, draft FROM reuse WHERE key = ?1 AND waits = 0");
     *found = false;
     store_bind_blob(s, 1, key->bytes, sizeof(key->bytes));
     bool row = false;
@@ -165,9 +165,10 @@ enum fail reuse_put(struct store_tx *tx, const struct reuse_key *key, const char
         AUTO_STMT struct store_stmt *s =
             store_query(store_tx_conn(tx),
                         "INSERT INTO reuse (key, task, fields, draft, created_at, domain, team, "
-                        "actor, used_at) "
-                        "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS "
-                        "(SELECT 1 FROM reuse_revoked WHERE task = ?2) ON CONFLICT DO NOTHING");
+                        "actor, used_at, waits) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
+                        "WHERE NOT EXISTS (SELECT 1 FROM reuse_revoked WHERE task = ?2) "
+                        "ON CONFLICT (key) DO UPDATE SET task = ?2, fields = ?3, draft = ?4, "
+                        "team = ?7, actor = ?8, waits = 0 WHERE waits = 1 AND ?10 = 0");
         store_bind_blob(s, 1, key->bytes, sizeof(key->bytes));
         store_bind_id(s, 2, &entry->task);
         store_bind_blob(s, 3, b.data != NULL ? b.data : "", b.len);
@@ -177,6 +178,7 @@ enum fail reuse_put(struct store_tx *tx, const struct reuse_key *key, const char
         store_bind_text(s, 7, owner->team);
         store_bind_text(s, 8, owner->actor);
         store_bind_int(s, 9, today());
+        store_bind_int(s, 10, entry->waits);
         f = store_run(s, why);
         f = f != FAIL_NONE ? f : keep_within(tx, key, why);
     }

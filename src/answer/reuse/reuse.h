@@ -181,14 +181,15 @@ struct reuse_entry {
     const char *names[REUSE_MAX_FIELDS];
     const char *values[REUSE_MAX_FIELDS];
     const char *draft; /* JSON, "" when none */
+    bool waits;        /* for a person: not reused before the decision */
 };
 
 /* *found says whether there is one; strings are in `arena`. */
 MUST_CHECK enum fail reuse_find(struct store_conn *conn, const struct reuse_key *key,
                                 struct arena *arena, struct reuse_entry *out, bool *found,
                                 struct fault *why);
-/* The first answer under a key stays. Nothing is kept of a task that was revoked. The key must hold
-   the domain. Over REUSE_EXACT_ROWS the ones used longest ago go. */
+/* The first answer under a key stays, but for one that waits. Nothing is kept of a task that was
+   revoked. The key must hold the domain. Over REUSE_EXACT_ROWS the ones used longest ago go. */
 MUST_CHECK enum fail reuse_put(struct store_tx *tx, const struct reuse_key *key, const char *domain,
                                const struct reuse_owner *owner, const struct reuse_entry *entry,
                                struct fault *why);
@@ -207,8 +208,9 @@ MUST_CHECK enum fail reuse_example_put(struct store_tx *tx, const struct reuse_s
 /*
  * A person decided the task's artifact: entry holds every field as decided. overturned: one that
  * the task had closed was changed (rows whose values differ count as that, too). Then the task's
- * answers are no longer reused, and the templates that filled its fields are gone. rejected:
- * nothing of it is kept. A task that left no row here is fine.
+ * answers are no longer reused, and the templates that filled its fields are gone. Else a row that
+ * waited is reused from now on, with the values as decided. rejected: nothing of it is kept. A task
+ * that left no row here is fine.
  */
 MUST_CHECK enum fail reuse_decide(struct store_tx *tx, const struct reuse_entry *entry,
                                   bool overturned, bool rejected, struct fault *why);

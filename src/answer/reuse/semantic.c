@@ -46,8 +46,8 @@ enum fail reuse_semantic_put(struct store_tx *tx, const struct reuse_scope *scop
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "INSERT INTO reuse_semantic (domain, workflow, release, task, team, actor, vector, fields, "
-        "created_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS (SELECT 1 FROM "
-        "reuse_revoked WHERE task = ?4) ON CONFLICT DO NOTHING");
+        "created_at, waits) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE NOT EXISTS "
+        "(SELECT 1 FROM reuse_revoked WHERE task = ?4) ON CONFLICT DO NOTHING");
     bind_scope(s, scope);
     store_bind_id(s, 4, &entry->task);
     store_bind_text(s, 5, owner->team);
@@ -55,6 +55,7 @@ enum fail reuse_semantic_put(struct store_tx *tx, const struct reuse_scope *scop
     store_bind_blob(s, 7, small, dim);
     store_bind_blob(s, 8, b.data != NULL ? b.data : "", b.len);
     store_bind_int(s, 9, clock_now_us());
+    store_bind_int(s, 10, entry->waits);
     f = store_run(s, why);
     buf_done(&b);
     if (f != FAIL_NONE) {
@@ -95,7 +96,7 @@ static enum fail find_near(struct store_conn *conn, const struct reuse_scope *sc
     quantise(vector, dim, mine);
     AUTO_STMT struct store_stmt *s = store_query(
         conn, "SELECT task, vector FROM reuse_semantic WHERE domain = ?1 AND workflow = ?2 AND "
-              "release = ?3 ORDER BY created_at DESC LIMIT 1024");
+              "release = ?3 AND waits = 0 ORDER BY created_at DESC LIMIT 1024");
     bind_scope(s, scope);
     while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
         size_t len = 0;

@@ -132,45 +132,91 @@ static enum fail drop_used(struct store_tx *tx, const struct id *task, struct fa
     return f;
 }
 
-static enum fail was_changed(struct store_tx *tx, const struct reuse_entry *entry, bool *is,
-                             struct fault *why)
+/* The row of a task's own answer, in either table. */
+static enum fail read_row(struct store_tx *tx, const struct id *task, struct arena *arena,
+                          struct reuse_entry *out, bool *found, struct fault *why)
 {
-    struct arena *arena = arena_new((size_t)4 << 20);
-    struct reuse_entry was = {0};
     size_t len = 0;
-    bool row = false;
     AUTO_STMT struct store_stmt *s = store_query(
-        store_tx_conn(tx), "SELECT fields FROM reuse WHERE task = ?1 UNION ALL SELECT fields FROM "
-                           "reuse_semantic WHERE task = ?1 LIMIT 1");
-    store_bind_id(s, 1, &entry->task);
-    enum fail f = store_step(s, &row, why);
-    if (f == FAIL_NONE && row) {
+        store_tx_conn(tx),
+        "SELECT fields, waits FROM reuse WHERE task = ?1 UNION ALL SELECT fields, waits FROM "
+        "reuse_semantic WHERE task = ?1 LIMIT 1");
+    store_bind_id(s, 1, task);
+    enum fail f = store_step(s, found, why);
+    if (f == FAIL_NONE && *found) {
         const uint8_t *data = store_col_blob(s, 0, &len);
-        f = reuse_fields_read(data, len, arena, &was, why);
-        *is = f == FAIL_NONE && changed(&was, entry);
+        f = reuse_fields_read(data, len, arena, out, why);
+        out->waits = store_col_int(s, 1) != 0;
     }
-    arena_free(arena);
     return f;
+}
+
+static void merge_fields(struct reuse_entry *row, const struct reuse_entry *decided)
+{
+    for (size_t i = 0; i < decided->n; i++) {
+        size_t k = 0;
+        while (k < row->n && strcmp(row->names[k], decided->names[i]) != 0) {
+            k++;
+        }
+        if (k < REUSE_MAX_FIELDS) {
+            row->names[k] = decided->names[i];
+            row->values[k] = decided->values[i];
+            row->n += k == row->n;
+        }
+    }
+}
+
+/* What waited is reused from now on, with the values as decided. */
+static enum fail release_rows(struct store_tx *tx, struct reuse_entry *row,
+                              const struct reuse_entry *decided, struct fault *why)
+{
+    static const char *const acts[] = {
+        "UPDATE reuse SET fields = ?2, draft = '', waits = 0 WHERE task = ?1 AND waits = 1",
+        "UPDATE reuse_semantic SET fields = ?2, waits = 0 WHERE task = ?1 AND waits = 1"};
+    struct buf b;
+    enum fail f = FAIL_NONE;
+    merge_fields(row, decided);
+    buf_init(&b, REUSE_FIELDS_BYTES);
+    bool fits = reuse_fields_write(row, &b);
+    for (size_t i = 0; i < COUNT_OF(acts) && fits && f == FAIL_NONE; i++) {
+        AUTO_STMT struct store_stmt *s = store_query(store_tx_conn(tx), acts[i]);
+        store_bind_id(s, 1, &decided->task);
+        store_bind_blob(s, 2, b.data != NULL ? b.data : "", b.len);
+        f = store_run(s, why);
+    }
+    buf_done(&b);
+    return f;
+}
+
+static enum fail drop_rows(struct store_tx *tx, const struct id *task, struct fault *why)
+{
+    enum fail f = drop_used(tx, task, why);
+    f = f != FAIL_NONE ? f : run_for(tx, "DELETE FROM reuse WHERE task = ?1", task, why);
+    return f != FAIL_NONE
+               ? f
+               : run_for(tx, "DELETE FROM reuse_semantic WHERE task = ?1", task, why);
 }
 
 enum fail reuse_decide(struct store_tx *tx, const struct reuse_entry *entry, bool overturned,
                        bool rejected, struct fault *why)
 {
-    bool is = overturned || rejected;
-    enum fail f = is ? FAIL_NONE : was_changed(tx, entry, &is, why);
-    if (f == FAIL_NONE && !rejected) {
-        f = confirm_example(tx, entry, why);
-    } else if (f == FAIL_NONE) {
+    struct arena *arena = arena_new((size_t)4 << 20);
+    struct reuse_entry row = {0};
+    bool found = false;
+    enum fail f = read_row(tx, &entry->task, arena, &row, &found, why);
+    if (f == FAIL_NONE && rejected) {
         f = run_for(tx, "DELETE FROM reuse_example WHERE task = ?1", &entry->task, why);
+    } else if (f == FAIL_NONE) {
+        f = confirm_example(tx, entry, why);
     }
-    if (f != FAIL_NONE || !is) {
-        return f;
+    bool wrong = overturned || rejected || (found && !row.waits && changed(&row, entry));
+    if (f == FAIL_NONE && wrong) {
+        f = drop_rows(tx, &entry->task, why);
+    } else if (f == FAIL_NONE && found && row.waits) {
+        f = release_rows(tx, &row, entry, why);
     }
-    f = drop_used(tx, &entry->task, why);
-    f = f != FAIL_NONE ? f : run_for(tx, "DELETE FROM reuse WHERE task = ?1", &entry->task, why);
-    return f != FAIL_NONE
-               ? f
-               : run_for(tx, "DELETE FROM reuse_semantic WHERE task = ?1", &entry->task, why);
+    arena_free(arena);
+    return f;
 }
 
 /* ---- learning ---- */

@@ -225,7 +225,8 @@ static void step_reuse(struct task *t)
     if (said != NULL) {
         note(t, LADDER_REUSE, found ? LADDER_ANSWERED : LADDER_ABSTAINED, said);
     }
-    if (found && t->reused_exact && ladder_open_count(&t->climb) == 0) {
+    bool drafted = t->draft_json != NULL || t->no_draft || t->shelf == NULL;
+    if (found && t->reused_exact && drafted && ladder_open_count(&t->climb) == 0) {
         step_end(t);
     } else {
         next_step(t);

@@ -192,7 +192,13 @@ enum fail reused_record(struct store_tx *tx, struct task *t, struct fault *why)
     }
     domain_of(t, domain);
     held_fields(t, false, &e);
-    if (t->state == TASK_DONE && !t->reused_exact) {
+    /* What waits for a person is reused once it is decided. */
+    bool waits = t->state == TASK_WAITING_PERSON && !t->no_artifact;
+    if (waits) {
+        e.waits = true;
+        e.draft = "";
+    }
+    if ((t->state == TASK_DONE || waits) && !t->reused_exact) {
         f = reuse_put(tx, &t->key, domain, &owner, &e, why);
         if (f == FAIL_NONE && t->form->reuse_semantic && t->embedding != NULL) {
             struct reuse_scope scope = {domain, t->form->name, t->reuse_release};
