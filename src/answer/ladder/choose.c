@@ -16,6 +16,7 @@
 
 #define RESAMPLES 2000
 #define TRIALS_MAX 4096
+#define MATERIAL 0.01 /* of the full climb's cost: less is not worth losing a rung's proposals */
 #define FEWEST 12 /* trials below which nothing is chosen */
 
 /* From nothing accepted to everything. */
@@ -241,14 +242,15 @@ static void decide(struct ladder_choice *c, struct outcome *const *all,
     if (best == full) {
         c->chosen = (int)full;
         (void)snprintf(c->why, sizeof(c->why), "%s costs least at equal error", whole);
-    } else if (saved.low > 0) {
+    } else if (saved.low > MATERIAL * c->options[full].cost.is) {
         c->chosen = (int)best;
         (void)snprintf(c->why, sizeof(c->why), "%s costs %.4g less a task than %s (%.4g to %.4g)",
                        name, saved.is, whole, saved.low, saved.high);
     } else {
-        (void)snprintf(c->why, sizeof(c->why),
-                       "%s may cost less than %s, but not beyond chance (%.4g to %.4g a task)",
-                       name, whole, saved.low, saved.high);
+        (void)snprintf(
+            c->why, sizeof(c->why),
+            "%s may cost less than %s, but not by 1 %% beyond chance (%.4g to %.4g a task)", name,
+            whole, saved.low, saved.high);
     }
 }
 

@@ -334,9 +334,9 @@ struct ladder_choice {
  * Compares climbs at equal error on the same trials. A way of climbing accepts a field at
  * confidence >= 1 - m * target and asks the next rung while a field is below; m is the loosest of a
  * fixed grid at which the wrong fields are at most the sum of the accepted fields' targets. The
- * cheapest option is chosen if the 95 % interval of its paired saving against the full climb
- * excludes zero, otherwise none: then every rung that is loaded stays. Deterministic. n up to 4096;
- * under 20 ms for 64 trials.
+ * cheapest option is chosen if its paired saving against the full climb is over 1 % of that
+ * climb's cost in all of the 95 % interval, otherwise none: then every rung that is loaded stays.
+ * Deterministic. n up to 4096; under 20 ms for 64 trials.
  */
 void ladder_choose(const struct ladder_trial *trials, size_t n, const struct ladder_costs *costs,
                    struct ladder_choice *out);

@@ -127,17 +127,20 @@ static json_t *sources_of(const json_t *draft)
 static json_t *line_of(const struct ticket *t, const json_t *result)
 {
     static const char *const numbers[] = {"tokens_in", "tokens_cached", "tokens_out", "ms",
-                                          "cost",      "releases",      "artifact",   "state"};
+                                          "cost",      "releases",      "artifact",   "state",
+                                          "label",     "route"};
+    static const char *const of_field[] = {"rung",        "confidence",  "proposed_by",
+                                           "checks",      "class",       "certificate",
+                                           "reused_from", "reused_how",  "audited"};
     size_t i;
     json_t *field, *line = json_object(), *meta = json_object();
     (void)json_object_set_new(line, "id", json_string(t->id));
     json_array_foreach(json_object_get(result, "fields"), i, field) {
         json_t *m = json_object();
         (void)json_object_set(line, cli_str(field, "name"), json_object_get(field, "value"));
-        (void)json_object_set(m, "rung", json_object_get(field, "rung"));
-        (void)json_object_set(m, "confidence", json_object_get(field, "confidence"));
-        (void)json_object_set(m, "proposed_by", json_object_get(field, "proposed_by"));
-        (void)json_object_set(m, "checks", json_object_get(field, "checks"));
+        for (size_t k = 0; k < COUNT_OF(of_field); k++) {
+            (void)json_object_set(m, of_field[k], json_object_get(field, of_field[k]));
+        }
         (void)json_object_set_new(meta, cli_str(field, "name"), m);
     }
     const json_t *draft = json_object_get(result, "draft");
