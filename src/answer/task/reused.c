@@ -20,10 +20,21 @@
 
 #define SLACK_MAX 32
 
-/* team/dataset/label: rows of one never meet a request of another. */
+/* team/dataset/label, one digest: rows of one never meet a request of another. */
+static void domain_make(const struct principal *who, const struct ladder_form *form,
+                        enum ladder_secrecy label, char out[TASK_DOMAIN_SIZE])
+{
+    char room[TASK_DOMAIN_SIZE];
+    desk_domain(who, form->dataset, room, sizeof(room));
+    const char *parts[] = {room, ladder_secrecy_name(label)};
+    struct reuse_key key;
+    reuse_key_make(parts, COUNT_OF(parts), &key);
+    text_hex(key.bytes, sizeof(key.bytes), out);
+}
+
 static void domain_of(const struct task *t, char out[TASK_DOMAIN_SIZE])
 {
-    desk_domain(&t->who, t->form->dataset, out, TASK_DOMAIN_SIZE);
+    domain_make(&t->who, t->form, t->label, out);
 }
 
 /* ---- taking ---- */
@@ -355,7 +366,8 @@ static void decided_now(void *arg)
     const struct entry *e = desk_entry_find(x->desk, x->workflow);
     if (e != NULL && e->form->reuse_documents) {
         char domain[TASK_DOMAIN_SIZE];
-        desk_domain(&x->who, e->form->dataset, domain, sizeof(domain));
+        /* Of another label: its next document teaches the stream. */
+        domain_make(&x->who, e->form, e->form->label, domain);
         learn_soon(x->desk, domain, e->form->name, e->form->release);
     }
     mem_free(x);
