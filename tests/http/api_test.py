@@ -130,6 +130,46 @@ class Api(unittest.TestCase):
         self.refused(400, "bad_request", "PUT", "/api/v1/workflows/other", WORKFLOW)
         self.refused(404, "not_found", "GET", "/api/v1/workflows/none-such")
 
+    def test_rules_are_proposed_approved_and_explained(self):
+        rules = ("name: ours\nrows:\n  - name: colours-to-a-person\n    why: a test\n    when: {workflow: colours, label: internal}\n"
+                 "    then: {go: person}\n")
+        self.ok("PUT", "/api/v1/workflows/colours", WORKFLOW)
+        before = self.ok("GET", "/api/v1/route/rules")
+        self.assertEqual(len(before["rows"]), 7)
+        status, answer = self.s.call("POST", "/api/v1/route/rules",
+                                     "rows:\n  - name: a\n    when: {label: restricted}\n    then: {go: hosted}\n")
+        self.assertEqual((status, answer["faults"][0]["line"]), (400, 2))
+        ask = {"workflow": "colours", "input": {"text": "which shade is this one"}, "label": "internal"}
+        seen = self.ok("POST", "/api/v1/route/explain", ask)
+        self.assertEqual([r["row"] for r in seen["rows"]], [r["name"] for r in before["rows"]])
+        self.assertTrue(all(r["reason"] for r in seen["rows"]))
+        tried = self.ok("POST", "/api/v1/route/explain", dict(ask, facts={"needs": ["frontier"]}))
+        self.assertEqual((tried["row"], tried["go"]), ("frontier-hosted", "hosted"))
+        kept = self.ok("POST", "/api/v1/route/explain", dict(ask, label="restricted", facts={"needs": ["frontier"]}))
+        self.assertEqual((kept["row"], kept["go"]), ("sensitivity-local", "local"))
+        found = self.ok("POST", "/api/v1/route/explain", dict(ask, input={"text": "write to ann.lee@example.com"}))
+        self.assertEqual((found["facts"]["label"], found["row"]), ("confidential", "sensitivity-local"))
+        self.refused(400, "bad_request", "POST", "/api/v1/route/explain", dict(ask, facts={"burst": "much"}))
+        self.refused(404, "not_found", "POST", "/api/v1/route/explain", dict(ask, workflow="none-such"))
+        release = self.ok("POST", "/api/v1/route/rules", rules, 201)["release"]
+        self.assertEqual(self.ok("POST", "/api/v1/route/explain", ask)["row"], seen["row"])
+        task = self.ok("POST", "/api/v1/tasks", ask)
+        self.assertEqual(self.ok("POST", f"/api/v1/route/rules/{release}/approve", {})["state"], "active")
+        self.refused(409, "conflict", "POST", f"/api/v1/route/rules/{release}/approve", {})
+        self.refused(404, "not_found", "POST", "/api/v1/route/rules/abc/approve", {})
+        now = self.ok("POST", "/api/v1/route/explain", ask)
+        self.assertEqual((now["row"], now["go"]), ("colours-to-a-person", "person"))
+        # What was recorded stays explained by the rules of its time.
+        then = self.ok("GET", f"/api/v1/tasks/{task['id']}/route")
+        self.assertEqual(then["recorded"]["decision"]["rules"], before["release"])
+        self.assertEqual(len(then["explained"]["rows"]), 7)
+        self.assertEqual(then["explained"]["facts"]["workflow"], "colours")
+        other = self.ok("POST", "/api/v1/tasks", dict(ask, input={"text": "and what of this other one"}))
+        self.assertEqual(other["state"], "waiting_person")
+        self.assertEqual(self.ok("GET", f"/api/v1/tasks/{other['id']}/route")["recorded"]["decision"]["row"], "colours-to-a-person")
+        self.refused(404, "not_found", "GET", "/api/v1/tasks/tsk_00000000000000000000000000/route")
+        self.assertEqual(self.ok("POST", "/api/v1/route/rules/shipped/approve", {})["release"], before["release"])
+
     def test_learning_reports_bad_lines_and_ends(self):
         lines = [json.dumps({"id": str(i), "text": f"the {w} one number {i}", "expected": {"shade": w, "article": "a"}})
                  for i in range(30) for w in ("light", "dark")]

@@ -108,6 +108,38 @@ enum fail route_release_approve(struct store_tx *tx, const char *release, const 
     return store_run(s, why);
 }
 
+/* A stored text as rules; FAIL_INTERNAL when this version cannot read it any more. */
+static enum fail read_stored(const char *yaml, struct route_rules **out, struct fault *why)
+{
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    struct fault first;
+    enum fail f = route_rules_read(yaml, strlen(yaml), "the approved rules", out, faults, &first);
+    mem_free(faults);
+    if (f != FAIL_NONE) {
+        FAULT(why, FAIL_INTERNAL, "the approved rules no longer read: %.200s", first.message);
+        return fail_hint(why, "Approve other rules with the version that made these.");
+    }
+    return FAIL_NONE;
+}
+
+enum fail route_release_find(struct store_conn *conn, const char *release,
+                             struct route_rules **out, struct fault *why)
+{
+    struct route_rules *shipped = route_rules_shipped();
+    *out = NULL;
+    if (strcmp(release, shipped->release) == 0) {
+        *out = shipped;
+        return FAIL_NONE;
+    }
+    route_rules_unref(shipped);
+    AUTO_STMT struct store_stmt *s =
+        store_query(conn, "SELECT yaml FROM route_rules WHERE release = ?1");
+    bool row = false;
+    store_bind_text(s, 1, release);
+    enum fail f = store_step(s, &row, why);
+    return f != FAIL_NONE || !row ? f : read_stored(store_col_text(s, 0), out, why);
+}
+
 enum fail route_release_active(struct store_conn *conn, struct route_rules **out,
                                struct fault *why)
 {
@@ -122,16 +154,7 @@ enum fail route_release_active(struct store_conn *conn, struct route_rules **out
         *out = route_rules_shipped();
         return FAIL_NONE;
     }
-    const char *yaml = store_col_text(s, 0);
-    struct config_faults *faults = mem_alloc(sizeof(*faults));
-    struct fault first;
-    f = route_rules_read(yaml, strlen(yaml), "the approved rules", out, faults, &first);
-    mem_free(faults);
-    if (f != FAIL_NONE) {
-        FAULT(why, FAIL_INTERNAL, "the approved rules no longer read: %.200s", first.message);
-        return fail_hint(why, "Approve other rules with the version that made these.");
-    }
-    return FAIL_NONE;
+    return read_stored(store_col_text(s, 0), out, why);
 }
 
 enum fail route_release_each(struct store_conn *conn, route_release_fn fn, void *arg,

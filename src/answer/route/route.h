@@ -334,6 +334,10 @@ MUST_CHECK enum fail route_release_approve(struct store_tx *tx, const char *rele
    one that no longer reads is FAIL_INTERNAL: rules are never skipped in silence. */
 MUST_CHECK enum fail route_release_active(struct store_conn *conn, struct route_rules **out,
                                           struct fault *why);
+/* The rules of that release, shipped or stored, with one reference; *out NULL: they are not
+   here. */
+MUST_CHECK enum fail route_release_find(struct store_conn *conn, const char *release,
+                                        struct route_rules **out, struct fault *why);
 typedef void (*route_release_fn)(void *arg, const struct route_release *r);
 /* Newest first; strings are valid during the call. */
 MUST_CHECK enum fail route_release_each(struct store_conn *conn, route_release_fn fn, void *arg,

@@ -134,6 +134,7 @@ void climb_start(struct task *t)
     bool subject = t->subject[0] != '\0';
     t->input = arena_printf(t->arena, "%s%s%s", t->subject, subject ? "\n\n" : "", t->text);
     t->input_len = strlen(t->input);
+    t->label = label_of(t->label, t->input, t->input_len);
     if (t->idem_key != NULL) {
         bool again = climb_answered_before(t, &why, &f);
         if (f != FAIL_NONE) {

@@ -39,8 +39,8 @@ static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault
         store_tx_conn(tx),
         "INSERT INTO task (id, kind, workflow, team, actor, input_id, state, result, leaf, "
         "idem_key, "
-        "idem_input, created_at, done_at, replay) "
-        "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)");
+        "idem_input, created_at, done_at, replay, route) "
+        "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)");
     bool form = t->kind == TASK_FORM;
     bool answered = t->state != TASK_FAILED && t->state != TASK_CANCELLED;
     /* A key stands for an answer: after a failure the same key may try again. */
@@ -60,6 +60,7 @@ static enum fail put_row(struct store_tx *tx, const struct task *t, struct fault
     store_bind_int(s, 13, clock_now_us());
     char *replay = replay_text(t);
     store_bind_text(s, 14, replay);
+    store_bind_text(s, 15, t->route_record != NULL ? t->route_record : "");
     enum fail f = store_run(s, why);
     mem_free(replay);
     return f;
@@ -269,6 +270,7 @@ void record_form(struct task *t)
 {
     bool failed = t->state == TASK_FAILED || t->state == TASK_CANCELLED;
     t->verdict = failed ? fail_name(t->why.code) : task_state_name(t->state);
+    t->route_record = explain_record(t);
     if (!failed) {
         t->has_artifact = !t->no_artifact && t->desk->house.sink.create != NULL;
         if (t->has_artifact) {

@@ -265,11 +265,12 @@ static void start_waiting(struct task_desk *d)
     d->starting = false;
 }
 
-static void task_free(struct task *t)
+void task_free(struct task *t)
 {
     loop_timer_cancel(t->desk->house.loop, t->deadline_timer);
     decide_free(t);
     where_free(t);
+    mem_free(t->route_record);
     form_plan_free(t->plan);
     form_result_free(t->filled);
     schema_free(t->schema);
@@ -406,6 +407,11 @@ static void refuse(struct task *t, const struct fault *why)
     task_finish(t);
 }
 
+int64_t task_deadline_ms(const struct task *t)
+{
+    return t->deadline_ms > 0 ? t->deadline_ms : default_deadline_ms[t->class];
+}
+
 static void accept_now(void *arg)
 {
     struct task *t = arg;
@@ -418,7 +424,7 @@ static void accept_now(void *arg)
         return;
     }
     int64_t now = clock_monotonic_us();
-    int64_t deadline = t->deadline_ms > 0 ? t->deadline_ms : default_deadline_ms[t->class];
+    int64_t deadline = task_deadline_ms(t);
     t->turn = (struct queue_item){.owner = t, .class = t->class, .cost = 1};
     t->due_us = now + deadline * 1000;
     /* Turns are of tasks here; their tokens are shared where they are decoded. */
@@ -434,7 +440,7 @@ static void accept_now(void *arg)
     start_waiting(d);
 }
 
-static struct task *task_make(struct task_desk *desk, const struct task_request *r)
+struct task *task_make(struct task_desk *desk, const struct task_request *r)
 {
     struct task *t = mem_alloc(sizeof(*t));
     t->desk = desk;

@@ -238,6 +238,16 @@ struct route_rules;
 /* Any thread: makes these the decision rules; takes a reference. At the start it is the active
    release. */
 void task_rules_set(struct task_desk *desk, struct route_rules *rules);
+/* What the rules say of a request now, and why, as JSON (docs/reference/route.md). facts: JSON text
+   that stands over what was found, for trying; NULL: none. Core thread; nothing is recorded. */
+MUST_CHECK enum fail task_route_explain(struct task_desk *desk, const struct task_request *r,
+                                        const char *facts, size_t facts_len, struct buf *json,
+                                        struct fault *why);
+/* The same of a recorded task, from what was kept with it. Any thread's own reader; FAIL_NOT_FOUND
+   for another team's. */
+MUST_CHECK enum fail task_route_read(struct store_conn *reader, const struct id *task,
+                                     const struct principal *who, struct buf *json,
+                                     struct fault *why);
 
 /*
  * Learning, as a job on the core and crunch threads: embeds, trains one head per choice field on

@@ -102,6 +102,8 @@ struct task {
     unsigned rungs;
     enum ladder_secrecy label; /* the highest of workflow, request and what the guard found */
     struct route_rules *rules; /* that decided */
+    struct route_facts *facts; /* arena; that they were asked about */
+    char *route_record;        /* what is kept of it, NULL: nothing */
     struct route_decision *route; /* arena; NULL: the rules were not asked */
     const char *route_pool;    /* of upstreams, as long as the rules */
     uint64_t call;             /* open at an upstream, 0: none */
@@ -206,6 +208,9 @@ struct task_desk {
 };
 
 /* task.c */
+struct task *task_make(struct task_desk *desk, const struct task_request *r);
+void task_free(struct task *t); /* one that was never submitted, or is answered */
+int64_t task_deadline_ms(const struct task *t);
 void task_start(struct task *t);
 void task_finish(struct task *t); /* on_done, then freed */
 void task_fail(struct task *t, const struct fault *why);
@@ -247,6 +252,8 @@ void climb_start(struct task *t);
 /* The answer under the task's Idempotency-Key, into the task; *failed when it was another request
    or could not be read. */
 bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed);
+/* label.c: `least`, or confidential when the text holds personal data */
+enum ladder_secrecy label_of(enum ladder_secrecy least, const char *text, size_t len);
 /* stakes.c: what no confidence overrides */
 void stakes_find(struct task *t);
 void stakes_write(struct jn_writer *w, const struct task *t); /* "stake": null, or what it is */
@@ -260,6 +267,9 @@ void where_free(struct task *t);
 void where_count(struct task *t);
 enum fail where_put(struct store_tx *tx, const struct task *t, struct fault *why);
 void where_took(struct task_desk *d, enum ladder_rung rung, double ms);
+/* explain.c: the facts and the decision as kept with the record, the caller's to free; NULL:
+   none */
+char *explain_record(struct task *t);
 /* hosted.c: the open fields as a call to another server */
 const char *hosted_why_not(struct task *t); /* NULL: it may be asked; else arena or static */
 bool hosted_ask(struct task *t);            /* false: nothing to ask */

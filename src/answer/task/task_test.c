@@ -697,7 +697,9 @@ static void submit_sent(enum ladder_secrecy label, int64_t deadline_ms)
 {
     static int n;
     char text[128];
-    snprintf(text, sizeof(text), "Where is parcel number %d that I ordered for Ms Jones?", ++n);
+    /* Personal data would make it confidential by itself. */
+    snprintf(text, sizeof(text), "Where is parcel number %d that I ordered%s?", ++n,
+             label >= LADDER_CONFIDENTIAL ? " for Ms Jones" : "");
     struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "sent", .text = text,
                              .label = label, .deadline_ms = deadline_ms, .on_done = on_form};
     pending = 1;
@@ -772,6 +774,14 @@ static void what_a_label_forbids_is_never_called(void **state)
               "    then: {go: hosted, leave: plain, upstream: big-pool}\n");
     hosted_calls = 0;
     submit_sent(LADDER_CONFIDENTIAL, 0); /* no row names it */
+    assert_int_equal(hosted_calls, 0);
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "sent",
+                             .text = "Write to ann.lee@example.com about it, please.",
+                             .label = LADDER_PUBLIC, .on_done = on_form};
+    pending = 1;
+    task_submit(desk, &r); /* the guard finds what its sender did not say */
+    run();
+    assert_string_equal(json_string_value(json_object_get(last, "label")), "confidential");
     assert_int_equal(hosted_calls, 0);
 }
 

@@ -112,11 +112,11 @@ enum fail where_put(struct store_tx *tx, const struct task *t, struct fault *why
 
 void where_decide(struct task *t)
 {
-    struct route_facts f;
     t->rules = route_rules_ref(t->desk->rules);
-    where_facts(t, &f);
+    t->facts = arena_alloc(t->arena, sizeof(*t->facts));
+    where_facts(t, t->facts);
     t->route = arena_alloc(t->arena, sizeof(*t->route));
-    route_decide(t->rules, &f, t->route);
+    route_decide(t->rules, t->facts, t->route);
     t->route_pool = t->route->upstream[0] != '\0' ? t->route->upstream : TASK_POOL_HOSTED;
 }
 

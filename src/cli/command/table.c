@@ -103,6 +103,10 @@ static const struct cli_option demo_options[] = {
     {"minutes", 0, "N", "how long it may take beside the downloads (default: 12)"},
     {0}};
 
+static const char route_explain_help[] =
+    "A request is what POST /api/v1/tasks takes; \"facts\" in it stand over what was found, for\n"
+    "trying: {\"workflow\": ..., \"input\": {\"text\": ...}, \"facts\": {\"wait_s\": 90}}.";
+
 static const char route_test_help[] =
     "Prints each case, the row that decided it, and why the rows before it did not. Without\n"
     "files it tests the built-in rules on their cases. Exits with 1 when a case is decided\n"
@@ -190,6 +194,16 @@ const struct command command_table[] = {
      command_workflow_put, false},
     {"workflow test", "FILE.yaml", 1, 1, "check a definition, every error at once", NULL, NULL,
      command_workflow_test, false},
+    {"route list", "", 0, 0, "the decision rules that serve, and their releases", NULL, NULL,
+     command_route_list, false},
+    {"route explain", "REQUEST.json|tsk_ID", 1, 1,
+     "which row decides a request or decided a task, and why", route_explain_help, NULL,
+     command_route_explain, false},
+    {"route put", "RULES.yaml", 1, 1, "propose decision rules: a candidate", NULL, NULL,
+     command_route_put, false},
+    {"route approve", "RELEASE", 1, 1,
+     "let proposed rules serve; shipped goes back to the built-in ones", NULL, NULL,
+     command_route_approve, false},
     {"route test", "[RULES.yaml CASES.yaml]", 0, 2,
      "what decision rules decide, case by case, and why; needs no server", route_test_help, NULL,
      command_route_test, false},

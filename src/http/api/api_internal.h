@@ -108,6 +108,13 @@ struct ladder_form *api_form_find(struct api *a, const char *name);
 MUST_CHECK enum fail api_form_room(struct api *a, const char *name, struct fault *why);
 MUST_CHECK enum fail api_form_set(struct api *a, struct ladder_form *form, struct fault *why);
 
+/* tasks.c: the body of POST /api/v1/tasks; texts are borrowed from it. */
+MUST_CHECK enum fail api_task_read(const json_t *body, struct task_request *t, struct fault *why);
+/* workflows.c: 400 with every error of a YAML file. */
+struct config_faults;
+void api_faults(struct wire_request *r, const struct config_faults *faults,
+                const struct fault *first);
+
 /* status.c, core thread: "roles":{...}, what serves each. */
 void api_put_roles(struct jn_writer *w, const struct api *a);
 

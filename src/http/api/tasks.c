@@ -105,7 +105,7 @@ static enum fail read_reproducible(const json_t *body, struct task_request *t, s
     return f;
 }
 
-static enum fail read_task(const json_t *body, struct task_request *t, struct fault *why)
+enum fail api_task_read(const json_t *body, struct task_request *t, struct fault *why)
 {
     const char *class = "interactive";
     const char *label = "public";
@@ -184,7 +184,7 @@ void api_task_add(struct wire_request *r, void *arg)
                              .idempotency_key = wire_header(r, "Idempotency-Key"),
                              .on_done = form_done,
                              .arg = t};
-    enum fail f = read_task(body, &q, &why);
+    enum fail f = api_task_read(body, &q, &why);
     if (f == FAIL_NONE && q.idempotency_key != NULL && !key_is_good(q.idempotency_key)) {
         f = FAULT(&why, FAIL_BAD_REQUEST, "Idempotency-Key must be 1 to 255 visible characters");
     }

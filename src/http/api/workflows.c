@@ -203,8 +203,8 @@ static void put_done(void *arg, enum fail code, const struct fault *why)
 }
 
 /* All errors of a definition, with their lines, in one answer. */
-static void answer_faults(struct wire_request *r, const struct config_faults *faults,
-                          const struct fault *first)
+void api_faults(struct wire_request *r, const struct config_faults *faults,
+                const struct fault *first)
 {
     struct jn_writer w;
     struct buf body;
@@ -245,7 +245,7 @@ void api_workflow_put(struct wire_request *r, void *arg)
     config_faults_init(faults, file);
     enum fail f = workflow_read(text, len, file, &form, faults, &why);
     if (f != FAIL_NONE) {
-        answer_faults(r, faults, &why);
+        api_faults(r, faults, &why);
         mem_free(faults);
         return;
     }
