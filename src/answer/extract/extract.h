@@ -183,6 +183,8 @@ struct extract_report {
     double precision, recall, f1; /* of values, exact match */
     double ece, ece_raw;
     double coverage_at_1, coverage_at_2, coverage_at_5;
+    /* holds for all answers, and for those that are a value: none is easy and may not pay for
+       them */
     struct learn_certificate certificate;
     enum learn_evidence evidence;
     double train_ms;
@@ -231,5 +233,7 @@ void extract_head_hash(const struct extract_head *h, uint8_t out[32]);
 /* As learn_save and learn_load: little-endian, versioned, ending in the SHA-256 of all before. The
    reader trusts no byte: FAIL_BAD_REQUEST says what is wrong. */
 MUST_CHECK enum fail extract_save(const struct extract_head *h, struct buf *out, struct fault *why);
+/* Do these bytes begin as a saved head of this room does? */
+bool extract_is_head(const void *blob, size_t n);
 MUST_CHECK enum fail extract_load(const void *blob, size_t n, struct extract_head **out,
                                   struct fault *why);

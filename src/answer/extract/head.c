@@ -336,6 +336,11 @@ static const char *read_head(struct extract_head *h, const uint8_t *s, size_t n)
     return read_numbers(h, s + HEADER + report) ? NULL : "its weights are out of order or range";
 }
 
+bool extract_is_head(const void *blob, size_t n)
+{
+    return n >= MAGIC_LEN && memcmp(blob, MAGIC, MAGIC_LEN) == 0;
+}
+
 enum fail extract_load(const void *blob, size_t n, struct extract_head **out, struct fault *why)
 {
     const uint8_t *s = blob;

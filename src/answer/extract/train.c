@@ -526,6 +526,38 @@ static void count_all(struct extract_report *r, size_t n)
     r->f1 = sum > 0 ? 2 * r->precision * r->recall / sum : 0;
 }
 
+/* The threshold must hold for the values that are answered, as well as for all answers: texts that
+   have no value are easy, and would pay for wrong values. The stricter of the two is what
+   counts. */
+static void certify(const struct training *t, const float *p, const bool *right,
+                    struct extract_report *r)
+{
+    AUTO_FREE float *score = mem_alloc_array(t->n, sizeof(*score));
+    AUTO_FREE bool *ok = mem_alloc_array(t->n, sizeof(*ok));
+    struct learn_certificate values, *all = &r->certificate;
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (r->oof[i].answered) {
+            score[n] = p[i];
+            ok[n++] = right[i];
+        }
+    }
+    learn_certify(p, right, t->n, t->o->target_error, t->o->delta, 0, all);
+    learn_certify(score, ok, n, t->o->target_error, t->o->delta, 0, &values);
+    if (!all->certified || (values.certified && values.threshold <= all->threshold)) {
+        return;
+    }
+    all->certified = values.certified;
+    all->threshold = values.threshold;
+    all->accepted = all->errors = 0;
+    for (size_t i = 0; i < t->n && values.certified; i++) {
+        bool over = (double)p[i] >= values.threshold;
+        all->accepted += over;
+        all->errors += over && !right[i];
+    }
+    all->coverage = (double)all->accepted / (double)t->n;
+}
+
 static void fill_report(struct training *t, struct extract_report *r)
 {
     AUTO_FREE float *p = mem_alloc_array(t->n, sizeof(*p));
@@ -549,7 +581,7 @@ static void fill_report(struct training *t, struct extract_report *r)
     r->coverage_at_1 = learn_coverage(p, right, t->n, 0.01);
     r->coverage_at_2 = learn_coverage(p, right, t->n, 0.02);
     r->coverage_at_5 = learn_coverage(p, right, t->n, 0.05);
-    learn_certify(p, right, t->n, t->o->target_error, t->o->delta, 0, &r->certificate);
+    certify(t, p, right, r);
 }
 
 /* ---- all of it ---- */
