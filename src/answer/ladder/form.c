@@ -40,6 +40,8 @@ void ladder_form_unref(struct ladder_form *f)
         free_labels(&f->fields[i]);
         mem_free(f->fields[i].instruct);
         mem_free(f->fields[i].pattern);
+        mem_free(f->fields[i].min);
+        mem_free(f->fields[i].max);
     }
     for (size_t i = 0; i < f->frames_len; i++) {
         char **const texts[] = FRAME_TEXTS(&f->frames[i]);
@@ -65,6 +67,8 @@ struct ladder_form *ladder_form_dup(const struct ladder_form *from)
         struct ladder_field *field = &f->fields[i];
         field->instruct = mem_dup_str(field->instruct);
         field->pattern = mem_dup_str(field->pattern);
+        field->min = mem_dup_str(field->min);
+        field->max = mem_dup_str(field->max);
         field->labels = mem_alloc_array(field->labels_len, sizeof(*field->labels));
         for (size_t k = 0; k < field->labels_len; k++) {
             field->labels[k].name = mem_dup_str(from->fields[i].labels[k].name);

@@ -53,6 +53,14 @@ bool ladder_type_is_found(enum ladder_type type)
     return type >= LADDER_NUMBER && type <= LADDER_SPAN;
 }
 
+enum extract_kind ladder_type_kind(enum ladder_type type)
+{
+    static const enum extract_kind kinds[] = {EXTRACT_NUMBER, EXTRACT_AMOUNT, EXTRACT_DATE,
+                                              EXTRACT_ID, EXTRACT_SPAN};
+    ASSERT(ladder_type_is_found(type));
+    return kinds[type - LADDER_NUMBER];
+}
+
 const char *ladder_secrecy_name(enum ladder_secrecy s)
 {
     return s < LADDER_SECRECY_COUNT ? secrecy_names[s] : "none";

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "answer/extract/extract.h"
 #include "base/fail/fail.h"
 #include "base/mem/mem.h"
 
@@ -78,6 +79,8 @@ const char *ladder_type_name(enum ladder_type type);  /* "choice", "line", "lang
 enum ladder_type ladder_type_find(const char *name);
 /* Its value is found in the text: number, amount, date, id, span. */
 bool ladder_type_is_found(enum ladder_type type);
+/* What answer/extract calls a found type; only for one. */
+enum extract_kind ladder_type_kind(enum ladder_type type);
 const char *ladder_secrecy_name(enum ladder_secrecy s); /* "public", "internal", ... */
 enum ladder_secrecy ladder_secrecy_find(const char *name); /* LADDER_SECRECY_COUNT when unknown */
 const char *ladder_class_name(enum ladder_class class); /* "none", "history", "provisional", ... */
@@ -98,6 +101,7 @@ struct ladder_field {
     double target_error;   /* the share of wrong answers its owner accepts, 0..1 */
     char *instruct;        /* what the model is told about this field, may be NULL */
     char *pattern;         /* id: what one looks like, may be NULL */
+    char *min, *max;       /* number, amount, date: bounds as the value is written, may be NULL */
     bool labels_learned;   /* labels are those of the examples it learned from */
 };
 

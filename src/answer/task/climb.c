@@ -433,6 +433,9 @@ static void step_learned(struct task *t)
         if (t->heads->head[i] != NULL && ladder_field_is_open(&t->climb, i)) {
             answered = offer_learned(t, i, t->heads->head[i]) || answered;
         }
+        if (t->heads->found[i] != NULL && ladder_field_is_open(&t->climb, i)) {
+            answered = found_offer(t, i, t->heads->found[i]) || answered;
+        }
     }
     note(t, LADDER_LEARNED, answered ? LADDER_ANSWERED : LADDER_ABSTAINED,
          answered ? NULL : "no embedding, or what is held is surer");

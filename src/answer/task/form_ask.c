@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From open fields to a FORM ask, and back: proposals with their probabilities and checks. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@ static bool asks_for(const struct task *t, size_t i, enum ladder_rung rung)
     const struct ladder_field *f = &t->form->fields[i];
     if (f->type == LADDER_LINE) {
         return !t->choices_only && ladder_could_improve(&t->climb, i, rung);
+    }
+    if (ladder_type_is_found(f->type)) {
+        return ladder_could_improve(&t->climb, i, rung);
     }
     /* Learned labels may be more than a form can score: then only the head answers. */
     return f->type == LADDER_CHOICE && f->labels_len >= 2 && f->labels_len <= FORM_LABELS_MAX &&
@@ -59,6 +63,12 @@ static void add_prefix(struct buf *b, const struct task *t, enum ladder_rung run
         for (size_t k = 0; k < f->labels_len; k++) {
             described = described || f->labels[k].describe != NULL;
         }
+        if (ladder_type_is_found(f->type)) {
+            buf_printf(b, "%s: %s (%s, copied from the text, or none)\n", f->name,
+                       f->instruct != NULL ? f->instruct : "what the text says",
+                       ladder_type_name(f->type));
+            continue;
+        }
         if (f->type != LADDER_CHOICE && f->type != LADDER_LINE) {
             continue;
         }
@@ -89,7 +99,7 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
         if (asks_for(t, i, rung)) {
             /* A space before free text belongs to its first token: written by us, it would leave
                the model with a beginning it has hardly ever seen. */
-            bool line = t->form->fields[i].type == LADDER_LINE;
+            bool line = t->form->fields[i].type != LADDER_CHOICE;
             add_literal(t->plan, arena_printf(t->arena, "%s%s:%s", t->plan_holes > 0 ? "\n" : "",
                                               t->form->fields[i].name, line ? "" : " "));
             add_hole(t, i, names);
@@ -212,7 +222,10 @@ void form_ask_take(struct task *t, enum ladder_rung rung, const struct form_resu
 {
     for (size_t h = 0; h < t->plan_holes && h < result->n_fields; h++) {
         size_t i = (size_t)t->plan_field[h];
-        if (t->form->fields[i].type == LADDER_CHOICE) {
+        if (ladder_type_is_found(t->form->fields[i].type)) {
+            (void)found_offer_text(t, i, rung, result->fields[h].value,
+                                   exp(result->fields[h].logprob));
+        } else if (t->form->fields[i].type == LADDER_CHOICE) {
             take_choice(t, i, rung, &result->fields[h]);
         } else {
             (void)form_ask_offer_line(t, i, rung, result->fields[h].value);

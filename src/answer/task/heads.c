@@ -72,7 +72,12 @@ static enum fail load_heads(struct task_desk *desk, struct entry *e, struct faul
             e->heads = mem_alloc(sizeof(*e->heads));
             e->heads->refs = 1;
         }
-        f = learn_load(bytes, n, &e->heads->head[i], why);
+        bool found = ladder_type_is_found(e->form->fields[i].type);
+        if (found != extract_is_head(bytes, n)) {
+            continue; /* the definition made another kind of field of it */
+        }
+        f = found ? extract_load(bytes, n, &e->heads->found[i], why)
+                  : learn_load(bytes, n, &e->heads->head[i], why);
         if (f == FAIL_BAD_REQUEST) {
             fail_hint(why, "Learn again: until then people decide this field.");
             log_fault(LOG_LEVEL_ERROR, "heads.unreadable", why);
@@ -82,6 +87,9 @@ static enum fail load_heads(struct task_desk *desk, struct entry *e, struct faul
             return f;
         }
         text_copy(e->heads->release[i], sizeof(e->heads->release[i]), store_col_text(s, 1));
+        if (found) {
+            continue;
+        }
         heads_give_labels(e->heads->head[i], &e->form->fields[i]);
     }
     return f;
@@ -197,7 +205,8 @@ static enum fail store_head(struct store_tx *tx, const char *workflow, const str
 {
     struct buf bytes;
     buf_init(&bytes, LEARN_MAX_BLOB);
-    enum fail f = learn_save(h->head, &bytes, why);
+    enum fail f = h->found != NULL ? extract_save(h->found, &bytes, why)
+                                   : learn_save(h->head, &bytes, why);
     if (f == FAIL_NONE && bytes.len > STORE_VALUE_MAX) {
         f = FAULT(why, FAIL_TOO_LARGE, "the head of \"%.48s\" is larger than %d bytes", h->field,
                   STORE_VALUE_MAX);

@@ -22,6 +22,7 @@ static void job_free(struct learn_job *j)
         if (j->trained[i]) {
             learn_report_done(&j->reports[i]);
         }
+        extract_report_done(&j->found[i]);
     }
     j->desk->learning--;
     ladder_form_unref(j->form);
@@ -291,9 +292,12 @@ static void train_work(void *arg)
         j->langs[i] = heads_language(j->arena, j->inputs[i]);
     }
     for (size_t i = 0; i < j->form->fields_len && j->code == FAIL_NONE; i++) {
+        struct learn_progress progress = {on_train_progress, j};
+        j->training_field = (int)i;
         if (j->form->fields[i].type == LADDER_CHOICE) {
-            j->training_field = (int)i;
             j->code = train_field(j, i, &j->why);
+        } else if (ladder_type_is_found(j->form->fields[i].type)) {
+            j->code = found_learn(j, i, &progress, &j->why);
         }
     }
 }
@@ -303,11 +307,11 @@ static void train_done(void *arg)
     struct learn_job *j = arg;
     bool any = false;
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
-        any = any || j->trained[i];
+        any = any || j->trained[i] || j->trained_found[i];
     }
     if (j->code == FAIL_NONE && !any) {
-        j->code = FAULT(&j->why, FAIL_BAD_REQUEST, "no example has a value for a choice of \"%s\"",
-                        j->form->name);
+        j->code = FAULT(&j->why, FAIL_BAD_REQUEST,
+                        "no example has a value for a field of \"%s\" that learns", j->form->name);
         fail_hint(&j->why, "Give them as \"expected\": {\"%s\": \"…\"}.", j->form->fields[0].name);
     }
     if (j->code != FAIL_NONE) {
@@ -401,8 +405,9 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
     releases[releases_len++] = j->form->release;
     for (size_t i = 0; i < j->form->fields_len; i++) {
         const char *name = j->form->fields[i].name;
-        if (j->trained[i]) {
-            heads[heads_len] = (struct head_row){.field = name, .head = j->heads->head[i]};
+        if (j->trained[i] || j->trained_found[i]) {
+            heads[heads_len] = (struct head_row){.field = name, .head = j->heads->head[i],
+                                                 .found = j->heads->found[i]};
             memcpy(heads[heads_len++].release, j->heads->release[i], 65);
             releases[releases_len++] = j->heads->release[i];
         }
@@ -454,7 +459,7 @@ static void write_report(struct learn_job *j)
     jn_key(&w, "fields");
     jn_array_begin(&w);
     for (size_t i = 0; i < j->form->fields_len; i++) {
-        if (!j->trained[i]) {
+        if (!j->trained[i] && !j->trained_found[i]) {
             continue;
         }
         jn_object_begin(&w);
@@ -463,7 +468,11 @@ static void write_report(struct learn_job *j)
         jn_kv_real(&w, "target_error", j->form->fields[i].target_error, 4);
         jn_kv_int(&w, "left_out", (int64_t)j->left_out[i]);
         buf_clear(&one);
-        learn_report_json(&j->reports[i], &one);
+        if (j->trained[i]) {
+            learn_report_json(&j->reports[i], &one);
+        } else {
+            extract_report_json(&j->found[i], &one);
+        }
         jn_key(&w, "report");
         jn_put_raw(&w, one.data, one.len);
         jn_key(&w, "rungs");
@@ -725,7 +734,7 @@ static void copy_example(struct arena *a, struct task_example *to, const struct 
 static bool has_value(const struct task_example *x, size_t fields)
 {
     for (size_t i = 0; i < fields; i++) {
-        if (x->values[i] != NULL && x->values[i][0] != '\0') {
+        if (x->values[i] != NULL) { /* '': the text has none */
             return true;
         }
     }

@@ -41,7 +41,9 @@ struct learn_job {
     const char **langs; /* of the n examples */
     struct headset *heads;
     struct learn_report reports[LADDER_MAX_FIELDS];
-    bool trained[LADDER_MAX_FIELDS];
+    struct extract_report found[LADDER_MAX_FIELDS]; /* of values found in the text */
+    bool trained[LADDER_MAX_FIELDS]; /* a head of choices: reports is of it */
+    bool trained_found[LADDER_MAX_FIELDS];
     size_t left_out[LADDER_MAX_FIELDS]; /* examples whose value the form does not know */
     uint32_t *told[LADDER_MAX_FIELDS];  /* by example: its place in the report's oof, from 1 */
     int training_field;
@@ -72,6 +74,10 @@ void learn_job_fail(struct learn_job *j, const struct fault *why);
 void learn_job_prove(struct learn_job *j, size_t field, enum ladder_rung rung, const double *score,
                      const bool *right, size_t n);
 void learn_job_store(struct learn_job *j); /* the last stage: one write, then the heads serve */
+/* found_learn.c: on a crunch thread, the head of a field whose values are found in the text; no
+   head when no example gives it, FAIL_NONE too. */
+enum fail found_learn(struct learn_job *j, size_t field, const struct learn_progress *progress,
+                      struct fault *why);
 /* learn_measure.c: asks the loaded models a sample, fits their evidence, chooses the climb; ends in
    learn_job_store or learn_job_fail. */
 void learn_job_measure(struct learn_job *j);

@@ -94,12 +94,16 @@ static void on_measured(void *arg, const struct task_result *r)
     const struct task_example *x = &j->examples[m->sample->example];
     for (size_t f = 0; r->climb != NULL && f < j->form->fields_len; f++) {
         const struct ladder_proposal *p = &r->climb->held[f];
-        if (j->form->fields[f].type == LADDER_CHOICE && p->set && p->rung == j->rung &&
+        enum ladder_type type = j->form->fields[f].type;
+        bool found = ladder_type_is_found(type);
+        if ((type == LADDER_CHOICE || found) && p->set && p->rung == j->rung &&
             x->values[f] != NULL) {
             m->sample->given[f] = true;
             m->sample->said[f] = r->climb->heard[f][j->rung].signals;
             m->sample->value[f] = arena_dup_str(j->arena, p->value);
-            m->sample->right[f] = strcmp(p->value, x->values[f]) == 0;
+            m->sample->right[f] =
+                found ? extract_same(ladder_type_kind(type), p->value, x->values[f])
+                      : strcmp(p->value, x->values[f]) == 0;
         }
     }
     mem_free(m);

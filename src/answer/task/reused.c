@@ -47,6 +47,9 @@ static void offer(struct task *t, const char *name, struct ladder_proposal *p)
                       ladder_label_find(f, p->value) < 0)) {
         return; /* the definition no longer has it */
     }
+    if (!found_still_stands(t, (size_t)i, p)) {
+        return;
+    }
     p->rung = LADDER_REUSE;
     ladder_offer(&t->climb, (size_t)i, p);
 }

@@ -33,6 +33,7 @@ void headset_unref(struct headset *h)
     }
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         learn_head_free(h->head[i]);
+        extract_head_free(h->found[i]);
     }
     mem_free(h);
 }

@@ -262,8 +262,9 @@ struct task_example {
     const char *text;
     const char *reply; /* what was sent, or NULL */
     const char *article; /* the article it came from, or NULL */
-    /* `fields` of them, in the form's order, NULL where not given; LEARN_NONE: none of the labels.
-       Without any, and without an article, it is unlabelled traffic. */
+    /* `fields` of them, in the form's order, NULL where not given; LEARN_NONE: none of the
+       labels; "": the text has no such value. Without any, and without an article, it is
+       unlabelled traffic. */
     const char *const *values;
 };
 typedef void (*task_learn_progress_fn)(void *arg, const char *stage, size_t done, size_t total);

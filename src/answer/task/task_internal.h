@@ -24,6 +24,7 @@
 struct headset {
     int refs;
     struct learn_head *head[LADDER_MAX_FIELDS];
+    struct extract_head *found[LADDER_MAX_FIELDS]; /* of fields whose value is found in the text */
     char release[LADDER_MAX_FIELDS][65];
     char embed[LADDER_MAX_FIELDS][65]; /* the model whose vectors it was trained on, '' when none */
 };
@@ -318,6 +319,17 @@ struct hint {
 };
 size_t hints_take(struct arena *arena, const struct ladder_form *form, const struct knowledge *k,
                   const struct task_example *examples, size_t n, struct hint **out);
+/* found.c: values found in the text */
+/* Offers the learned value of field i, or that it has none; true when it now stands. */
+bool found_offer(struct task *t, size_t i, const struct extract_head *head);
+/* Offers what a model wrote, as the value that stands in the text; nothing when none does. */
+bool found_offer_text(struct task *t, size_t i, enum ladder_rung rung, const char *said,
+                      double raw);
+/* May a stored value of field i serve this text? A found one must stand in it today: "tomorrow" was
+   another date yesterday. Sets p->at and p->len. */
+bool found_still_stands(struct task *t, size_t i, struct ladder_proposal *p);
+/* The moment and zone that dates of a task's text are read from. */
+struct extract_scene found_scene(const struct task *t);
 /* heads.c: what learning left in the store */
 /* A field whose labels are learned gets those of its head. */
 void heads_give_labels(const struct learn_head *head, struct ladder_field *field);
@@ -330,6 +342,7 @@ enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why)
 struct head_row {
     const char *field;
     struct learn_head *head;
+    struct extract_head *found; /* instead of head, for a value found in the text */
     char release[65];
 };
 struct evidence_row {

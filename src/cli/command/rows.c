@@ -448,6 +448,9 @@ static void keep_expected(json_t *into, const char *field, const json_t *value)
         s = number;
     } else if (json_is_boolean(value)) {
         s = json_is_true(value) ? "true" : "false";
+    } else if (json_is_real(value)) {
+        (void)snprintf(number, sizeof(number), "%.15g", json_real_value(value));
+        s = number;
     }
     if (s != NULL && s[0] != '\0') {
         (void)json_object_set_new(into, field, json_string(s));
@@ -468,7 +471,8 @@ static json_t *expected_of(const json_t *row)
             keep_expected(out, key + 9, value);
         }
     }
-    if (json_object_size(out) == 0) {
+    /* {} says that nothing is there to be found; no `expected` at all says nothing */
+    if (json_object_size(out) == 0 && !json_is_object(json_object_get(row, "expected"))) {
         json_decref(out);
         return NULL;
     }

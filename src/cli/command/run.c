@@ -131,7 +131,8 @@ static json_t *line_of(const struct ticket *t, const json_t *result)
                                           "label",     "route"};
     static const char *const of_field[] = {"rung",        "confidence",  "proposed_by",
                                            "checks",      "class",       "certificate",
-                                           "reused_from", "reused_how",  "audited"};
+                                           "reused_from", "reused_how",  "audited",
+                                           "at",          "len"};
     size_t i;
     json_t *field, *line = json_object(), *meta = json_object();
     (void)json_object_set_new(line, "id", json_string(t->id));

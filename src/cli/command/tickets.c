@@ -11,6 +11,7 @@
 
 #include "base/clock/clock.h"
 #include "base/text/text.h"
+#include "answer/ladder/ladder.h"
 #include "cli/command/command_internal.h"
 
 #define WINDOW 512
@@ -328,12 +329,39 @@ const char *result_draft(const json_t *result)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* What the person expects of a field, as the answer would be written if it is the same value: found
+   values may stand in `expected` as they do in the text, and one that is left out is none. */
+static const char *expected_of(const struct ticket *t, const json_t *field, char *room, size_t size)
+{
+    enum ladder_type type = ladder_type_find(cli_str(field, "type"));
+    const char *expected = json_string_value(json_object_get(t->expected, cli_str(field, "name")));
+    const char *value = json_string_value(json_object_get(field, "value"));
+    if (t->expected == NULL || type == LADDER_TYPE_COUNT || !ladder_type_is_found(type)) {
+        return expected;
+    }
+    expected = expected != NULL ? expected : "";
+    if (value == NULL || extract_same(ladder_type_kind(type), value, expected)) {
+        return value == NULL ? expected : value;
+    }
+    size_t at = (size_t)json_integer_value(json_object_get(field, "at"));
+    size_t len = (size_t)json_integer_value(json_object_get(field, "len"));
+    size_t subject = t->subject != NULL ? strlen(t->subject) : 0;
+    subject += subject > 0 ? 2 : 0; /* an empty line is between it and the text */
+    if (at >= subject && len > 0 && at - subject + len <= strlen(t->text) && len < size) {
+        memcpy(room, t->text + at - subject, len);
+        room[len] = '\0';
+        return extract_same(EXTRACT_SPAN, room, expected) ? value : expected;
+    }
+    return expected;
+}
+
 void run_measure(struct measure_run *m, const struct ticket *t, const json_t *result)
 {
     size_t i, k;
     json_t *field, *candidate;
     bool person = false;
     json_array_foreach(json_object_get(result, "fields"), i, field) {
+        char stretch[512];
         const char *first[3];
         size_t first_len = 0;
         json_array_foreach(json_object_get(field, "candidates"), k, candidate) {
@@ -349,7 +377,7 @@ void run_measure(struct measure_run *m, const struct ticket *t, const json_t *re
             .value = json_string_value(json_object_get(field, "value")),
             .proposed_by = json_string_value(json_object_get(field, "proposed_by")),
             .decided = !open,
-            .expected = json_string_value(json_object_get(t->expected, name)),
+            .expected = expected_of(t, field, stretch, sizeof(stretch)),
             .first = first,
             .first_len = first_len};
         measure_add(m, &a);

@@ -135,8 +135,10 @@ struct examples {
     struct arena *arena;
 };
 
-static bool add_example(struct examples *e, const json_t *expected)
+static bool add_example(struct examples *e, const json_t *row)
 {
+    const json_t *expected = json_object_get(row, "expected");
+    const char *subject = cli_str(row, "subject");
     size_t n = json_object_size(expected), i = 0;
     if (e->n == MAX_NEW_EXAMPLES || !arena_has_room(e->arena, (size_t)1 << 20)) {
         return false;
@@ -151,7 +153,10 @@ static bool add_example(struct examples *e, const json_t *expected)
             values[i++] = arena_dup_str(e->arena, json_string_value(v));
         }
     }
-    e->list[e->n++] = (struct workflow_example){.n = i, .names = names, .values = values};
+    e->list[e->n++] = (struct workflow_example){
+        .n = i, .names = names, .values = values,
+        .text = arena_printf(e->arena, "%s%s%s", subject, subject[0] != '\0' ? "\n\n" : "",
+                             cli_str(row, "text"))};
     return true;
 }
 
@@ -165,7 +170,7 @@ static enum fail read_examples(FILE *file, struct examples *e, struct fault *why
     for (ssize_t n; f == FAIL_NONE && (n = getline(&line, &room, file)) > 0;) {
         json_t *j AUTO_JSON = NULL;
         f = jn_parse(line, (size_t)n, "example", &j, why);
-        if (f == FAIL_NONE && !add_example(e, json_object_get(j, "expected"))) {
+        if (f == FAIL_NONE && !add_example(e, j)) {
             break;
         }
     }

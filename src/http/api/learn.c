@@ -79,6 +79,9 @@ static const char *value_text(struct learning *l, const json_t *v)
     if (json_is_integer(v)) {
         return arena_printf(l->arena, "%lld", (long long)json_integer_value(v));
     }
+    if (json_is_real(v)) {
+        return arena_printf(l->arena, "%.15g", json_real_value(v));
+    }
     return NULL;
 }
 
@@ -107,7 +110,9 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
                   form->name);
             return FAIL_BAD_REQUEST;
         }
-        if (json_is_null(v)) {
+        bool empty = json_is_string(v) && json_string_length(v) == 0;
+        if (json_is_null(v) ||
+            (empty && (form->fields[i].type != LADDER_CHOICE || form->fields[i].labels_learned))) {
             continue;
         }
         values[i] = value_text(l, v);
@@ -121,6 +126,12 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
                          values[i], key);
         }
     }
+    /* A value that a person did not name is not in the text. */
+    for (size_t i = 0; i < form->fields_len; i++) {
+        if (values[i] == NULL && ladder_type_is_found(form->fields[i].type)) {
+            values[i] = "";
+        }
+    }
     const json_t *article = json_object_get(expected, "article");
     const json_t *answerable = json_object_get(expected, "answerable");
     if (x->article == NULL && json_is_string(article)) {
@@ -130,6 +141,15 @@ static enum fail read_expected(struct learning *l, json_t *expected, struct task
         x->article = NULL; /* no article answers it */
     }
     return FAIL_NONE;
+}
+
+static bool finds_values(const struct ladder_form *form)
+{
+    size_t i = 0;
+    while (i < form->fields_len && !ladder_type_is_found(form->fields[i].type)) {
+        i++;
+    }
+    return i < form->fields_len;
 }
 
 static enum fail read_example(struct learning *l, const json_t *row, struct task_example *x,
@@ -159,7 +179,9 @@ static enum fail read_example(struct learning *l, const json_t *row, struct task
     if (f == FAIL_NONE) {
         f = jn_object(row, "expected", false, &expected, why);
     }
-    if (f == FAIL_NONE && json_object_size(expected) == 0) {
+    /* {} says of values that are found that the text has none; of labels it says nothing. */
+    bool says = expected != NULL && (json_object_size(expected) > 0 || finds_values(l->form));
+    if (f == FAIL_NONE && !says) {
         l->unlabelled++; /* traffic: what texts look like, not what they are */
         x->values = arena_alloc(l->arena, l->form->fields_len * sizeof(*x->values));
         return FAIL_NONE;
@@ -239,15 +261,16 @@ static bool take_guess(struct learning *l, const char *line, size_t n, void *arg
     }
     json_t *expected = json_object_get(row, "expected");
     size_t fields = json_object_size(expected);
-    if (fields == 0) {
-        return true;
-    }
     /* Short names take more room than their bytes: two pointers and two copies each. */
     if (!arena_has_room(l->arena, 4 * n + 96 * fields + 65536)) {
         return false;
     }
-    const char **names = arena_alloc(l->arena, fields * sizeof(*names));
-    const char **values = arena_alloc(l->arena, fields * sizeof(*values));
+    const char **names = arena_alloc(l->arena, (fields + 1) * sizeof(*names));
+    const char **values = arena_alloc(l->arena, (fields + 1) * sizeof(*values));
+    const char *subject = json_string_value(json_object_get(row, "subject"));
+    const char *body = json_string_value(json_object_get(row, "text"));
+    subject = subject != NULL ? subject : "";
+    body = body != NULL ? body : "";
     size_t used = 0;
     const char *key;
     json_t *v;
@@ -259,7 +282,9 @@ static bool take_guess(struct learning *l, const char *line, size_t n, void *arg
             values[used++] = value;
         }
     }
-    g->list[g->n++] = (struct workflow_example){used, names, values};
+    g->list[g->n++] = (struct workflow_example){
+        .n = used, .names = names, .values = values,
+        .text = arena_printf(l->arena, "%s%s%s", subject, subject[0] != '\0' ? "\n\n" : "", body)};
     return true;
 }
 

@@ -275,6 +275,14 @@ static enum fail check_value(void *arg, const char *workflow, const char *name, 
                   workflow, workflow);
         f = fail_param(why, name);
     }
+    if (f == FAIL_NONE && field != NULL && ladder_type_is_found(field->type) && value[0] != '\0' &&
+        !extract_in_bounds(ladder_type_kind(field->type), value, field->min, field->max)) {
+        FAULT(why, FAIL_BAD_REQUEST, "\"%.60s\" is no %s that field \"%s\" can have", value,
+              ladder_type_name(field->type), name);
+        fail_hint(why, "A number is written 1234.50, an amount 1234.50 EUR, a date 2026-11-22; an "
+                       "empty value says that there is none.");
+        f = fail_param(why, name);
+    }
     ladder_form_unref(form);
     return f;
 }

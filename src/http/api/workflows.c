@@ -56,6 +56,10 @@ static void put_field(struct jn_writer *w, const struct ladder_form *form, size_
         }
         jn_array_end(w);
     }
+    if (f->min != NULL || f->max != NULL) {
+        jn_kv_str(w, "min", f->min);
+        jn_kv_str(w, "max", f->max);
+    }
     if (f->type == LADDER_LINE) {
         jn_kv_int(w, "max_chars", f->max_chars);
     }

@@ -3,6 +3,7 @@
    they hold. */
 #include <string.h>
 
+#include "base/clock/clock.h"
 #include "base/text/text.h"
 #include "work/workflow/workflow.h"
 
@@ -71,6 +72,47 @@ static void add_field(struct buf *yaml, const struct column *c)
     }
 }
 
+/* ---- values that stand in the text ---- */
+
+#define LOOKED_AT 300 /* examples, to tell what kind a field is */
+#define FEW_LABELS 12
+
+static const char *value_in(const struct workflow_example *x, const char *name)
+{
+    for (size_t k = 0; k < x->n; k++) {
+        if (strcmp(x->names[k], name) == 0) {
+            return x->values[k] != NULL ? x->values[k] : "";
+        }
+    }
+    return "";
+}
+
+/* Is this a field of values found in the text, and of which kind? */
+static bool is_found(const struct column *c, const struct workflow_example *examples, size_t n,
+                     enum extract_kind *kind)
+{
+    struct extract_example *ex = mem_alloc_array(LOOKED_AT, sizeof(*ex));
+    size_t len = 0, stands = 0;
+    for (size_t i = 0; i < n && len < LOOKED_AT; i++) {
+        const char *value = value_in(&examples[i], c->name);
+        if (examples[i].text != NULL && value[0] != '\0') {
+            ex[len++] = (struct extract_example){.text = examples[i].text, .value = value,
+                                                 .text_len = strlen(examples[i].text),
+                                                 .scene = {.now = clock_now_us() / 1000000}};
+        }
+    }
+    *kind = extract_guess_kind(ex, len);
+    for (size_t i = 0; i < len; i++) {
+        uint32_t at, bytes;
+        stands += extract_locate(*kind, ex[i].text, ex[i].text_len, &ex[i].scene, ex[i].value, &at,
+                                 &bytes);
+    }
+    mem_free(ex);
+    bool choice = !c->too_many && c->labels_len >= 2 && c->labels_len * 2 <= c->given;
+    bool closed = choice && c->labels_len <= FEW_LABELS && c->given == n;
+    return len > 0 && !closed && 100 * stands >= (choice ? 95U : 50U) * len;
+}
+
 static bool is_field_name(const char *s)
 {
     return s[0] >= 'a' && s[0] <= 'z' && strlen(s) < 48 &&
@@ -90,7 +132,8 @@ enum fail workflow_from_examples(const char *name, const struct workflow_example
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < examples[i].n; k++) {
             struct column *c = column_of(columns, &len, examples[i].names[k]);
-            if (c != NULL && examples[i].values[k] != NULL) {
+            bool given = examples[i].values[k] != NULL && examples[i].values[k][0] != '\0';
+            if (c != NULL && given) {
                 add_value(c, examples[i].values[k]);
             }
         }
@@ -103,6 +146,13 @@ enum fail workflow_from_examples(const char *name, const struct workflow_example
             f = FAULT(why, FAIL_BAD_REQUEST, "\"%.40s\" cannot be a field's name", c->name);
             fail_hint(why, "Names in `expected` are a-z, 0-9 and _, up to 47 of them.");
             break;
+        }
+        enum extract_kind kind;
+        if (is_found(c, examples, n, &kind)) {
+            buf_printf(yaml, "  - name: %s\n    type: %s\n    target_error: 0.05\n", c->name,
+                       extract_kind_name(kind));
+            usable++;
+            continue;
         }
         if (c->too_many || c->labels_len < 2 || c->labels_len * 2 > c->given) {
             f = FAULT(why, FAIL_BAD_REQUEST,

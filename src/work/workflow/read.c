@@ -14,7 +14,8 @@ static const char *const top_keys[] = {"name",   "title",         "dataset", "fi
                                        "frames", "always_person", "desk",    "rewrite",
                                        "label",  "accepts",       "reuse",   NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
-                                         "target_error", "instruct", NULL};
+                                         "target_error", "instruct",  "min",    "max",
+                                         NULL};
 static const char *const stakes_keys[] = {"stakes", "refund_above", "phrases", NULL};
 static const char *const prompt_keys[] = {"system", "prefix", "suffix", NULL};
 static const char *const frame_keys[] = {"greeting", "greeting_plain", "opening", "sources",
@@ -77,6 +78,28 @@ static void read_labels(const struct config_node *node, struct ladder_field *fie
     }
 }
 
+/* A bound of a number, amount or date, written as a value of it is. */
+static char *read_bound(const struct config_node *node, const char *key,
+                        const struct ladder_field *field, struct config_faults *faults)
+{
+    const struct config_node *at = config_node_find(node, key);
+    const char *s = NULL;
+    if (at == NULL) {
+        return NULL;
+    }
+    bool bounded = ladder_type_is_found(field->type) && field->type != LADDER_ID &&
+                   field->type != LADDER_SPAN;
+    s = at->text;
+    if (!bounded || s == NULL || strlen(s) > 40 ||
+        !extract_in_bounds(ladder_type_kind(field->type), s, NULL, NULL)) {
+        config_faults_add(faults, at->line, key,
+                          "Numbers and amounts have decimals as bounds, dates YYYY-MM-DD.",
+                          "\"%s\" has no such bound", field->name);
+        return NULL;
+    }
+    return mem_dup_str(s);
+}
+
 static void read_field(const struct config_node *node, struct ladder_form *form,
                        struct config_faults *faults)
 {
@@ -108,8 +131,11 @@ static void read_field(const struct config_node *node, struct ladder_form *form,
     field->max_chars = (int)max_chars;
     field->target_error = target;
     field->instruct = mem_dup_str(instruct);
+    field->min = read_bound(node, "min", field, faults);
+    field->max = read_bound(node, "max", field, faults);
     if (field->type == LADDER_TYPE_COUNT) {
-        config_faults_add(faults, node->line, "type", "Use choice, line, language or draft.",
+        config_faults_add(faults, node->line, "type",
+                          "Use choice, number, amount, date, id, span, line, language or draft.",
                           "\"%s\" is no type of field", type);
     } else if (field->type == LADDER_CHOICE) {
         read_labels(node, field, faults);

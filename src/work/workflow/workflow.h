@@ -49,11 +49,14 @@ MUST_CHECK enum fail workflow_put(struct store_tx *tx, const struct ladder_form 
 struct workflow_example {
     size_t n;                   /* fields given */
     const char *const *names;
-    const char *const *values;
+    const char *const *values;  /* "": the text has none */
+    const char *text;           /* subject and text as one, may be NULL */
 };
-/* Writes a definition whose fields are those of the examples: a field with 2..256 distinct
-   values that repeat is a choice, any other is refused by name. FAIL_BAD_REQUEST when no field
-   is usable. */
+/* Writes a definition whose fields are those of the examples: a field whose values stand in their
+   texts is a number, amount, date, id or span (answer/extract's guess; one with at most
+   12 distinct values that every example has stays a choice), a field with 2..256 distinct values
+   that repeat is a choice, any other is refused by name. FAIL_BAD_REQUEST when no field is
+   usable. */
 MUST_CHECK enum fail workflow_from_examples(const char *name,
                                             const struct workflow_example *examples, size_t n,
                                             struct buf *yaml, struct fault *why);

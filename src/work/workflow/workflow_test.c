@@ -38,7 +38,10 @@ static void stakes_are_found_at_word_borders(void **state)
     struct ladder_form *form = NULL;
     struct config_faults faults;
     struct fault why;
-    const struct workflow_shipped *w = &workflow_shipped[0];
+    const struct workflow_shipped *w = workflow_shipped;
+    while (strcmp(w->name, "ticket-triage") != 0) {
+        w++;
+    }
     assert_int_equal(workflow_read(w->yaml, w->len, w->name, &form, &faults, &why), FAIL_NONE);
     assert_non_null(ladder_stake_find(form, "My LAWYER will write to you."));
     assert_null(ladder_stake_find(form, "the lawyerly tone"));
@@ -103,7 +106,8 @@ static void examples_make_a_definition(void **state)
     static const char *const good[] = {"good \"one\""}, *const bad[] = {"bad"};
     struct workflow_example examples[6];
     for (int i = 0; i < 6; i++) {
-        examples[i] = (struct workflow_example){1, names, i % 2 == 0 ? good : bad};
+        examples[i] = (struct workflow_example){.n = 1, .names = names,
+                                                .values = i % 2 == 0 ? good : bad};
     }
     struct buf yaml;
     struct fault why;
@@ -128,6 +132,57 @@ static void examples_make_a_definition(void **state)
     buf_done(&yaml);
 }
 
+static void examples_with_values_in_their_texts_make_found_fields(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"order", "when", "who", "mood"};
+    static const char *const rows[4][5] = {
+        {"AB-100", "2027-05-03", "john doe", "good", "AB-100 for john doe on 3 May 2027"},
+        {"CD-201", "2027-06-04", "raja", "bad", "raja here, order CD-201, 4 June 2027"},
+        {"EF-302", "", "kannan", "good", "EF-302 please, kannan"},
+        {"", "2027-07-05", "diya", "bad", "it is diya, on 2027-07-05"}};
+    static const enum ladder_type types[] = {LADDER_ID, LADDER_DATE, LADDER_SPAN, LADDER_CHOICE};
+    struct workflow_example examples[4];
+    struct buf yaml;
+    struct fault why;
+    struct ladder_form *form = NULL;
+    struct config_faults faults;
+    for (size_t i = 0; i < 4; i++) {
+        examples[i] = (struct workflow_example){.n = 4, .names = names, .values = rows[i],
+                                                .text = rows[i][4]};
+    }
+    buf_init(&yaml, 1 << 16);
+    if (workflow_from_examples("calls", examples, 4, &yaml, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    assert_int_equal(workflow_read(yaml.data, yaml.len, "x", &form, &faults, &why), FAIL_NONE);
+    assert_int_equal(form->fields_len, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(form->fields[i].type, types[i]);
+    }
+    ladder_form_unref(form);
+    buf_done(&yaml);
+}
+
+static void bounds_are_read_and_checked(void **state)
+{
+    (void)state;
+    static const char good[] = "name: x\nfields:\n  - name: n\n    type: number\n    min: 1\n    "
+                               "max: 99.5\n  - name: d\n    type: date\n    min: 2026-01-01\n";
+    static const char bad[] = "name: x\nfields:\n  - name: n\n    type: number\n    min: one\n"
+                              "  - name: s\n    type: span\n    max: 9\n";
+    struct ladder_form *form = NULL;
+    struct config_faults faults;
+    struct fault why;
+    assert_int_equal(workflow_read(good, strlen(good), "x", &form, &faults, &why), FAIL_NONE);
+    assert_string_equal(form->fields[0].max, "99.5");
+    assert_string_equal(form->fields[1].min, "2026-01-01");
+    assert_null(form->fields[1].max);
+    ladder_form_unref(form);
+    assert_int_equal(workflow_read(bad, strlen(bad), "x", &form, &faults, &why), FAIL_BAD_REQUEST);
+    assert_int_equal(faults.count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +191,8 @@ int main(void)
         cmocka_unit_test(bad_stakes_have_their_lines),
         cmocka_unit_test(every_error_has_its_line),
         cmocka_unit_test(examples_make_a_definition),
+        cmocka_unit_test(examples_with_values_in_their_texts_make_found_fields),
+        cmocka_unit_test(bounds_are_read_and_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
