@@ -312,12 +312,12 @@ static bool shift(char *normal, unsigned zeros)
         out[n++] = *s;
     }
     s += point != NULL;
-    for (unsigned k = 0; k < zeros; k++) {
+    for (unsigned k = 0; k < zeros && n + 1 < sizeof out; k++) {
         out[n++] = *s != '\0' ? *s++ : '0';
     }
     if (*s != '\0') {
         out[n++] = '.';
-        while (*s != '\0') {
+        while (*s != '\0' && n + 1 < sizeof out) {
             out[n++] = *s++;
         }
     }
