@@ -6,65 +6,6 @@
 #include "answer/certify/certify.h"
 #include "answer/task/task_fixture_internal.h"
 
-static int pending;
-
-static void on_form(void *arg, const struct task_result *r)
-{
-    (void)arg;
-    json_decref(last);
-    last = NULL;
-    last_code = r->code;
-    last_leaf = r->record_seq;
-    last_why[0] = '\0';
-    if (r->code == FAIL_NONE && r->json != NULL) {
-        struct fault why;
-        assert_int_equal(jn_parse(r->json, r->json_len, "result", &last, &why), FAIL_NONE);
-    } else if (r->why != NULL) {
-        snprintf(last_why, sizeof(last_why), "%s", r->why->message);
-    }
-    if (--pending == 0) {
-        loop_stop(loop);
-    }
-}
-
-static void submit(const char *text, const char *key)
-{
-    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "triage", .input_id = "T1",
-                             .text = text, .idempotency_key = key, .on_done = on_form};
-    pending++;
-    task_submit(desk, &r);
-}
-
-static const char *field_str(const char *name, const char *member)
-{
-    json_t *fields = json_object_get(last, "fields"), *f;
-    size_t i;
-    json_array_foreach(fields, i, f)
-    {
-        if (strcmp(json_string_value(json_object_get(f, "name")), name) == 0) {
-            return json_string_value(json_object_get(f, member));
-        }
-    }
-    return NULL;
-}
-
-static void on_progress(void *arg, const char *stage, size_t done, size_t total)
-{
-    assert_ptr_equal(arg, &me); /* what was passed beside it, through every stage */
-    assert_true(done <= total && stage[0] != '\0');
-}
-
-static char report[65536];
-
-static void on_job(void *arg, enum fail code, const struct fault *why, const char *json, size_t len)
-{
-    (void)arg;
-    last_code = code;
-    snprintf(last_why, sizeof(last_why), "%s", why != NULL ? why->message : "");
-    snprintf(report, sizeof(report), "%.*s", (int)len, json != NULL ? json : "");
-    loop_stop(loop);
-}
-
 static void articles_are_checked_stored_and_embedded(void **state)
 {
     (void)state;
@@ -528,27 +469,6 @@ static void evidence_of_a_replaced_model_is_void(void **state)
     run();
     assert_int_equal(evidence_of(1, LADDER_LIGHT)->n, 0);
     assert_true(evidence_of(1, LADDER_LEARNED)->n > 0);
-}
-
-static void learn_labels(size_t n_labels, int each)
-{
-    enum { MOST = 100 };
-    static char ids[MOST][16], texts[MOST][64], labels[MOST][16];
-    static const char *values[MOST][5];
-    static struct task_example examples[MOST];
-    int n = 0;
-    for (size_t l = 0; l < n_labels; l++) {
-        for (int k = 0; k < each; k++, n++) {
-            snprintf(ids[n], sizeof(ids[n]), "L%d", n);
-            snprintf(texts[n], sizeof(texts[n]), "thing%zu is what I mean %d", l, k);
-            snprintf(labels[n], sizeof(labels[n]), "queue%zu", l);
-            values[n][0] = labels[n];
-            values[n][1] = l % 2 == 0 ? "high" : "low";
-            examples[n] = (struct task_example){.id = ids[n], .text = texts[n],
-                                                .values = values[n]};
-        }
-    }
-    task_learn(desk, &me, "triage", examples, (size_t)n, 5, false, on_progress, on_job, &me);
 }
 
 static void orders_form_set(void)
