@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bench: what goes to a person whatever a model says. Recall of each stake and false alarms on
- * sentences that nothing was learned or chosen on (rules/stakes/held-out.txt), false alarms on
+ * sentences that nothing was learned on (rules/stakes/held-out.txt), false alarms on
  * Banking77's messages, and the time of the longest text. The peer is the phrases without the
  * head (INHOUSE_BENCH_PEER=self: both).
  *
