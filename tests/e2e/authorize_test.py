@@ -18,7 +18,7 @@ ROLES = {
 }
 MISSING = {"task": "tsk_00000000000000000000000000", "artifact": "art_00000000000000000000000000",
            "job": "job_00000000000000000000000000", "workflow": "none-such", "dataset": "none-such", "key": "none-such",
-           "model": "none-such"}
+           "model": "none-such", "release": "0" * 64}
 PUBLIC = {"/health", "/healthz", "/health/ready", "/api/v1/openapi.json"}
 
 
