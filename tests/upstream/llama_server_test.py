@@ -80,6 +80,6 @@ class LlamaServer(unittest.TestCase):
 if __name__ == "__main__":
     for need in (SERVER, MODEL):
         if not need.is_file():
-            print(f"skipped: {need} is not here (make setup)")
+            print(f"skipped: {need} is not here (make setup bench-peers)")
             sys.exit(77)
     e2e.main()
