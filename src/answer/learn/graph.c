@@ -30,22 +30,6 @@ struct learn_graph {
     float *weight;
 };
 
-static size_t insert(uint32_t *place, float *value, size_t n, size_t want, uint32_t at, float x)
-{
-    if (n == want && x <= value[n - 1]) {
-        return n;
-    }
-    size_t i = n < want ? n++ : n - 1;
-    while (i > 0 && value[i - 1] < x) {
-        value[i] = value[i - 1];
-        place[i] = place[i - 1];
-        i--;
-    }
-    value[i] = x;
-    place[i] = at;
-    return n;
-}
-
 /* The product of two rows' features over that of a row with itself, as lengths are by kind. */
 LEARN_FAST static float similarity(const struct learn_matrix *m, size_t a, size_t b)
 {
@@ -85,13 +69,13 @@ static void link_row(struct learn_graph *g, const struct learn_matrix *m, const 
     for (size_t b = 0; b < m->n; b += step) {
         if (b != a) {
             int32_t dot = learn_dot8(rounded + a * d, rounded + b * d, m->dim);
-            n = insert(place, value, n, GRAPH_LOOK, (uint32_t)b, (float)dot * scale[b]);
+            n = learn_insert(place, value, n, GRAPH_LOOK, (uint32_t)b, (float)dot * scale[b]);
         }
     }
     uint32_t *to = g->to + a * GRAPH_EDGES;
     float *weight = g->weight + a * GRAPH_EDGES;
     for (size_t i = 0; i < n; i++) {
-        edges = insert(to, weight, edges, GRAPH_EDGES, place[i], similarity(m, a, place[i]));
+        edges = learn_insert(to, weight, edges, GRAPH_EDGES, place[i], similarity(m, a, place[i]));
     }
     for (size_t i = 0; i < edges; i++) {
         weight[i] = expf((weight[i] - 1) / GRAPH_WIDTH);

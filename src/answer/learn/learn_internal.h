@@ -183,6 +183,10 @@ extern const float learn_odd_with[LEARN_ODD_COUNT];
    towards those in `weights`. parts: n x LEARN_ODD_COUNT. */
 void learn_odd_fit(const float *parts, const bool *outside, size_t n, float weights[]);
 
+/* Puts x, found at `at`, in its place among the n largest so far, kept in descending order, at most
+   `want`; returns how many there are now. */
+size_t learn_insert(uint32_t *place, float *value, size_t n, size_t want, uint32_t at, float x);
+
 struct learn_store {
     size_t n;
     size_t decided;    /* the first ones were decided by people; the rest is traffic, whose label

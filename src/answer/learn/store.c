@@ -40,18 +40,18 @@ void learn_store_index(struct learn_store *s, size_t labels)
     }
 }
 
-static size_t insert(uint32_t *place, float *cosine, size_t n, size_t want, uint32_t at, float c)
+size_t learn_insert(uint32_t *place, float *value, size_t n, size_t want, uint32_t at, float x)
 {
-    if (n == want && c <= cosine[n - 1]) {
+    if (n == want && x <= value[n - 1]) {
         return n;
     }
     size_t i = n < want ? n++ : n - 1;
-    while (i > 0 && cosine[i - 1] < c) {
-        cosine[i] = cosine[i - 1];
+    while (i > 0 && value[i - 1] < x) {
+        value[i] = value[i - 1];
         place[i] = place[i - 1];
         i--;
     }
-    cosine[i] = c;
+    value[i] = x;
     place[i] = at;
     return n;
 }
@@ -79,7 +79,7 @@ size_t learn_store_nearest(const struct learn_store *s, const float *x, const ui
             }
             int32_t dot = learn_dot8(rounded, s->row + (size_t)at * (size_t)s->dim, s->dim);
             float c = (float)dot * scale * s->scale[at];
-            found = insert(place, cosine, found, want, at, c);
+            found = learn_insert(place, cosine, found, want, at, c);
         }
     }
     return found;
