@@ -93,6 +93,11 @@ bool api_query_int(struct wire_request *r, const char *name, int64_t min, int64_
 /* Path parameter as an id; answers not_found. `what` names it. */
 bool api_param_id(struct wire_request *r, const char *name, const char *prefix, const char *what,
                   struct id *out);
+/* Answers with what `read` writes of the path's task; on the http thread. */
+typedef enum fail (*api_task_read_fn)(struct store_conn *reader, const struct id *task,
+                                      const struct principal *who, struct buf *json,
+                                      struct fault *why);
+void api_task_stored(struct wire_request *r, struct api *a, api_task_read_fn read);
 const struct principal *api_who(const struct wire_request *r);
 
 /* Opens an answer's object in *body; api_send closes it and replies. */

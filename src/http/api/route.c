@@ -74,27 +74,7 @@ void api_route_explain(struct wire_request *r, void *arg)
 
 void api_task_route(struct wire_request *r, void *arg)
 {
-    struct api *a = arg;
-    struct fault why;
-    struct id id;
-    if (!api_param_id(r, "task", "tsk", "task", &id)) {
-        return;
-    }
-    struct store_conn *c = api_reader_take(a, &why);
-    if (c == NULL) {
-        wire_fail(r, why.code, &why);
-        return;
-    }
-    struct buf body;
-    buf_init(&body, API_ANSWER_BYTES);
-    enum fail f = task_route_read(c, &id, api_who(r), &body, &why);
-    api_reader_give(a, c);
-    if (f != FAIL_NONE) {
-        buf_done(&body);
-        wire_fail(r, f, &why);
-        return;
-    }
-    wire_reply(r, 200, NULL, &body);
+    api_task_stored(r, arg, task_route_read);
 }
 
 /* ---- which rules there are ---- */

@@ -203,9 +203,8 @@ void api_task_add(struct wire_request *r, void *arg)
     }
 }
 
-void api_task_show(struct wire_request *r, void *arg)
+void api_task_stored(struct wire_request *r, struct api *a, api_task_read_fn read)
 {
-    struct api *a = arg;
     struct fault why;
     struct id id;
     if (!api_param_id(r, "task", "tsk", "task", &id)) {
@@ -218,7 +217,7 @@ void api_task_show(struct wire_request *r, void *arg)
     }
     struct buf body;
     buf_init(&body, API_ANSWER_BYTES);
-    enum fail f = task_read(c, &id, api_who(r), &body, &why);
+    enum fail f = read(c, &id, api_who(r), &body, &why);
     api_reader_give(a, c);
     if (f != FAIL_NONE) {
         buf_done(&body);
@@ -226,4 +225,9 @@ void api_task_show(struct wire_request *r, void *arg)
         return;
     }
     wire_reply(r, 200, NULL, &body);
+}
+
+void api_task_show(struct wire_request *r, void *arg)
+{
+    api_task_stored(r, arg, task_read);
 }
