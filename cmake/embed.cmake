@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DFOLDER=workflows -DOUT=shipped.c -P embed.cmake: the shipped definitions as C.
+# cmake -DFOLDER=workflows -DOUT=shipped.c -DHEADER=work/workflow/workflow.h -DTABLE=workflow_shipped -P embed.cmake:
+# the folder's YAML files as C, an array TABLE of struct TABLE {name, text, length}, which HEADER declares, and TABLE_count.
 file(GLOB files ${FOLDER}/*.yaml)
 list(SORT files)
-set(code "/* Made from workflows/ at build time. */\n#include \"work/workflow/workflow.h\"\n\n")
+set(code "/* Made from ${FOLDER} at build time. */\n#include \"${HEADER}\"\n\n")
 set(table "")
 set(count 0)
 foreach(file ${files})
@@ -13,4 +14,4 @@ foreach(file ${files})
   string(APPEND table "    {\"${name}\", (const char *)bytes_${count}, sizeof(bytes_${count}) - 1},\n")
   math(EXPR count "${count} + 1")
 endforeach()
-file(WRITE ${OUT} "${code}\nconst struct workflow_shipped workflow_shipped[] = {\n${table}};\nconst size_t workflow_shipped_count = ${count};\n")
+file(WRITE ${OUT} "${code}\nconst struct ${TABLE} ${TABLE}[] = {\n${table}};\nconst size_t ${TABLE}_count = ${count};\n")
