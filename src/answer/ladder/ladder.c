@@ -9,8 +9,6 @@ static const char *const rung_names[LADDER_RUNG_COUNT] = {"reuse", "rule",   "le
                                                           "heavy", "hosted", "person"};
 static const char *const type_names[LADDER_TYPE_COUNT] = {
     "choice", "line", "language", "draft", "number", "amount", "date", "id", "span"};
-static const char *const secrecy_names[LADDER_SECRECY_COUNT] = {"public", "internal",
-                                                                "confidential", "restricted"};
 static const char *const class_names[LADDER_CLASS_COUNT] = {"none", "history", "provisional",
                                                             "reviewed"};
 static const char *const verdict_names[LADDER_VERDICT_COUNT] = {"answered", "abstained", "skipped",
@@ -59,16 +57,6 @@ enum extract_kind ladder_type_kind(enum ladder_type type)
                                               EXTRACT_ID, EXTRACT_SPAN};
     ASSERT(ladder_type_is_found(type));
     return kinds[type - LADDER_NUMBER];
-}
-
-const char *ladder_secrecy_name(enum ladder_secrecy s)
-{
-    return s < LADDER_SECRECY_COUNT ? secrecy_names[s] : "none";
-}
-
-enum ladder_secrecy ladder_secrecy_find(const char *name)
-{
-    return (enum ladder_secrecy)find(secrecy_names, LADDER_SECRECY_COUNT, name);
 }
 
 const char *ladder_class_name(enum ladder_class class)

@@ -18,6 +18,7 @@
 #include "answer/extract/extract.h"
 #include "base/fail/fail.h"
 #include "base/mem/mem.h"
+#include "base/secrecy/secrecy.h"
 
 #define LADDER_MAX_FIELDS 16
 #define LADDER_MAX_LABELS 256
@@ -54,16 +55,6 @@ enum ladder_type {
     LADDER_TYPE_COUNT
 };
 
-/* How far a text may go. A task's label is the highest of its team's, dataset's and workflow's, of
-   what the request says and of what the guard finds. */
-enum ladder_secrecy {
-    LADDER_PUBLIC,
-    LADDER_INTERNAL,
-    LADDER_CONFIDENTIAL, /* leaves redacted, and by an explicit rule */
-    LADDER_RESTRICTED,   /* never leaves */
-    LADDER_SECRECY_COUNT
-};
-
 /* What a threshold was certified on; a later one says more. */
 enum ladder_class {
     LADDER_UNMEASURED,
@@ -81,8 +72,6 @@ enum ladder_type ladder_type_find(const char *name);
 bool ladder_type_is_found(enum ladder_type type);
 /* What answer/extract calls a found type; only for one. */
 enum extract_kind ladder_type_kind(enum ladder_type type);
-const char *ladder_secrecy_name(enum ladder_secrecy s); /* "public", "internal", ... */
-enum ladder_secrecy ladder_secrecy_find(const char *name); /* LADDER_SECRECY_COUNT when unknown */
 const char *ladder_class_name(enum ladder_class class); /* "none", "history", "provisional", ... */
 enum ladder_class ladder_class_find(const char *name);  /* LADDER_CLASS_COUNT when unknown */
 
@@ -159,7 +148,7 @@ struct ladder_form {
     unsigned stakes;     /* that a person decides: bits 1u << enum route_stake */
     double refund_above; /* the limit of that stake, in the text's own currency */
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
-    enum ladder_secrecy label;  /* the least label of its tasks; internal unless it says another */
+    enum secrecy label;  /* the least label of its tasks; internal unless it says another */
     unsigned skip;              /* model rungs that ladder_choose found not worth asking, as bits */
     char *choice;               /* ladder_choose's table as JSON, may be NULL */
     enum ladder_class accepts;  /* the least class that lets a rung answer alone: history unless it

@@ -364,10 +364,6 @@ static void names_are_found_again(void **state)
     for (int i = 0; i < LADDER_CLASS_COUNT; i++) {
         assert_int_equal(ladder_class_find(ladder_class_name((enum ladder_class)i)), i);
     }
-    for (int i = 0; i < LADDER_SECRECY_COUNT; i++) {
-        assert_int_equal(ladder_secrecy_find(ladder_secrecy_name((enum ladder_secrecy)i)), i);
-    }
-    assert_int_equal(ladder_secrecy_find("secret"), LADDER_SECRECY_COUNT);
 }
 
 int main(void)

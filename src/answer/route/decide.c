@@ -16,21 +16,21 @@ const char *route_verdict_name(enum route_verdict v)
 
 /* ---- what may leave ---- */
 
-enum route_leave route_row_lets_out(const struct route_row *row, enum route_label label)
+enum route_leave route_row_lets_out(const struct route_row *row, enum secrecy label)
 {
-    bool named = (unsigned)label < ROUTE_LABEL_COUNT && (row->labels & (1u << label)) != 0;
-    if (!named || label >= ROUTE_RESTRICTED) {
+    bool named = (unsigned)label < SECRECY_COUNT && (row->labels & (1u << label)) != 0;
+    if (!named || label >= SECRECY_RESTRICTED) {
         return ROUTE_NEVER;
     }
-    return label == ROUTE_CONFIDENTIAL && row->leave != ROUTE_REDACTED ? ROUTE_NEVER : row->leave;
+    return label == SECRECY_CONFIDENTIAL && row->leave != ROUTE_REDACTED ? ROUTE_NEVER : row->leave;
 }
 
-enum route_leave route_may_leave(const struct route_decision *d, enum route_label label)
+enum route_leave route_may_leave(const struct route_decision *d, enum secrecy label)
 {
-    if (d->go != ROUTE_HOSTED || (unsigned)label >= ROUTE_RESTRICTED) {
+    if (d->go != ROUTE_HOSTED || (unsigned)label >= SECRECY_RESTRICTED) {
         return ROUTE_NEVER;
     }
-    return label == ROUTE_CONFIDENTIAL && d->leave != ROUTE_REDACTED ? ROUTE_NEVER : d->leave;
+    return label == SECRECY_CONFIDENTIAL && d->leave != ROUTE_REDACTED ? ROUTE_NEVER : d->leave;
 }
 
 /* ---- conditions: true when it holds; else why (may be NULL) says what is and what is asked
@@ -50,7 +50,7 @@ static void say(char *why, const char *fmt, ...)
 
 static const char *label_name(unsigned i)
 {
-    return route_label_name((enum route_label)i);
+    return secrecy_name((enum secrecy)i);
 }
 
 /* "a, b or c" of the bits. */
@@ -76,7 +76,7 @@ static bool label_holds(const struct route_row *row, const struct route_facts *f
     if (row->labels == 0 || (row->labels & (1u << f->label)) != 0) {
         return true;
     }
-    say(why, "label is %s, not %s", route_label_name(f->label),
+    say(why, "label is %s, not %s", secrecy_name(f->label),
         words(row->labels, label_name, " or ", list));
     return false;
 }
@@ -235,7 +235,7 @@ static enum route_verdict ask_row(const struct route_rules *rules, size_t i,
     }
     enum route_leave leave = route_row_lets_out(row, f->label);
     if (row->go == ROUTE_HOSTED && leave == ROUTE_NEVER) {
-        say(why, "its conditions hold, but %s may not leave by it", route_label_name(f->label));
+        say(why, "its conditions hold, but %s may not leave by it", secrecy_name(f->label));
         return ROUTE_BLOCKED;
     }
     d->row = (int)i;

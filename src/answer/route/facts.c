@@ -11,24 +11,9 @@ const struct route_number_info route_number_info[ROUTE_NUMBER_COUNT] = {
 #undef NUMBER
 };
 
-static const char *const labels[] = {"public", "internal", "confidential", "restricted"};
 static const char *const needs[] = {"tools", "long_context", "vision", "frontier"};
 static const char *const roles[] = {"embed", "light", "heavy"};
 static const char *const days[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
-
-const char *route_label_name(enum route_label label)
-{
-    return (size_t)label < COUNT_OF(labels) ? labels[label] : "unknown";
-}
-
-enum route_label route_label_find(const char *name)
-{
-    unsigned i = 0;
-    while (i < ROUTE_LABEL_COUNT && strcmp(labels[i], name) != 0) {
-        i++;
-    }
-    return (enum route_label)i;
-}
 
 const char *route_need_name(unsigned need)
 {
@@ -63,7 +48,7 @@ bool route_minute_read(const char *s, int *minute)
 void route_facts_init(struct route_facts *f)
 {
     memset(f, 0, sizeof(*f));
-    f->label = ROUTE_RESTRICTED;
+    f->label = SECRECY_RESTRICTED;
     f->weekday = -1;
 }
 
@@ -150,8 +135,8 @@ static void read_label(const struct config_node *map, struct route_facts *f,
     if (!config_node_str(map, "label", false, 32, &s, faults)) {
         return;
     }
-    enum route_label label = route_label_find(s);
-    if (label == ROUTE_LABEL_COUNT) {
+    enum secrecy label = secrecy_find(s);
+    if (label == SECRECY_COUNT) {
         config_faults_add(faults, config_node_find(map, "label")->line, "label",
                           "Use public, internal, confidential or restricted.",
                           "label: there is no label \"%.40s\"", s);
@@ -239,7 +224,7 @@ static void put_bits(struct jn_writer *w, const char *key, unsigned bits,
 void route_facts_put(struct jn_writer *w, const struct route_facts *f)
 {
     jn_object_begin(w);
-    jn_kv_str(w, "label", route_label_name(f->label));
+    jn_kv_str(w, "label", secrecy_name(f->label));
     if (f->team[0] != '\0') {
         jn_kv_str(w, "team", f->team);
     }

@@ -25,6 +25,7 @@
 #include "base/fail/fail.h"
 #include "base/json/json.h"
 #include "base/mem/mem.h"
+#include "base/secrecy/secrecy.h"
 #include "base/store/store.h"
 
 #define ROUTE_MAX_BYTES ((size_t)128 * 1024)
@@ -33,18 +34,6 @@
 #define ROUTE_MAX_NAMES 32 /* of teams or workflows in a row */
 #define ROUTE_NAME_SIZE 65
 #define ROUTE_REASON_SIZE 200
-
-/* Ascending: a request's label is the highest of its team's, dataset's, workflow's and what the
-   guard finds. */
-enum route_label {
-    ROUTE_PUBLIC,
-    ROUTE_INTERNAL,
-    ROUTE_CONFIDENTIAL,
-    ROUTE_RESTRICTED,
-    ROUTE_LABEL_COUNT
-};
-const char *route_label_name(enum route_label label); /* "public", ... */
-enum route_label route_label_find(const char *name);   /* ROUTE_LABEL_COUNT when unknown */
 
 /* What a request needs of a model; bits 1u << need. */
 enum route_need {
@@ -67,7 +56,7 @@ enum route_number {
 /* What is known of one request. Zeroed: public, nothing known. route_facts_init is what a caller
    starts from. */
 struct route_facts {
-    enum route_label label;
+    enum secrecy label;
     char team[ROUTE_NAME_SIZE], workflow[ROUTE_NAME_SIZE]; /* "": not known */
     char stake[ROUTE_NAME_SIZE]; /* what sends it to a person, "": nothing */
     unsigned needs, roles;
@@ -148,7 +137,7 @@ void route_decide(const struct route_rules *rules, const struct route_facts *f,
                   struct route_decision *out);
 /* The last gate before text leaves, for those who send: does this decision let a text of this label
    out, and how? NEVER: it does not. */
-enum route_leave route_may_leave(const struct route_decision *d, enum route_label label);
+enum route_leave route_may_leave(const struct route_decision *d, enum secrecy label);
 
 enum route_verdict {
     ROUTE_DECIDED,

@@ -18,8 +18,8 @@ static void decide(const struct route_rules *rules, struct route_facts *f)
     jn_begin(&w, &out, false);
     route_explain_put(&w, rules, f);
     route_decide(rules, f, &d);
-    ASSERT(f->label != ROUTE_RESTRICTED || d.go != ROUTE_HOSTED);
-    ASSERT(f->label != ROUTE_CONFIDENTIAL || d.leave != ROUTE_PLAIN);
+    ASSERT(f->label != SECRECY_RESTRICTED || d.go != ROUTE_HOSTED);
+    ASSERT(f->label != SECRECY_CONFIDENTIAL || d.leave != ROUTE_PLAIN);
     for (size_t i = 0; i < route_rules_count(rules); i++) {
         buf_clear(&out);
         route_rules_conditions(rules, i, &out);
@@ -37,9 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fault why;
     bool reads = route_rules_read(text, size, "fuzz", &rules, faults, &why) == FAIL_NONE;
     rules = reads ? rules : route_rules_shipped();
-    for (int label = 0; label < ROUTE_LABEL_COUNT; label++) {
+    for (int label = 0; label < SECRECY_COUNT; label++) {
         route_facts_init(&f);
-        f.label = (enum route_label)label;
+        f.label = (enum secrecy)label;
         decide(rules, &f);
     }
     route_facts_init(&f);

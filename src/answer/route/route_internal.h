@@ -67,7 +67,7 @@ unsigned route_bits_read(const struct config_node *node, const char *key,
                          const char *(*name_of)(unsigned), unsigned count,
                          struct config_faults *faults);
 /* Does the row let a text of this label out, and how? */
-enum route_leave route_row_lets_out(const struct route_row *row, enum route_label label);
+enum route_leave route_row_lets_out(const struct route_row *row, enum secrecy label);
 
 /* The texts of rules/, made at build time. */
 struct route_embedded {

@@ -130,7 +130,7 @@ static void what_may_not_leave_is_refused_when_read(void **state)
     struct route_facts f;
     struct route_decision d;
     route_facts_init(&f);
-    f.label = ROUTE_CONFIDENTIAL;
+    f.label = SECRECY_CONFIDENTIAL;
     route_decide(r, &f, &d);
     assert_int_equal(d.go, ROUTE_HOSTED);
     assert_int_equal(d.leave, ROUTE_REDACTED);
@@ -147,12 +147,12 @@ static void what_may_not_leave_does_not_whatever_the_rows_say(void **state)
     int left = 0;
     for (unsigned mask = 0; mask < 16; mask++) {
         for (int leave = 0; leave < ROUTE_LEAVE_COUNT; leave++) {
-            for (int label = 0; label < ROUTE_LABEL_COUNT; label++) {
+            for (int label = 0; label < SECRECY_COUNT; label++) {
                 struct route_facts f;
                 struct route_decision d;
                 struct route_step steps[2];
                 route_facts_init(&f);
-                f.label = (enum route_label)label;
+                f.label = (enum secrecy)label;
                 route_facts_set(&f, ROUTE_WAIT_S, 1e6);
                 route_facts_set(&f, ROUTE_DEADLINE_S, 1);
                 route_facts_set(&f, ROUTE_PRICE, 0);
@@ -162,11 +162,11 @@ static void what_may_not_leave_does_not_whatever_the_rows_say(void **state)
                 route_explain(r, &f, &d, steps);
                 bool named = (mask & (1u << label)) != 0;
                 bool may = named && leave != ROUTE_NEVER &&
-                           (label < ROUTE_CONFIDENTIAL ||
-                            (label == ROUTE_CONFIDENTIAL && leave == ROUTE_REDACTED));
+                           (label < SECRECY_CONFIDENTIAL ||
+                            (label == SECRECY_CONFIDENTIAL && leave == ROUTE_REDACTED));
                 assert_int_equal(d.go == ROUTE_HOSTED, may);
                 assert_int_equal(route_may_leave(&d, f.label), may ? (int)leave : ROUTE_NEVER);
-                assert_int_equal(route_may_leave(&d, ROUTE_RESTRICTED), ROUTE_NEVER);
+                assert_int_equal(route_may_leave(&d, SECRECY_RESTRICTED), ROUTE_NEVER);
                 if (mask == 0 || (named && !may)) {
                     assert_int_equal(steps[0].verdict, ROUTE_BLOCKED);
                 }
@@ -257,15 +257,15 @@ static void spills_only_when_lateness_costs_more_than_the_call(void **state)
     r->rows[0].late_cost_per_hour = 36; /* a cent a second */
     r->rows[0].leave = ROUTE_REDACTED;
     static const struct {
-        enum route_label label;
+        enum secrecy label;
         double wait, price;
         bool out;
     } cases[] = {
-        {ROUTE_INTERNAL, 60, 0.2, true},      /* 60 s x exp(-30/60) = 36 s late: 0.36 */
-        {ROUTE_INTERNAL, 60, 0.5, false},     /* the call costs more */
-        {ROUTE_INTERNAL, 5, 0.2, false},      /* hardly ever late */
-        {ROUTE_CONFIDENTIAL, 60, 0.2, true},  /* redacted, by a row that names it */
-        {ROUTE_RESTRICTED, 6000, 0, false},   /* never */
+        {SECRECY_INTERNAL, 60, 0.2, true},      /* 60 s x exp(-30/60) = 36 s late: 0.36 */
+        {SECRECY_INTERNAL, 60, 0.5, false},     /* the call costs more */
+        {SECRECY_INTERNAL, 5, 0.2, false},      /* hardly ever late */
+        {SECRECY_CONFIDENTIAL, 60, 0.2, true},  /* redacted, by a row that names it */
+        {SECRECY_RESTRICTED, 6000, 0, false},   /* never */
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct route_facts f;

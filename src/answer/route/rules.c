@@ -34,7 +34,7 @@ const char *route_leave_name(enum route_leave leave)
 
 static const char *label_name(unsigned i)
 {
-    return route_label_name((enum route_label)i);
+    return secrecy_name((enum secrecy)i);
 }
 
 /* ---- conditions ---- */
@@ -170,7 +170,7 @@ static void read_when(const struct config_node *node, struct route_row *row,
     config_node_only(when, when_keys, faults);
     const struct config_node *label = config_node_find(when, "label");
     if (label != NULL) {
-        row->labels = route_bits_read(label, "label", label_name, ROUTE_LABEL_COUNT, faults);
+        row->labels = route_bits_read(label, "label", label_name, SECRECY_COUNT, faults);
     }
     read_names(when, "team", &row->teams, faults);
     read_names(when, "workflow", &row->workflows, faults);
@@ -218,11 +218,11 @@ static void check_outward(const struct config_node *then, const struct route_row
                           "Add for example `label: [public, internal]`.",
                           "row %s: a row that sends outside names the labels it is for", row->name);
     }
-    if ((row->labels & (1u << ROUTE_RESTRICTED)) != 0) {
+    if ((row->labels & (1u << SECRECY_RESTRICTED)) != 0) {
         config_faults_add(faults, row->line, "label", "Take restricted out of its labels.",
                           "row %s: restricted never leaves", row->name);
     }
-    if ((row->labels & (1u << ROUTE_CONFIDENTIAL)) != 0 && row->leave != ROUTE_REDACTED) {
+    if ((row->labels & (1u << SECRECY_CONFIDENTIAL)) != 0 && row->leave != ROUTE_REDACTED) {
         config_faults_add(faults, row->line, "leave", "Write `leave: redacted`.",
                           "row %s: confidential leaves only redacted", row->name);
     }

@@ -174,7 +174,7 @@ static void make_key(struct task *t)
     parts[n++] = embed.sha256;
     parts[n++] = light.sha256;
     parts[n++] = heavy.sha256;
-    parts[n++] = ladder_secrecy_name(t->label);
+    parts[n++] = secrecy_name(t->label);
     parts[n++] = route_rules_release(t->desk->rules);
     parts[n++] = options;
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {

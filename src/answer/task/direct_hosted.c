@@ -66,7 +66,7 @@ static void chat_done(void *arg, const struct upstream_answer *a)
 static void ask(struct task *t, struct upstream_ask *ask)
 {
     ask->model = t->model;
-    ask->label = (enum upstream_label)t->label;
+    ask->label = t->label;
     ask->team = t->who.team;
     ask->task = t->id;
     ask->deadline_us = t->due_us;

@@ -262,8 +262,8 @@ const char *hosted_why_not(struct task *t)
                                 : arena_printf(t->arena, "rule %s: %s", t->route->name,
                                                route_go_name(t->route->go));
     }
-    if (route_may_leave(t->route, (enum route_label)t->label) == ROUTE_NEVER) {
-        return arena_printf(t->arena, "%s text does not leave", ladder_secrecy_name(t->label));
+    if (route_may_leave(t->route, t->label) == ROUTE_NEVER) {
+        return arena_printf(t->arena, "%s text does not leave", secrecy_name(t->label));
     }
     if (h->call == NULL) {
         return "no upstream is configured";
@@ -294,8 +294,8 @@ bool hosted_ask(struct task *t)
             .body = body.data,
             .len = body.len,
             .max_tokens = ANSWER_TOKENS,
-            .label = (enum upstream_label)t->label,
-            .redact = route_may_leave(t->route, (enum route_label)t->label) == ROUTE_REDACTED,
+            .label = t->label,
+            .redact = route_may_leave(t->route, t->label) == ROUTE_REDACTED,
             .rule = t->route->name,
             .team = t->who.team,
             .task = t->id,
@@ -307,9 +307,3 @@ bool hosted_ask(struct task *t)
     buf_done(&body);
     return ok;
 }
-
-_Static_assert((int)LADDER_RESTRICTED == (int)UPSTREAM_RESTRICTED &&
-                   (int)LADDER_RESTRICTED == (int)ROUTE_RESTRICTED &&
-                   (int)LADDER_CONFIDENTIAL == (int)UPSTREAM_CONFIDENTIAL &&
-                   (int)LADDER_CONFIDENTIAL == (int)ROUTE_CONFIDENTIAL,
-               "labels have one order in three rooms");

@@ -12,11 +12,11 @@ static bool is_personal(enum guard_kind k)
            k == GUARD_KIND_CARD || k == GUARD_KIND_NAME;
 }
 
-enum ladder_secrecy label_of(enum ladder_secrecy least, const char *text, size_t len)
+enum secrecy label_of(enum secrecy least, const char *text, size_t len)
 {
     struct guard_spans spans = {0};
     struct buf masked;
-    if (least >= LADDER_CONFIDENTIAL) {
+    if (least >= SECRECY_CONFIDENTIAL) {
         return least;
     }
     buf_init(&masked, 8 * len + 4096);
@@ -26,5 +26,5 @@ enum ladder_secrecy label_of(enum ladder_secrecy least, const char *text, size_t
     }
     mem_free(spans.items);
     buf_done(&masked);
-    return personal ? LADDER_CONFIDENTIAL : least;
+    return personal ? SECRECY_CONFIDENTIAL : least;
 }

@@ -183,7 +183,7 @@ void result_write(struct task *t)
     }
     jn_kv_str(&w, "as_decided_on", t->nearest_ref);
     stakes_write(&w, t);
-    jn_kv_str(&w, "label", ladder_secrecy_name(t->label));
+    jn_kv_str(&w, "label", secrecy_name(t->label));
     write_route(&w, t);
     write_climb(&w, &t->climb);
     write_releases(&w, t);

@@ -22,11 +22,11 @@
 
 /* team/dataset/label, one digest: rows of one never meet a request of another. */
 static void domain_make(const struct principal *who, const struct ladder_form *form,
-                        enum ladder_secrecy label, char out[TASK_DOMAIN_SIZE])
+                        enum secrecy label, char out[TASK_DOMAIN_SIZE])
 {
     char room[TASK_DOMAIN_SIZE];
     desk_domain(who, form->dataset, room, sizeof(room));
-    const char *parts[] = {room, ladder_secrecy_name(label)};
+    const char *parts[] = {room, secrecy_name(label)};
     struct reuse_key key;
     reuse_key_make(parts, COUNT_OF(parts), &key);
     text_hex(key.bytes, sizeof(key.bytes), out);

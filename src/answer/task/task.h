@@ -59,7 +59,7 @@ struct task_request {
     struct principal who;
     enum ipc_class class;
     int64_t deadline_ms; /* 0: the server's default for the class */
-    enum ladder_secrecy label; /* at least; a form's workflow may say a higher one */
+    enum secrecy label; /* at least; a form's workflow may say a higher one */
 
     /* TASK_FORM */
     const char *workflow;

@@ -101,7 +101,7 @@ struct task {
     const char *input;   /* subject and text as one */
     size_t input_len;
     unsigned rungs;
-    enum ladder_secrecy label; /* the highest of workflow, request and what the guard found */
+    enum secrecy label; /* the highest of workflow, request and what the guard found */
     struct route_rules *rules; /* that decided */
     struct route_facts *facts; /* arena; that they were asked about */
     char *route_record;        /* what is kept of it, NULL: nothing */
@@ -254,7 +254,7 @@ void climb_start(struct task *t);
    or could not be read. */
 bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed);
 /* label.c: `least`, or confidential when the text holds personal data */
-enum ladder_secrecy label_of(enum ladder_secrecy least, const char *text, size_t len);
+enum secrecy label_of(enum secrecy least, const char *text, size_t len);
 /* stakes.c: what no confidence overrides */
 void stakes_find(struct task *t);
 void stakes_write(struct jn_writer *w, const struct task *t); /* "stake": null, or what it is */

@@ -687,19 +687,19 @@ static void put_sent_form(void)
 {
     struct ladder_form *form = make_form();
     snprintf(form->name, sizeof(form->name), "sent");
-    form->label = LADDER_INTERNAL;
+    form->label = SECRECY_INTERNAL;
     task_form_set(desk, form);
     ladder_form_unref(form);
 }
 
 /* A new text each time, so that nothing is reused. */
-static void submit_sent(enum ladder_secrecy label, int64_t deadline_ms)
+static void submit_sent(enum secrecy label, int64_t deadline_ms)
 {
     static int n;
     char text[128];
     /* Personal data would make it confidential by itself. */
     snprintf(text, sizeof(text), "Where is parcel number %d that I ordered%s?", ++n,
-             label >= LADDER_CONFIDENTIAL ? " for Ms Jones" : "");
+             label >= SECRECY_CONFIDENTIAL ? " for Ms Jones" : "");
     struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "sent", .text = text,
                              .label = label, .deadline_ms = deadline_ms, .on_done = on_form};
     pending = 1;
@@ -734,7 +734,7 @@ static void a_rule_sends_open_fields_out(void **state)
     put_sent_form();
     set_rules(rules_out);
     hosted_says = "```json\n{\"priority\":\"low\",\"summary\":\"Where is the parcel\"}\n```";
-    submit_sent(LADDER_PUBLIC, 0);
+    submit_sent(SECRECY_PUBLIC, 0);
     assert_int_equal(hosted_calls, 1);
     assert_string_equal(field_str("priority", "value"), "low");
     assert_string_equal(field_str("priority", "proposed_by"), "hosted");
@@ -750,7 +750,7 @@ static void a_rule_sends_open_fields_out(void **state)
     assert_string_equal(json_string_value(json_object_get(route, "row")), "ours-out");
     assert_string_equal(json_string_value(json_object_get(route, "pool")), "big-pool");
     assert_string_equal(hosted_rule, "ours-out");
-    assert_int_equal(hosted_last.label, UPSTREAM_INTERNAL); /* the workflow's, higher than public */
+    assert_int_equal(hosted_last.label, SECRECY_INTERNAL); /* the workflow's, higher than public */
     assert_false(hosted_last.redact);
     assert_non_null(strstr(hosted_body, "json_schema"));
     assert_non_null(strstr(hosted_body, "\"enum\":[\"high\",\"low\"]"));
@@ -760,24 +760,24 @@ static void what_a_label_forbids_is_never_called(void **state)
 {
     (void)state;
     hosted_calls = 0;
-    submit_sent(LADDER_RESTRICTED, 0);
+    submit_sent(SECRECY_RESTRICTED, 0);
     assert_int_equal(hosted_calls, 0);
     assert_string_equal(field_str("priority", "proposed_by"), "light");
     assert_string_equal(json_string_value(json_object_get(last, "label")), "restricted");
-    submit_sent(LADDER_CONFIDENTIAL, 0);
+    submit_sent(SECRECY_CONFIDENTIAL, 0);
     assert_int_equal(hosted_calls, 1);
     assert_true(hosted_last.redact);
-    assert_int_equal(hosted_last.label, UPSTREAM_CONFIDENTIAL);
+    assert_int_equal(hosted_last.label, SECRECY_CONFIDENTIAL);
     assert_string_equal(hosted_rule, "masked-out");
     set_rules("name: r\nrows:\n  - name: plainly\n    why: a test\n    when:\n"
               "      label: [public, internal]\n"
               "    then: {go: hosted, leave: plain, upstream: big-pool}\n");
     hosted_calls = 0;
-    submit_sent(LADDER_CONFIDENTIAL, 0); /* no row names it */
+    submit_sent(SECRECY_CONFIDENTIAL, 0); /* no row names it */
     assert_int_equal(hosted_calls, 0);
     struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "sent",
                              .text = "Write to ann.lee@example.com about it, please.",
-                             .label = LADDER_PUBLIC, .on_done = on_form};
+                             .label = SECRECY_PUBLIC, .on_done = on_form};
     pending = 1;
     task_submit(desk, &r); /* the guard finds what its sender did not say */
     run();
@@ -793,13 +793,13 @@ static void a_hosted_answer_that_cannot_be_used_goes_back_to_local_models(void *
     set_rules(rules_out);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         hosted_says = bad[i];
-        submit_sent(LADDER_PUBLIC, 0);
+        submit_sent(SECRECY_PUBLIC, 0);
         assert_string_equal(step_str("hosted", "verdict"), "failed");
         assert_string_equal(field_str("priority", "proposed_by"), "light");
         assert_string_equal(json_string_value(json_object_get(last, "cost")), "0.000025");
     }
     hosted_says = "{\"priority\":\"soon\"}"; /* a form, with what is no label */
-    submit_sent(LADDER_PUBLIC, 0);
+    submit_sent(SECRECY_PUBLIC, 0);
     assert_string_equal(step_str("hosted", "verdict"), "abstained");
     assert_non_null(strstr(step_str("hosted", "note"), "no label"));
     assert_null(field_str("priority", "value"));
@@ -812,7 +812,7 @@ static void a_pool_that_is_not_there_leaves_the_work_here(void **state)
               "      label: [public, internal]\n"
               "    then: {go: hosted, leave: plain, upstream: no-pool}\n");
     hosted_calls = 0;
-    submit_sent(LADDER_PUBLIC, 0);
+    submit_sent(SECRECY_PUBLIC, 0);
     assert_int_equal(hosted_calls, 0);
     assert_string_equal(step_str("hosted", "verdict"), "skipped");
     assert_string_equal(step_str("hosted", "note"), "there is no such pool");
@@ -826,7 +826,7 @@ static void a_hosted_call_ends_with_the_deadline(void **state)
     hosted_says = NULL;
     hosted_cancels = 0;
     int64_t began = clock_monotonic_us();
-    submit_sent(LADDER_PUBLIC, 200);
+    submit_sent(SECRECY_PUBLIC, 200);
     assert_true(clock_ms_since(began) < 3000);
     assert_int_equal(hosted_cancels, 1);
     assert_string_equal(json_string_value(json_object_get(last, "state")), "waiting_person");
@@ -834,7 +834,7 @@ static void a_hosted_call_ends_with_the_deadline(void **state)
     set_rules("name: r\nrows:\n  - name: people\n    why: a test\n    when: {}\n"
               "    then: {go: person}\n");
     hosted_calls = 0;
-    submit_sent(LADDER_PUBLIC, 0);
+    submit_sent(SECRECY_PUBLIC, 0);
     assert_int_equal(hosted_calls, 0);
     assert_null(field_str("priority", "value"));
     set_rules("name: none\nrows: []\n");

@@ -72,7 +72,7 @@ void where_facts(struct task *t, struct route_facts *f)
 {
     int64_t left = t->due_us - clock_monotonic_us();
     route_facts_init(f);
-    f->label = (enum route_label)t->label;
+    f->label = t->label;
     (void)text_copy(f->team, sizeof(f->team), t->who.team);
     (void)text_copy(f->workflow, sizeof(f->workflow), t->form->name);
     (void)text_copy(f->stake, sizeof(f->stake), t->stake != NULL ? t->stake_name : "");

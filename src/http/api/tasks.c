@@ -129,8 +129,8 @@ enum fail api_task_read(const json_t *body, struct task_request *t, struct fault
         f = jn_str(body, "label", false, 16, &label, why);
     }
     if (f == FAIL_NONE) {
-        t->label = ladder_secrecy_find(label);
-        if (t->label == LADDER_SECRECY_COUNT) {
+        t->label = secrecy_find(label);
+        if (t->label == SECRECY_COUNT) {
             FAULT(why, FAIL_BAD_REQUEST,
                   "\"label\" must be public, internal, confidential or restricted");
             f = fail_param(why, "label");

@@ -87,7 +87,7 @@ static void put_form(struct jn_writer *w, const struct ladder_form *form, bool w
     }
     jn_array_end(w);
     if (whole) {
-        jn_kv_str(w, "label", ladder_secrecy_name(form->label));
+        jn_kv_str(w, "label", secrecy_name(form->label));
         jn_kv_str(w, "accepts", ladder_class_name(form->accepts));
         jn_key(w, "climb");
         if (form->choice != NULL) {

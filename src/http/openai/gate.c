@@ -12,18 +12,18 @@
 #define DEADLINE_MS_MAX 3600000
 
 /* A card or account number makes a text confidential, whoever sent it. */
-static enum ladder_secrecy found(const char *text, size_t n)
+static enum secrecy found(const char *text, size_t n)
 {
     struct guard_spans spans = {NULL, 0};
     struct buf out;
-    enum ladder_secrecy label = LADDER_INTERNAL;
+    enum secrecy label = SECRECY_INTERNAL;
     buf_init(&out, 2 * GUARD_MAX_TEXT);
     if (!guard_mask(text, n, NULL, &out, &spans)) {
-        label = LADDER_CONFIDENTIAL; /* it could not be looked at */
+        label = SECRECY_CONFIDENTIAL; /* it could not be looked at */
     }
     for (size_t i = 0; i < spans.n; i++) {
         if (spans.items[i].kind == GUARD_KIND_CARD || spans.items[i].kind == GUARD_KIND_IBAN) {
-            label = LADDER_CONFIDENTIAL;
+            label = SECRECY_CONFIDENTIAL;
         }
     }
     buf_done(&out);
@@ -38,8 +38,8 @@ enum fail openai_gate_read(struct wire_request *r, const char *text, size_t n,
     const char *deadline = wire_header(r, "x-inhouse-deadline-ms");
     *out = (struct openai_gate){.label = found(text, n)};
     if (label != NULL) {
-        enum ladder_secrecy said = ladder_secrecy_find(label);
-        if (said == LADDER_SECRECY_COUNT) {
+        enum secrecy said = secrecy_find(label);
+        if (said == SECRECY_COUNT) {
             FAULT(why, FAIL_BAD_REQUEST,
                   "x-inhouse-label must be public, internal, confidential or restricted");
             return fail_param(why, "x-inhouse-label");

@@ -31,7 +31,7 @@ void openai_put_fields(struct jn_writer *w, const char *document, const struct f
 /* gate.c: what the headers x-inhouse-label and x-inhouse-deadline-ms say, and the guard. Handler
    only. text: what was sent, of any shape. */
 struct openai_gate {
-    enum ladder_secrecy label;
+    enum secrecy label;
     int64_t deadline_ms; /* 0: not said */
 };
 MUST_CHECK enum fail openai_gate_read(struct wire_request *r, const char *text, size_t n,

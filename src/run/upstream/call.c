@@ -529,15 +529,15 @@ static void attempt_end(struct call *c, enum upstream_outcome outcome, const cha
 /* The last gate: asked of each attempt, with the very server it would go to. */
 static bool may_send(const struct call *c, const struct member *m, struct fault *why)
 {
-    if (c->label < UPSTREAM_CONFIDENTIAL ||
-        (c->label == UPSTREAM_CONFIDENTIAL && m->server->on_prem)) {
+    if (c->label < SECRECY_CONFIDENTIAL ||
+        (c->label == SECRECY_CONFIDENTIAL && m->server->on_prem)) {
         return true;
     }
-    if (c->label == UPSTREAM_CONFIDENTIAL && c->rule[0] != '\0' && c->made.redaction != NULL) {
+    if (c->label == SECRECY_CONFIDENTIAL && c->rule[0] != '\0' && c->made.redaction != NULL) {
         return true;
     }
     FAULT(why, FAIL_FORBIDDEN, "a %s task does not leave for \"%.64s\"",
-          upstream_label_name(c->label), m->server->name);
+          secrecy_name(c->label), m->server->name);
     return false;
 }
 
@@ -686,7 +686,7 @@ static enum fail gate(struct call *c, struct fault *why)
             c->max_tokens = c->max_tokens > 0 || m->embed ? c->max_tokens : m->max_tokens;
         }
     }
-    if (c->label >= UPSTREAM_RESTRICTED) { /* what is no label counts as the highest */
+    if (c->label >= SECRECY_RESTRICTED) { /* what is no label counts as the highest */
         FAULT(why, FAIL_FORBIDDEN, "a restricted task never leaves this machine");
         return fail_hint(why, "Ask a local model; no setting allows another one.");
     }
@@ -695,7 +695,7 @@ static enum fail gate(struct call *c, struct fault *why)
         fail_param(why, "model");
         return fail_hint(why, "`inhouse upstreams` lists them; model_list adds one.");
     }
-    if (c->label == UPSTREAM_CONFIDENTIAL && leaves) {
+    if (c->label == SECRECY_CONFIDENTIAL && leaves) {
         c->redact = true;
         if (c->rule[0] == '\0') {
             FAULT(why, FAIL_FORBIDDEN, "a confidential task leaves only by a rule that says so");

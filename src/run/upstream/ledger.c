@@ -73,7 +73,7 @@ static enum fail put_open(struct store_tx *tx, void *arg, struct fault *why)
     store_bind_text(s, 4, c->pool);
     store_bind_text(s, 5, c->member->server->name);
     store_bind_text(s, 6, c->member->remote);
-    store_bind_text(s, 7, upstream_label_name(c->label));
+    store_bind_text(s, 7, secrecy_name(c->label));
     store_bind_text(s, 8, c->rule);
     store_bind_int(s, 9, c->made.redaction != NULL
                              ? (int64_t)guard_redaction_count(c->made.redaction)

@@ -13,22 +13,6 @@
 
 /* ---- words ---- */
 
-static const char *const labels[] = {"public", "internal", "confidential", "restricted"};
-
-const char *upstream_label_name(enum upstream_label label)
-{
-    return label < UPSTREAM_LABEL_COUNT ? labels[label] : "restricted";
-}
-
-enum upstream_label upstream_label_find(const char *name)
-{
-    int i = 0;
-    while (i < UPSTREAM_LABEL_COUNT && strcmp(labels[i], name) != 0) {
-        i++;
-    }
-    return (enum upstream_label)i;
-}
-
 const char *upstream_outcome_name(enum upstream_outcome o)
 {
     static const char *const names[] = {

@@ -40,6 +40,7 @@
 #include "base/fail/fail.h"
 #include "base/json/json.h"
 #include "base/loop/loop.h"
+#include "base/secrecy/secrecy.h"
 #include "base/store/store.h"
 #include "base/text/text.h"
 
@@ -47,18 +48,6 @@
 #define UPSTREAM_MAX_ATTEMPTS 8   /* of one call */
 #define UPSTREAM_MAX_TEXTS 2048   /* of one embedding call */
 #define UPSTREAM_REPLY_BYTES ((size_t)8 * 1024 * 1024)
-
-/* Ascending, as answer/route has them: a task's label is the highest of team, dataset, workflow
-   and what the guard finds. */
-enum upstream_label {
-    UPSTREAM_PUBLIC,
-    UPSTREAM_INTERNAL,
-    UPSTREAM_CONFIDENTIAL,
-    UPSTREAM_RESTRICTED,
-    UPSTREAM_LABEL_COUNT
-};
-const char *upstream_label_name(enum upstream_label label);  /* "public", ... */
-enum upstream_label upstream_label_find(const char *name);   /* UPSTREAM_LABEL_COUNT: unknown */
 
 enum upstream_work { UPSTREAM_CHAT, UPSTREAM_EMBED };
 
@@ -122,7 +111,7 @@ struct upstream_ask {
     size_t texts_len;
     bool stream;
     int max_tokens;            /* CHAT: as in the body, what it may cost; 0: as the entry says */
-    enum upstream_label label; /* zero is public: say it always */
+    enum secrecy label; /* zero is public: say it always */
     bool redact;               /* also when the label alone would not ask for it */
     /* the decision row that lets it out, NULL: none; kept in the ledger */
     const char *rule;

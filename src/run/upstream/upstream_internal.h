@@ -200,7 +200,7 @@ struct call {
     char pool[129];
     char team[80], rule[80];
     enum upstream_work work;
-    enum upstream_label label;
+    enum secrecy label;
     bool redact, stream;
     json_t *ask;   /* the body; prepare frees it */
     char *body;

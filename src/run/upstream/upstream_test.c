@@ -271,7 +271,7 @@ static void on_done(void *arg, const struct upstream_answer *a)
 
 struct how {
     bool stream, redact;
-    enum upstream_label label;
+    enum secrecy label;
     const char *rule, *extra;
     int64_t ms;
 };
@@ -609,25 +609,25 @@ static void labels_are_the_last_gate(void **state)
 {
     (void)state;
     open_mock("retries: 0");
-    ask("ok", "hi", (struct how){.label = UPSTREAM_RESTRICTED, .rule = "any", .redact = true});
+    ask("ok", "hi", (struct how){.label = SECRECY_RESTRICTED, .rule = "any", .redact = true});
     assert_int_equal(got.code, FAIL_FORBIDDEN);
     assert_int_equal(got.attempts_len, 0);
-    ask("ok", "hi", (struct how){.label = (enum upstream_label)77, .rule = "any", .redact = true});
+    ask("ok", "hi", (struct how){.label = (enum secrecy)77, .rule = "any", .redact = true});
     assert_int_equal(got.code, FAIL_FORBIDDEN);
-    ask("ok", "hi", (struct how){.label = UPSTREAM_CONFIDENTIAL, .redact = true});
+    ask("ok", "hi", (struct how){.label = SECRECY_CONFIDENTIAL, .redact = true});
     assert_int_equal(got.code, FAIL_FORBIDDEN);
     ask("echo", "Write to ann@example.com",
-        (struct how){.label = UPSTREAM_CONFIDENTIAL, .rule = "rare_and_hard"});
+        (struct how){.label = SECRECY_CONFIDENTIAL, .rule = "rare_and_hard"});
     assert_int_equal(got.code, FAIL_NONE);
     assert_int_equal(got.redacted, 1); /* nobody asked for it: the label did */
     assert_string_equal(got.text, "Write to ann@example.com");
-    ask("ok", "hi", (struct how){.label = UPSTREAM_INTERNAL});
+    ask("ok", "hi", (struct how){.label = SECRECY_INTERNAL});
     assert_int_equal(got.code, FAIL_NONE);
     close_all();
     open_mock("retries: 0, on_prem: true");
-    ask("ok", "hi", (struct how){.label = UPSTREAM_RESTRICTED});
+    ask("ok", "hi", (struct how){.label = SECRECY_RESTRICTED});
     assert_int_equal(got.code, FAIL_FORBIDDEN);
-    ask("echo", "ann@example.com", (struct how){.label = UPSTREAM_CONFIDENTIAL});
+    ask("echo", "ann@example.com", (struct how){.label = SECRECY_CONFIDENTIAL});
     assert_int_equal(got.code, FAIL_NONE); /* it does not leave the house */
     assert_int_equal(got.redacted, 0);
     close_all();

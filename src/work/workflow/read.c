@@ -261,13 +261,13 @@ static void read_stakes(const struct config_node *root, struct ladder_form *form
 static void read_trust(const struct config_node *root, struct ladder_form *form,
                        struct config_faults *faults)
 {
-    const char *label = ladder_secrecy_name(LADDER_INTERNAL);
+    const char *label = secrecy_name(SECRECY_INTERNAL);
     const char *accepts = ladder_class_name(LADDER_HISTORY);
     config_node_str(root, "label", false, 16, &label, faults);
     config_node_str(root, "accepts", false, 16, &accepts, faults);
-    form->label = ladder_secrecy_find(label);
+    form->label = secrecy_find(label);
     form->accepts = ladder_class_find(accepts);
-    if (form->label == LADDER_SECRECY_COUNT) {
+    if (form->label == SECRECY_COUNT) {
         config_faults_add(faults, config_node_find(root, "label")->line, "label",
                           "Use public, internal, confidential or restricted.",
                           "\"%s\" is no label", label);
