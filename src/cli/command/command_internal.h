@@ -115,6 +115,9 @@ MUST_CHECK enum fail cli_send(struct cli *cli, const char *method, const char *p
                               const char *type, const void *body, size_t len, json_t **out,
                               struct fault *why);
 const char *cli_str(const json_t *obj, const char *key); /* "" when absent */
+/* How sure a field's proposal is, as "0.93"; "-" where nothing was proposed. */
+#define CLI_SURE_SIZE 16
+const char *cli_sure(const json_t *field, char out[CLI_SURE_SIZE]);
 /* Whole file into out (cap is out's). */
 MUST_CHECK enum fail cli_read_file(const char *path, struct buf *out, struct fault *why);
 

@@ -116,9 +116,7 @@ static void show_tickets(struct demo *d)
     for (size_t i = 0; i < d->n; i++) {
         const struct demo_result *r = &d->results[i];
         const json_t *queue = result_field(r->result, "queue");
-        char sure[16], ms[24];
-        (void)snprintf(sure, sizeof(sure), "%.2f",
-                       json_number_value(json_object_get(queue, "confidence")));
+        char sure[CLI_SURE_SIZE], ms[24];
         (void)snprintf(ms, sizeof(ms), "%.0f", json_number_value(json_object_get(r->result, "ms")));
         const char *subject = r->ticket.subject[0] != '\0' ? r->ticket.subject : r->ticket.text;
         AUTO_FREE char *cut = mem_dup_strn(
@@ -126,7 +124,7 @@ static void show_tickets(struct demo *d)
         const char *cells[] = {r->ticket.id,
                                cut,
                                cli_str(queue, "value"),
-                               sure,
+                               cli_sure(queue, sure),
                                cli_str(queue, "rung"),
                                cli_str(queue, "proposed_by"),
                                ms};

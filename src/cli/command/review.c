@@ -132,8 +132,10 @@ static bool add_row(void *arg, const json_t *a)
     json_array_foreach(json_object_get(a, "fields"), i, field) {
         size_t n = strlen(open);
         if (i == 0) {
-            (void)snprintf(first, sizeof(first), "%s %.2f", cli_str(field, "value"),
-                           json_number_value(json_object_get(field, "confidence")));
+            char sure[CLI_SURE_SIZE];
+            const char *value = cli_str(field, "value");
+            (void)snprintf(first, sizeof(first), "%s%s%s", value, value[0] != '\0' ? " " : "",
+                           cli_sure(field, sure));
         }
         if (json_is_true(json_object_get(field, "open")) && n < sizeof(open) - 1) {
             (void)snprintf(open + n, sizeof(open) - n, "%s%s", n > 0 ? "," : "",
@@ -208,11 +210,9 @@ static void show_fields(struct cli *cli, const json_t *a)
     json_t *field, *candidate;
     const json_t *result = json_object_get(a, "result");
     json_array_foreach(json_object_get(a, "fields"), i, field) {
-        char sure[16], others[200] = "";
+        char sure[CLI_SURE_SIZE], others[200] = "";
         const char *decided = json_string_value(json_object_get(field, "decided"));
         const json_t *r = result_field(result, cli_str(field, "name"));
-        (void)snprintf(sure, sizeof(sure), "%.2f",
-                       json_number_value(json_object_get(field, "confidence")));
         json_array_foreach(json_object_get(r, "candidates"), k, candidate) {
             size_t n = strlen(others);
             if (strcmp(cli_str(candidate, "value"), cli_str(field, "value")) != 0 && n < 60) {
@@ -224,7 +224,7 @@ static void show_fields(struct cli *cli, const json_t *a)
         const char *by = json_string_value(json_object_get(r, "proposed_by"));
         const char *cells[] = {cli_str(field, "name"),
                                cli_str(field, "value"),
-                               sure,
+                               cli_sure(field, sure),
                                by != NULL ? by : cli_str(field, "rung"),
                                others,
                                decided != NULL                                ? decided

@@ -244,14 +244,12 @@ static double share_read(void *arg)
 static void table_row(struct run *r, const struct ticket *t, const json_t *result)
 {
     const json_t *field = json_array_get(json_object_get(result, "fields"), 0);
-    char confidence[16], ms[24];
-    (void)snprintf(confidence, sizeof(confidence), "%.2f",
-                   json_number_value(json_object_get(field, "confidence")));
+    char sure[CLI_SURE_SIZE], ms[24];
     (void)snprintf(ms, sizeof(ms), "%.0f", json_number_value(json_object_get(result, "ms")));
     const char *cells[] = {t->id,
                            t->subject != NULL && t->subject[0] != '\0' ? t->subject : t->text,
                            json_string_value(json_object_get(field, "value")),
-                           confidence,
+                           cli_sure(field, sure),
                            json_string_value(json_object_get(field, "rung")),
                            ms};
     if (r->table == NULL) {

@@ -269,6 +269,16 @@ struct client *cli_client_running(struct cli *cli)
     return open_client(cli, false);
 }
 
+const char *cli_sure(const json_t *field, char out[CLI_SURE_SIZE])
+{
+    if (cli_str(field, "value")[0] == '\0') {
+        return "-";
+    }
+    (void)snprintf(out, CLI_SURE_SIZE, "%.2f",
+                   json_number_value(json_object_get(field, "confidence")));
+    return out;
+}
+
 const char *cli_str(const json_t *obj, const char *key)
 {
     const char *s = json_string_value(json_object_get(obj, key));
