@@ -88,7 +88,7 @@ static enum fail admit(void *arg, const void *who, const struct wire_route *rout
     struct api *a = arg;
     const struct principal *p = who;
     enum fail f = keyring_require(p, route->scope, why);
-    if (f != FAIL_NONE || p->kind != PRINCIPAL_KIND_KEY || strcmp(route->rate, "free") == 0) {
+    if (f != FAIL_NONE || p->kind == PRINCIPAL_KIND_LOCAL || strcmp(route->rate, "free") == 0) {
         return f;
     }
     double cost = strcmp(route->rate, "heavy") == 0 ? 10 : 1;

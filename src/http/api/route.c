@@ -166,7 +166,7 @@ static enum fail change_write(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct change *c = arg;
     /* The machine's own user is one person with every role; a key is somebody among others. */
-    bool four_eyes = c->who.kind == PRINCIPAL_KIND_KEY;
+    bool four_eyes = c->who.kind != PRINCIPAL_KIND_LOCAL;
     enum fail f = c->approve ? route_release_approve(tx, c->release, c->who.name, four_eyes,
                                                      c->before, why)
                              : route_release_propose(tx, c->rules, c->who.name, why);

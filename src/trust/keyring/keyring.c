@@ -100,7 +100,7 @@ void keyring_scopes_show(uint32_t bits, char *out, size_t room)
 
 enum fail keyring_require(const struct principal *p, uint32_t needed, struct fault *why)
 {
-    ASSERT(p->kind == PRINCIPAL_KIND_KEY || p->kind == PRINCIPAL_KIND_LOCAL);
+    ASSERT(p->kind >= PRINCIPAL_KIND_KEY && p->kind <= PRINCIPAL_KIND_SERVICE);
     uint32_t missing = needed & ~p->scopes;
     if (missing == 0) {
         return FAIL_NONE;
@@ -119,6 +119,7 @@ enum fail keyring_local(uid_t uid, struct principal *out, struct fault *why)
         return fail_hint(why, "Use an API key, or run the command as the server's user.");
     }
     *out = (struct principal){.kind = PRINCIPAL_KIND_LOCAL,
+                              .label = SECRECY_INTERNAL,
                               .role = KEYRING_ROLE_ADMIN,
                               .scopes = KEYRING_SCOPES_ALL};
     snprintf(out->name, sizeof(out->name), "local:%u", (unsigned)uid);

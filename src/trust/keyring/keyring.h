@@ -21,6 +21,7 @@
 
 #include "base/fail/fail.h"
 #include "base/mem/mem.h"
+#include "base/secrecy/secrecy.h"
 #include "base/store/store.h"
 #include "base/text/text.h"
 
@@ -62,18 +63,52 @@ enum keyring_role {
 #define KEYRING_TEAM_DEFAULT "default" /* the team of local users, and of keys made without one */
 
 enum principal_kind {
-    PRINCIPAL_KIND_KEY = 1, /* bearer of an API key */
+    PRINCIPAL_KIND_KEY = 1, /* bearer of an API key: a person's, or one that nobody owns */
     PRINCIPAL_KIND_LOCAL,   /* peer of the Unix socket with the server's own uid */
+    PRINCIPAL_KIND_SESSION, /* a browser that signed in */
+    PRINCIPAL_KIND_JWT,     /* bearer of another issuer's token */
+    PRINCIPAL_KIND_SERVICE, /* bearer of a service account's API key */
 };
 
+/* What a principal may be confined to by name. Where a list was given, only what it names is
+   allowed, so an empty list allows nothing. */
+enum keyring_limit {
+    KEYRING_LIMIT_MODELS,
+    KEYRING_LIMIT_DATASETS,
+    KEYRING_LIMIT_WORKFLOWS,
+    KEYRING_LIMIT_COUNT
+};
+#define KEYRING_LIMIT_SIZE 384
+struct keyring_limits {
+    uint32_t given; /* 1 << enum keyring_limit, or-ed: there is a list */
+    char names[KEYRING_LIMIT_COUNT][KEYRING_LIMIT_SIZE]; /* a space between two names */
+};
+
+/* Who is calling, on whose behalf, and the most that may be done. Plain data: copied freely. */
 struct principal {
     enum principal_kind kind;
-    struct id id;                 /* of the key; zero for local */
-    char name[KEYRING_NAME_SIZE]; /* "ci-bot"; "local:1000" */
-    char team[KEYRING_NAME_SIZE];
-    enum keyring_role role;
-    uint32_t scopes; /* enum keyring_scope, or-ed */
+    struct id id;                 /* of the key, session or token; zero for local */
+    struct id user;               /* the account behind it; zero: none (local, a key of nobody) */
+    /* who acts, in records: the account, else the key; "local:1000" */
+    char name[KEYRING_NAME_SIZE];
+    char key[KEYRING_NAME_SIZE];  /* the key's name; "" without one */
+    char team[KEYRING_NAME_SIZE]; /* the one acted for in this request */
+    enum secrecy label;           /* of that team */
+    enum keyring_role role;       /* in that team; ADMIN counts on the whole server */
+    uint32_t scopes;              /* enum keyring_scope, or-ed */
+    struct keyring_limits limits;
 };
+
+/* May p use the thing of that name? Says only what p's own lists say: grants of datasets and the
+   like are asked beside it. */
+bool keyring_limits_allow(const struct principal *p, enum keyring_limit what, const char *name);
+const char *keyring_limit_name(enum keyring_limit what); /* "models", "datasets", "workflows" */
+/* Adds a list: names with spaces or commas between; "" is an empty list. FAIL_BAD_REQUEST when it
+   is too long or a name has a character outside a-z A-Z 0-9 . _ - : / @ +. */
+MUST_CHECK enum fail keyring_limits_set(struct keyring_limits *l, enum keyring_limit what,
+                                        const char *names, struct fault *why);
+/* Is everything that `inner` allows also allowed by `outer`? */
+bool keyring_limits_within(const struct keyring_limits *inner, const struct keyring_limits *outer);
 
 const char *keyring_scope_name(enum keyring_scope_bit bit);
 const char *keyring_scope_help(enum keyring_scope_bit bit);

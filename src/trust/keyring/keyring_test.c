@@ -238,6 +238,38 @@ static void the_master_key_is_private_and_one_per_purpose(void **state)
     assert_int_equal(keyring_master_open(dir, &again, &why), FAIL_INTERNAL);
 }
 
+static void a_list_given_denies_what_it_does_not_name(void **state)
+{
+    (void)state;
+    struct fault why;
+    struct principal p = {.kind = PRINCIPAL_KIND_KEY};
+    assert_true(keyring_limits_allow(&p, KEYRING_LIMIT_MODELS, "light"));
+    assert_int_equal(keyring_limits_set(&p.limits, KEYRING_LIMIT_MODELS, "light, big/one,light",
+                                        &why), FAIL_NONE);
+    assert_string_equal(p.limits.names[KEYRING_LIMIT_MODELS], "light big/one");
+    assert_true(keyring_limits_allow(&p, KEYRING_LIMIT_MODELS, "big/one"));
+    assert_false(keyring_limits_allow(&p, KEYRING_LIMIT_MODELS, "ligh"));
+    assert_false(keyring_limits_allow(&p, KEYRING_LIMIT_MODELS, "light big/one"));
+    assert_false(keyring_limits_allow(&p, KEYRING_LIMIT_MODELS, ""));
+    assert_true(keyring_limits_allow(&p, KEYRING_LIMIT_DATASETS, "faq"));
+    struct keyring_limits inner = {0};
+    assert_false(keyring_limits_within(&inner, &p.limits));
+    assert_int_equal(keyring_limits_set(&inner, KEYRING_LIMIT_MODELS, "light", &why), FAIL_NONE);
+    assert_true(keyring_limits_within(&inner, &p.limits));
+    assert_false(keyring_limits_within(&p.limits, &inner));
+    assert_int_equal(keyring_limits_set(&inner, KEYRING_LIMIT_MODELS, "", &why), FAIL_NONE);
+    assert_true(keyring_limits_within(&inner, &p.limits));
+    p.limits = inner;
+    assert_false(keyring_limits_allow(&p, KEYRING_LIMIT_MODELS, "light"));
+    assert_int_equal(keyring_limits_set(&inner, KEYRING_LIMIT_MODELS, "a\nb", &why),
+                     FAIL_BAD_REQUEST);
+    char lots[KEYRING_LIMIT_SIZE + 1];
+    memset(lots, 'a', sizeof(lots) - 1);
+    lots[sizeof(lots) - 1] = '\0';
+    assert_int_equal(keyring_limits_set(&inner, KEYRING_LIMIT_DATASETS, lots, &why),
+                     FAIL_TOO_LARGE);
+}
+
 struct asker {
     pthread_t thread;
     const char *secret;
@@ -312,6 +344,7 @@ int main(void)
         T(no_secret_is_stored),
         T(names_of_scopes_and_roles_are_read_back),
         T(the_master_key_is_private_and_one_per_purpose),
+        T(a_list_given_denies_what_it_does_not_name),
         T(lookups_from_many_threads_agree_while_keys_change),
         T(the_list_is_in_order_of_name),
     };

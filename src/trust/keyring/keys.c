@@ -220,9 +220,11 @@ enum fail keyring_lookup(struct keyring *k, const char *bearer, struct principal
             if (f == FAIL_NONE) {
                 *out = (struct principal){.kind = PRINCIPAL_KIND_KEY,
                                           .id = e->key.id,
+                                          .label = SECRECY_INTERNAL,
                                           .role = e->key.role,
                                           .scopes = e->key.scopes};
                 text_copy(out->name, sizeof(out->name), e->key.name);
+                text_copy(out->key, sizeof(out->key), e->key.name);
                 text_copy(out->team, sizeof(out->team), e->key.team);
                 note_use(k, e, now);
             }
