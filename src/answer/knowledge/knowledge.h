@@ -7,6 +7,8 @@
  * int8 vectors, and the tickets that an article answered before. Each part works without the
  * others.
  *
+ * Documents under an owner, grants and a label, and the search over them, are answer/dataset's.
+ *
  * Owns: the texts, the index, the vectors, all in memory; answer/task keeps them in the store.
  * Threads: a dataset is filled by one thread; after knowledge_seal it is read-only and may be
  *   searched by any number of threads until the next change. Nothing blocks but the folder reader.
