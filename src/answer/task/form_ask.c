@@ -8,6 +8,8 @@
 #include "answer/task/task_internal.h"
 #include "base/json/json.h"
 
+#define LIST_BYTES 4096 /* of one field's labels in a prompt */
+
 static bool asks_for(const struct task *t, size_t i, enum ladder_rung rung)
 {
     const struct ladder_field *f = &t->form->fields[i];
@@ -53,16 +55,42 @@ static void add_hole(struct task *t, size_t i, const char **names)
     t->plan_field[t->plan_holes++] = (int)i;
 }
 
-/* The released part of the prompt: what the fields mean. The same bytes for every task, so that
-   it is decoded once and forked. */
-static void add_prefix(struct buf *b, const struct task *t, enum ladder_rung rung)
+/* The labels, which scoring alone does not tell a model until it has read the text. Descriptions
+   are for the larger one: a small model loses itself in them. A list that is too long is left out
+   whole: a part of it would speak for the labels that are in it. */
+static void add_labels(struct buf *b, const struct ladder_field *f, bool describe)
 {
-    for (size_t i = 0; i < t->form->fields_len; i++) {
-        const struct ladder_field *f = &t->form->fields[i];
-        bool described = false;
+    size_t names = 0, all = 0;
+    bool described = false;
+    for (size_t k = 0; k < f->labels_len; k++) {
+        const struct ladder_label *l = &f->labels[k];
+        names += strlen(l->name) + 2;
+        all += l->describe != NULL ? strlen(l->describe) + 2 : 0;
+        described = described || l->describe != NULL;
+    }
+    if (names > LIST_BYTES) {
+        return;
+    }
+    if (!describe || !described || names + all > LIST_BYTES) {
+        buf_add_str(b, "One of: ");
         for (size_t k = 0; k < f->labels_len; k++) {
-            described = described || f->labels[k].describe != NULL;
+            buf_printf(b, "%s%s", k > 0 ? ", " : "", f->labels[k].name);
         }
+        buf_add_str(b, "\n");
+        return;
+    }
+    for (size_t k = 0; k < f->labels_len; k++) {
+        const struct ladder_label *l = &f->labels[k];
+        buf_printf(b, "- %s%s%s\n", l->name, l->describe != NULL ? ": " : "",
+                   l->describe != NULL ? l->describe : "");
+    }
+}
+
+/* The same bytes for every task, so that it is decoded once and forked. */
+void form_ask_prefix(const struct ladder_form *form, enum ladder_rung rung, struct buf *b)
+{
+    for (size_t i = 0; i < form->fields_len; i++) {
+        const struct ladder_field *f = &form->fields[i];
         if (ladder_type_is_found(f->type)) {
             buf_printf(b, "%s: %s (%s, copied from the text, or none)\n", f->name,
                        f->instruct != NULL ? f->instruct : "what the text says",
@@ -73,14 +101,11 @@ static void add_prefix(struct buf *b, const struct task *t, enum ladder_rung run
             continue;
         }
         buf_printf(b, "%s: %s\n", f->name, f->instruct != NULL ? f->instruct : "choose one");
-        /* A small model loses itself in descriptions; the labels alone are in the form anyway. */
-        for (size_t k = 0; described && rung == LADDER_HEAVY && k < f->labels_len; k++) {
-            if (f->labels[k].describe != NULL) {
-                buf_printf(b, "- %s: %s\n", f->labels[k].name, f->labels[k].describe);
-            }
+        if (f->type == LADDER_CHOICE) {
+            add_labels(b, f, rung == LADDER_HEAVY);
         }
     }
-    buf_printf(b, "\n%s", t->form->prefix != NULL ? t->form->prefix : "");
+    buf_printf(b, "\n%s", form->prefix != NULL ? form->prefix : "");
 }
 
 bool form_ask_is_released(const struct task *t)
@@ -116,7 +141,7 @@ bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body)
         len = text_utf8_cut(t->input, TASK_MODEL_TEXT);
     }
     buf_init(&prefix, 128 * 1024);
-    add_prefix(&prefix, t, rung);
+    form_ask_prefix(t->form, rung, &prefix);
     desk_domain(&t->who, t->form->dataset, domain, sizeof(domain));
     jn_begin(&w, body, false);
     jn_object_begin(&w);

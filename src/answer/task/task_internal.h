@@ -281,6 +281,8 @@ void draft_compose(struct task *t, const char *lang);
 void draft_free(struct compose_result *r);
 /* form_ask.c: the FORM ask for the open fields; false when nothing is to be asked */
 bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
+/* The released part of its prompt: what the fields mean, and the form's own prefix. */
+void form_ask_prefix(const struct ladder_form *form, enum ladder_rung rung, struct buf *b);
 /* Its form is the active one of the desk, not one that came with the request: all of the prompt but
    the input is then released text. */
 bool form_ask_is_released(const struct task *t);
