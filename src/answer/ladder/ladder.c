@@ -140,7 +140,9 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
         next.certificate = e->certificate[0] != '\0' ? e->certificate : NULL;
     }
     struct ladder_proposal *held = &c->held[field];
-    if (held->set && (held->closed || next.confidence <= held->confidence)) {
+    /* What a certificate answers for beats what none does, however sure that sounds. */
+    if (held->set &&
+        (held->closed || (!next.closed && next.confidence <= held->confidence))) {
         return false;
     }
     *held = next;
@@ -180,6 +182,9 @@ bool ladder_could_improve(const struct ladder_climb *c, size_t i, enum ladder_ru
     }
     if (c->form->fields[i].type == LADDER_LINE) {
         return !held->set || (held->rung == LADDER_RULE && held->confidence < LADDER_UNPROVEN);
+    }
+    if (rung == LADDER_HOSTED && e->n == 0) {
+        return true; /* asked by an explicit rule alone: it pilots, and stands where it is surer */
     }
     return !held->set || (e->n > 0 && e->accuracy > held->confidence);
 }

@@ -2,6 +2,7 @@
 /* The composed reply of a task: from the workflow's frames and the dataset's articles. */
 #include <string.h>
 
+#include "answer/check/check.h"
 #include "answer/task/task_internal.h"
 #include "base/json/json.h"
 
@@ -48,18 +49,22 @@ static bool seen_before(const struct compose_result *r, size_t i)
     return false;
 }
 
-static void write_draft(struct buf *out, const struct compose_result *r)
+static void write_draft(struct buf *out, const struct compose_result *r, const char *text,
+                        const char *by)
 {
     static const char *const outcomes[] = {"draft", "draft_other_language", "none"};
     struct jn_writer w;
     jn_begin(&w, out, false);
     jn_object_begin(&w);
     jn_kv_str(&w, "outcome", outcomes[r->outcome]);
-    jn_kv_str(&w, "text", r->text);
+    jn_kv_str(&w, "text", text);
     jn_kv_str(&w, "language", knowledge_lang_code(r->article_lang));
     jn_kv_real(&w, "confidence", r->confidence, 4);
     jn_kv_str(&w, "reason", r->reason);
-    jn_kv_bool(&w, "rewritten", false);
+    jn_kv_bool(&w, "rewritten", by != NULL);
+    if (by != NULL) {
+        jn_kv_str(&w, "by", by);
+    }
     jn_key(&w, "sources");
     jn_array_begin(&w);
     for (size_t i = 0; i < r->sentence_count; i++) {
@@ -104,8 +109,89 @@ void draft_compose(struct task *t, const char *lang)
     t->draft = mem_alloc(sizeof(*t->draft));
     compose_reply(t->shelf->knowledge, &t->shelf->model, &ticket, frames, t->draft);
     buf_init(&json, (size_t)1 << 20);
-    write_draft(&json, t->draft);
+    write_draft(&json, t->draft, t->draft->text, NULL);
     t->draft_json = arena_dup_str(t->arena, json.overflow ? NULL : json.data);
     t->draft_text = t->draft->text;
     buf_done(&json);
+}
+
+/* ---- written anew ---- */
+
+/* Line by line, for the check takes a reply apart at its line breaks. */
+static void add_frame(struct draft_frame *frame, struct arena *arena, const char *text)
+{
+    while (text != NULL && *text != '\0' && frame->len < COUNT_OF(frame->line)) {
+        size_t n = strcspn(text, "\n");
+        if (n > 0) {
+            frame->line[frame->len++] = arena_dup_strn(arena, text, n);
+        }
+        text += n + (text[n] == '\n');
+    }
+}
+
+void draft_frame_take(const struct ladder_form *form, const char *lang, const char *draft,
+                      struct arena *arena, struct draft_frame *out)
+{
+    const char *end = strchrnul(draft, '\n');
+    out->len = 0;
+    /* the greeting, filled in */
+    add_frame(out, arena, arena_dup_strn(arena, draft, (size_t)(end - draft)));
+    for (size_t i = 0; i < form->frames_len; i++) {
+        const struct ladder_frame *f = &form->frames[i];
+        if (strcmp(f->lang, lang) == 0) {
+            add_frame(out, arena, f->opening);
+            add_frame(out, arena, f->closing);
+            add_frame(out, arena, f->sign_off);
+            add_frame(out, arena, f->sources);
+        }
+    }
+}
+
+bool draft_is_rewritable(const struct task *t)
+{
+    return t->draft != NULL && t->draft->text != NULL && t->draft->sentence_count > 0;
+}
+
+/* Every sentence of the new one must be supported by a sentence that the articles have. */
+static bool is_supported(struct task *t, const char *text, const char **claim)
+{
+    const struct compose_result *d = t->draft;
+    const char **sources = arena_alloc(t->arena, (d->sentence_count + 1) * sizeof(*sources));
+    struct check_claim claims[CHECK_MAX_CLAIMS];
+    struct draft_frame frame;
+    size_t n = 0;
+    for (size_t i = 0; i < d->sentence_count; i++) {
+        sources[i] = d->sentences[i].text;
+    }
+    draft_frame_take(t->form, knowledge_lang_code(d->article_lang), d->text, t->arena, &frame);
+    struct check_support in = {.reply = text, .reply_len = strlen(text), .lang = d->article_lang,
+                               .sources = sources, .source_count = d->sentence_count,
+                               .ticket = t->input, .ticket_len = t->input_len,
+                               .frame = frame.line, .frame_count = frame.len};
+    bool ok = check_support(&in, claims, COUNT_OF(claims), &n);
+    *claim = ok || n == 0 ? "it does not read as a reply" : "it says what no article says";
+    return ok;
+}
+
+bool draft_rewrite(struct task *t, const char *said)
+{
+    struct buf json;
+    const char *claim = NULL;
+    char *text = text_trim(arena_dup_str(t->arena, said));
+    if (text[0] == '\0' || strcmp(text, t->draft->text) == 0) {
+        return false;
+    }
+    if (!is_supported(t, text, &claim)) {
+        t->refused = arena_printf(t->arena, "the reply was refused: %s", claim);
+        return false;
+    }
+    buf_init(&json, (size_t)1 << 20);
+    write_draft(&json, t->draft, text, t->hosted_by);
+    t->draft_rewritten = !json.overflow;
+    if (t->draft_rewritten) {
+        t->draft_json = arena_dup_str(t->arena, json.data);
+        t->draft_text = text;
+    }
+    buf_done(&json);
+    return t->draft_rewritten;
 }

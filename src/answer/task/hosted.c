@@ -17,22 +17,47 @@
 #define ANSWER_BYTES ((size_t)64 * 1024)
 #define ANSWER_TOKENS 1024
 #define BYTES_A_TOKEN 3 /* for the reserve; settled with what the server counted */
-/* A hosted server gives no probability: what is known is that it said this, and who agrees. */
-#define RAW 0.7
+#define DRAFT_CHARS 3000
+/* A hosted server gives no probability: what is known is that it said this, and whether the learned
+   rung says the same. Three scores, all that an unproven rung may claim, for certificates to tell
+   apart. */
+#define RAW_SAME 0.5
+#define RAW_ALONE 0.47
+#define RAW_OTHER 0.44
 
 /* ---- the ask ---- */
 
 static bool asks_for(const struct task *t, size_t i)
 {
     const struct ladder_field *f = &t->form->fields[i];
-    bool kind = f->type == LADDER_CHOICE   ? f->labels_len >= 2
+    if (f->type == LADDER_DRAFT) {
+        return t->form->rewrite && draft_is_rewritable(t);
+    }
+    bool kind = f->type == LADDER_CHOICE ? f->labels_len >= 2
                 : f->type == LADDER_LINE ? !t->choices_only
-                                         : f->type == LADDER_ID || f->type == LADDER_SPAN;
+                                         : ladder_type_is_found(f->type);
     return kind && ladder_could_improve(&t->climb, i, LADDER_HOSTED);
 }
 
-static void add_field(struct buf *b, const struct ladder_field *f)
+static void add_draft(struct buf *b, const struct task *t, const struct ladder_field *f)
 {
+    buf_printf(b,
+               "%s: the reply below, edited so that it reads well. Keep its language, greeting, "
+               "sign-off, and every number, name, menu and condition. Add nothing that it or "
+               "these sentences do not say.\n",
+               f->name);
+    for (size_t k = 0; k < t->draft->sentence_count; k++) {
+        buf_printf(b, "- %s\n", t->draft->sentences[k].text);
+    }
+    buf_printf(b, "The reply:\n\"\"\"\n%s\n\"\"\"\n", t->draft->text);
+}
+
+static void add_field(struct buf *b, const struct task *t, const struct ladder_field *f)
+{
+    if (f->type == LADDER_DRAFT) {
+        add_draft(b, t, f);
+        return;
+    }
     buf_printf(b, "%s: %s\n", f->name, f->instruct != NULL ? f->instruct : "choose one");
     for (size_t k = 0; f->type == LADDER_CHOICE && k < f->labels_len; k++) {
         const struct ladder_label *l = &f->labels[k];
@@ -58,6 +83,8 @@ static void write_property(struct jn_writer *w, const struct ladder_field *f)
         jn_array_end(w);
     } else if (f->type == LADDER_LINE) {
         jn_kv_int(w, "maxLength", f->max_chars);
+    } else if (f->type == LADDER_DRAFT) {
+        jn_kv_int(w, "maxLength", DRAFT_CHARS);
     }
     jn_object_end(w);
 }
@@ -101,7 +128,7 @@ static bool build(struct task *t, struct buf *body)
     for (size_t i = 0; i < t->form->fields_len; i++) {
         if (asks_for(t, i)) {
             t->plan_field[t->plan_holes++] = (int)i;
-            add_field(&user, &t->form->fields[i]);
+            add_field(&user, t, &t->form->fields[i]);
         }
     }
     if (len > TASK_MODEL_TEXT) {
@@ -133,16 +160,12 @@ static bool build(struct task *t, struct buf *body)
 
 /* ---- the answer ---- */
 
-static bool offer_found(struct task *t, size_t i, const char *value)
+static double raw_of(const struct task *t, size_t i, const char *value)
 {
-    const char *at = value[0] != '\0' ? strstr(t->input, value) : NULL;
-    bool ok = value[0] == '\0' || at != NULL;
-    struct ladder_proposal p = {.rung = LADDER_HOSTED, .value = value, .raw = RAW,
-                                .at = at != NULL ? (int)(at - t->input) : 0,
-                                .len = at != NULL ? (int)strlen(value) : 0};
-    p.checks[0] = (struct ladder_check){"in_text", ok, ok ? NULL : "the text does not have it"};
-    p.checks_len = 1;
-    return ladder_offer(&t->climb, i, &p);
+    const struct ladder_heard *learned = &t->climb.heard[i][LADDER_LEARNED];
+    return learned->value == NULL               ? RAW_ALONE
+           : strcmp(learned->value, value) == 0 ? RAW_SAME
+                                                : RAW_OTHER;
 }
 
 static bool offer(struct task *t, size_t i, const char *value)
@@ -151,8 +174,11 @@ static bool offer(struct task *t, size_t i, const char *value)
     if (f->type == LADDER_LINE) {
         return form_ask_offer_line(t, i, LADDER_HOSTED, value);
     }
+    if (f->type == LADDER_DRAFT) {
+        return draft_rewrite(t, value);
+    }
     if (f->type != LADDER_CHOICE) {
-        return offer_found(t, i, value);
+        return found_offer_text(t, i, LADDER_HOSTED, value, raw_of(t, i, value));
     }
     int label = ladder_label_find(f, value);
     if (label < 0) {
@@ -160,7 +186,9 @@ static bool offer(struct task *t, size_t i, const char *value)
                                   f->name);
         return false;
     }
-    struct ladder_proposal p = {.rung = LADDER_HOSTED, .value = f->labels[label].name, .raw = RAW};
+    struct ladder_proposal p = {.rung = LADDER_HOSTED, .value = f->labels[label].name,
+                                .raw = raw_of(t, i, value)};
+    heads_check_language(t, i, &p);
     return ladder_offer(&t->climb, i, &p);
 }
 
@@ -239,6 +267,8 @@ static void on_hosted(void *arg, const struct upstream_answer *a)
                                : arena_dup_str(t->arena, a->why->message);
     } else {
         t->hosted_by = s.by;
+        t->hosted_release = arena_printf(t->arena, "%s: %s", t->route_pool, a->model);
+        licence_hosted(t);
         s.note = take(t, a->text, &better);
         s.verdict = s.note != NULL ? LADDER_FAILED : better ? LADDER_ANSWERED : LADDER_ABSTAINED;
         s.note = s.note != NULL ? s.note : t->refused;

@@ -37,13 +37,13 @@ static struct certify_releases as_releases(const struct licence_releases *r)
     return (struct certify_releases){.model = r->model, .prompt = r->prompt, .head = r->head};
 }
 
-double licence_delta(const struct ladder_form *form, size_t field)
+double licence_delta(const struct ladder_form *form, size_t field, enum ladder_rung rung)
 {
     int n = 0;
     for (size_t k = 0; k < COUNT_OF(rungs); k++) {
-        n += form->evidence[field][rungs[k]].n > 0;
+        n += rungs[k] == rung || form->evidence[field][rungs[k]].n > 0;
     }
-    return CERTIFY_DELTA / (n > 0 ? n : 1);
+    return CERTIFY_DELTA / n;
 }
 
 /* ---- reading ---- */
@@ -85,28 +85,46 @@ enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_
 }
 
 static void model_of(const struct task_desk *desk, const struct entry *e, size_t field,
-                     enum ladder_rung rung, char out[65])
+                     enum ladder_rung rung, char out[CERTIFY_RELEASE_SIZE])
 {
     struct fleet_model m;
     out[0] = '\0';
     if (rung == LADDER_LEARNED) {
-        (void)text_copy(out, 65, e->heads != NULL ? e->heads->embed[field] : "");
+        (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->heads != NULL ? e->heads->embed[field] : "");
+    } else if (rung == LADDER_HOSTED) {
+        (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->hosted);
     } else if (e->measured[rung][0] != '\0') {
-        (void)text_copy(out, 65, e->measured[rung]);
+        (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->measured[rung]);
     } else {
         fleet_model_get(desk->house.fleet, rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY, &m);
-        (void)text_copy(out, 65, m.sha256);
+        (void)text_copy(out, CERTIFY_RELEASE_SIZE, m.sha256);
     }
+}
+
+/* Which hosted model answers is known with its answer only. Until one has, it is the one that
+   holds a certificate. */
+static bool note_hosted(void *arg, const struct certify_certificate *c)
+{
+    struct entry *e = arg;
+    bool is = strcmp(c->rung, ladder_rung_name(LADDER_HOSTED)) == 0;
+    if (is) {
+        (void)text_copy(e->hosted, sizeof(e->hosted), c->model);
+    }
+    return !is;
 }
 
 enum fail licence_load(struct task_desk *desk, struct entry *e, struct fault *why)
 {
-    enum fail f = FAIL_NONE;
+    enum fail f = e->hosted[0] != '\0'
+                      ? FAIL_NONE
+                      : certify_each(desk->reader, e->form->name, false, note_hosted, e, why);
     for (size_t i = 0; i < e->form->fields_len; i++) {
-        /* Which hosted server answers is known with its answer only. */
-        for (size_t k = 0; f == FAIL_NONE && rungs[k] != LADDER_HOSTED; k++) {
+        for (size_t k = 0; f == FAIL_NONE && k < COUNT_OF(rungs); k++) {
             struct licence_releases r;
-            char model[65];
+            char model[CERTIFY_RELEASE_SIZE];
+            if (rungs[k] == LADDER_HOSTED) { /* nothing of it is measured by learning */
+                e->form->evidence[i][LADDER_HOSTED] = (struct ladder_evidence){0};
+            }
             model_of(desk, e, i, rungs[k], model);
             licence_releases(e->form, i, rungs[k], model,
                              e->heads != NULL ? e->heads->release[i] : "", &r);
@@ -132,6 +150,37 @@ void licence_refresh(struct task_desk *desk, struct entry *e)
     }
 }
 
+/* The evidence of the model that answered, in a copy that is the task's own: others climb under
+   the form as it was. */
+void licence_hosted(struct task *t)
+{
+    struct entry *e = desk_entry_find(t->desk, t->form->name);
+    if (e == NULL || t->own_form || strcmp(e->form->release, t->form->release) != 0) {
+        return;
+    }
+    if (strcmp(e->hosted, t->hosted_release) != 0) {
+        (void)text_copy(e->hosted, sizeof(e->hosted), t->hosted_release);
+        e->licence_stale = true;
+        licence_refresh(t->desk, e);
+    }
+    bool same = true;
+    for (size_t i = 0; i < t->form->fields_len; i++) {
+        same = same && strcmp(e->form->evidence[i][LADDER_HOSTED].certificate,
+                              t->form->evidence[i][LADDER_HOSTED].certificate) == 0;
+    }
+    if (same) {
+        return;
+    }
+    struct ladder_form *own = ladder_form_dup(t->form);
+    for (size_t i = 0; i < own->fields_len; i++) {
+        own->evidence[i][LADDER_HOSTED] = e->form->evidence[i][LADDER_HOSTED];
+    }
+    ladder_form_unref(t->form_before);
+    t->form_before = t->form; /* what was closed under it points into it */
+    t->form = own;
+    t->climb.form = own;
+}
+
 /* ---- writing ---- */
 
 enum fail licence_issue(struct store_tx *tx, struct audit *audit, const struct ladder_form *form,
@@ -142,7 +191,7 @@ enum fail licence_issue(struct store_tx *tx, struct audit *audit, const struct l
     struct certify_releases now = as_releases(releases);
     struct certify_certificate c = {.class = (enum certify_class)e->class,
                                     .target = form->fields[field].target_error,
-                                    .delta = licence_delta(form, field)};
+                                    .delta = licence_delta(form, field, rung)};
     struct id id;
     char shown[TEXT_ID_SIZE];
     int64_t ended = 0;
@@ -176,6 +225,7 @@ static size_t gather(const struct task *t, struct certify_said *said,
             const char *model = rung == LADDER_LEARNED && t->heads != NULL ? t->heads->embed[i]
                                 : rung == LADDER_LIGHT                     ? t->used[FLEET_LIGHT]
                                 : rung == LADDER_HEAVY                     ? t->used[FLEET_HEAVY]
+                                : t->hosted_release != NULL                ? t->hosted_release
                                                                            : "";
             if (heard->value == NULL || !heard->passed) {
                 continue;
@@ -185,7 +235,7 @@ static size_t gather(const struct task *t, struct certify_said *said,
             said[n] = (struct certify_said){
                 .field = field->name, .rung = ladder_rung_name(rung), .value = heard->value,
                 .score = heard->confidence, .target = field->target_error,
-                .delta = licence_delta(t->form, i), .releases = as_releases(&releases[n]),
+                .delta = licence_delta(t->form, i, rung), .releases = as_releases(&releases[n]),
                 .answered = held->closed && held->rung == rung && held->certificate != NULL};
             n++;
         }

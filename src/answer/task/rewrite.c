@@ -24,8 +24,7 @@ struct rewrite {
     enum knowledge_lang lang;
     const char **sources;
     size_t sources_len;
-    const char *frame[16];
-    size_t frame_len;
+    struct draft_frame frame;
     const char *text; /* the accepted rewrite */
     char model_sha256[65];
     int tokens_in, tokens_out;
@@ -117,7 +116,7 @@ static bool is_supported(const struct rewrite *w, const char *text)
     struct check_support in = {.reply = text, .reply_len = strlen(text), .lang = w->lang,
                                .sources = w->sources, .source_count = w->sources_len,
                                .ticket = w->ticket, .ticket_len = strlen(w->ticket),
-                               .frame = w->frame, .frame_count = w->frame_len};
+                               .frame = w->frame.line, .frame_count = w->frame.len};
     return check_support(&in, claims, COUNT_OF(claims), &n);
 }
 
@@ -196,38 +195,10 @@ static void next_rewrite(struct rewriter *r)
     ask_rewrite(w);
 }
 
-/* Line by line, for the check takes a reply apart at its line breaks. */
-static void add_frame(struct rewrite *w, const char *text)
-{
-    while (text != NULL && *text != '\0' && w->frame_len < COUNT_OF(w->frame)) {
-        size_t n = strcspn(text, "\n");
-        if (n > 0) {
-            w->frame[w->frame_len++] = arena_dup_strn(w->arena, text, n);
-        }
-        text += n + (text[n] == '\n');
-    }
-}
-
-static void copy_frame(struct rewrite *w, const struct ladder_form *form, const char *lang)
-{
-    const char *end = strchrnul(w->draft, '\n');
-    /* the greeting, filled in */
-    add_frame(w, arena_dup_strn(w->arena, w->draft, (size_t)(end - w->draft)));
-    for (size_t i = 0; i < form->frames_len; i++) {
-        const struct ladder_frame *f = &form->frames[i];
-        if (strcmp(f->lang, lang) == 0) {
-            add_frame(w, f->opening);
-            add_frame(w, f->closing);
-            add_frame(w, f->sign_off);
-            add_frame(w, f->sources);
-        }
-    }
-}
-
 void rewriter_add(struct rewriter *r, const struct task *t)
 {
     const struct compose_result *d = t->draft;
-    if (d->text == NULL || !t->form->rewrite || r->counts.waiting >= WAITING_MAX ||
+    if (d->text == NULL || !t->form->rewrite || t->draft_rewritten || r->counts.waiting >= WAITING_MAX ||
         t->input_len > TICKET_MAX ||
         r->desk->house.sink.redraft == NULL) {
         return;
@@ -248,7 +219,7 @@ void rewriter_add(struct rewriter *r, const struct task *t)
             w->sources[w->sources_len++] = arena_dup_str(w->arena, d->sentences[i].text);
         }
     }
-    copy_frame(w, t->form, knowledge_lang_code(w->lang));
+    draft_frame_take(t->form, knowledge_lang_code(w->lang), w->draft, w->arena, &w->frame);
     *r->last = w;
     r->last = &w->next;
     r->counts.waiting++;

@@ -276,6 +276,7 @@ void task_free(struct task *t)
     form_result_free(t->filled);
     schema_free(t->schema);
     ladder_form_unref(t->form);
+    ladder_form_unref(t->form_before);
     headset_unref(t->heads);
     shelf_unref(t->shelf);
     draft_free(t->draft);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The house that the room's tests run in: a real store and log, real workers with the fake engine,
- * one form. Included by one test program only; everything is static.
+ * one form. Everything is static; each test program that includes it uses a part.
  */
 #pragma once
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-variable"
 
 #include "answer/task/task.h"
 
@@ -186,7 +188,7 @@ static void chat_as(void *arg, const char *content, int64_t deadline_ms, bool st
 }
 
 /* A pool of one server that answers what `hosted_says`, after so long. NULL: never. */
-static const char *hosted_says;
+static const char *hosted_says, *hosted_model = "big";
 static int hosted_ms, hosted_calls, hosted_cancels;
 static struct upstream_ask hosted_last;
 static char hosted_body[8192], hosted_rule[64];
@@ -198,7 +200,7 @@ static void hosted_answer(void *arg)
         {.upstream = "first", .outcome = UPSTREAM_SLOW},
         {.upstream = "second", .outcome = UPSTREAM_ANSWERED, .status = 200}};
     struct fault why;
-    struct upstream_answer a = {.model = "big", .upstream = "second", .text = hosted_says,
+    struct upstream_answer a = {.model = hosted_model, .upstream = "second", .text = hosted_says,
                                 .finish_reason = "stop", .tokens_in = 100, .tokens_out = 10,
                                 .cost_nano = 25000, .attempts = attempts, .attempts_len = 2};
     hosted_timer = 0;

@@ -49,6 +49,7 @@ struct entry {
     bool licence_stale; /* certificates may have changed since they were read */
     /* the model whose evidence the form carries, '' for none */
     char measured[LADDER_RUNG_COUNT][65];
+    char hosted[CERTIFY_RELEASE_SIZE]; /* the same of the hosted rung: "pool: model" */
 };
 
 /* Documents that one workflow answers in one trust domain, and how eagerly they are learned
@@ -109,6 +110,9 @@ struct task {
     const char *route_pool;    /* of upstreams, as long as the rules */
     uint64_t call;             /* open at an upstream, 0: none */
     const char *hosted_by;     /* the upstream and model that answered, NULL: none */
+    const char *hosted_release; /* "pool: model", what its evidence is of; NULL: none */
+    struct ladder_form *form_before; /* that form was copied from, NULL: it was not */
+    bool draft_rewritten;      /* by the hosted model, every claim of it supported */
     bool hosted_tried;         /* asked, or said why not */
     bool hosted_failed;        /* so that the local rungs are asked after all */
     bool no_draft, no_artifact, choices_only;
@@ -279,6 +283,18 @@ void result_write(struct task *t);
 /* draft.c: composes t->draft, its text and its JSON; nothing when there is no answer */
 void draft_compose(struct task *t, const char *lang);
 void draft_free(struct compose_result *r);
+/* The lines of the house's frame, which need no article: the filled-in greeting of `draft`, the
+   rest as the form has it. */
+struct draft_frame {
+    const char *line[16];
+    size_t len;
+};
+void draft_frame_take(const struct ladder_form *form, const char *lang, const char *draft,
+                      struct arena *arena, struct draft_frame *out);
+bool draft_is_rewritable(const struct task *t);
+/* A model's words in place of the composed draft's, if every claim of them is supported; else false
+   and t->refused says why. */
+bool draft_rewrite(struct task *t, const char *said);
 /* form_ask.c: the FORM ask for the open fields; false when nothing is to be asked */
 bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
 /* The released part of its prompt: what the fields mean, and the form's own prefix. */
@@ -386,7 +402,7 @@ struct licence_releases {
 void licence_releases(const struct ladder_form *form, size_t field, enum ladder_rung rung,
                       const char *model, const char *head, struct licence_releases *out);
 /* A rung's part of the field's certainty. */
-double licence_delta(const struct ladder_form *form, size_t field);
+double licence_delta(const struct ladder_form *form, size_t field, enum ladder_rung rung);
 /* The live certificate of these releases into the form's evidence; takes away what has none. */
 enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_t field,
                         enum ladder_rung rung, const struct licence_releases *releases,
@@ -394,6 +410,8 @@ enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_
 /* The same for all fields and rungs; e->form must not be shared yet. */
 enum fail licence_load(struct task_desk *desk, struct entry *e, struct fault *why);
 void licence_refresh(struct task_desk *desk, struct entry *e); /* when they are stale */
+/* t->hosted_release answered: its certificates count from here on. */
+void licence_hosted(struct task *t);
 /* Voids what the releases touch and issues what is proven; its id into e. */
 enum fail licence_issue(struct store_tx *tx, struct audit *audit, const struct ladder_form *form,
                         size_t field, enum ladder_rung rung,
