@@ -198,8 +198,8 @@ static void next_rewrite(struct rewriter *r)
 void rewriter_add(struct rewriter *r, const struct task *t)
 {
     const struct compose_result *d = t->draft;
-    if (d->text == NULL || !t->form->rewrite || t->draft_rewritten || r->counts.waiting >= WAITING_MAX ||
-        t->input_len > TICKET_MAX ||
+    if (d->text == NULL || !t->form->rewrite || t->draft_rewritten ||
+        r->counts.waiting >= WAITING_MAX || t->input_len > TICKET_MAX ||
         r->desk->house.sink.redraft == NULL) {
         return;
     }
