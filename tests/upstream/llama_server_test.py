@@ -41,6 +41,25 @@ def start(port):
     raise RuntimeError("llama-server did not start")
 
 
+def talk(test, s):
+    """Whole, streamed, and under a schema, from the upstream's model `smol`."""
+    status, answer = s.chat("Say hello.", model="smol", max_tokens=16, temperature=0)
+    test.assertEqual(status, 200, answer)
+    test.assertTrue(answer["choices"][0]["message"]["content"].strip())
+    test.assertGreater(answer["usage"]["prompt_tokens"], 4)
+    stream = s.stream("Say hello.", model="smol", max_tokens=16, temperature=0)
+    got = stream.read_all().decode()
+    stream.close()
+    test.assertIn("[DONE]", got)
+    test.assertGreater(got.count("chat.completion.chunk"), 3)
+    schema = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"],
+              "additionalProperties": False}
+    status, answer = s.chat("A colour, please.", model="smol", max_tokens=32, response_format={
+        "type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+    test.assertEqual(status, 200, answer)
+    test.assertIn(json.loads(answer["choices"][0]["message"]["content"])["colour"], ("red", "green"))
+
+
 class LlamaServer(unittest.TestCase):
     def test_it_answers_through_us(self):
         port = free_port()
@@ -49,21 +68,7 @@ class LlamaServer(unittest.TestCase):
                   "model_list:\n  - {model_name: smol, litellm_params: {model: smol, upstream: box}}\n")
         try:
             with e2e.House(config=config) as s:
-                status, answer = s.chat("Say hello.", model="smol", max_tokens=16, temperature=0)
-                self.assertEqual(status, 200, answer)
-                self.assertTrue(answer["choices"][0]["message"]["content"].strip())
-                self.assertGreater(answer["usage"]["prompt_tokens"], 4)
-                stream = s.stream("Say hello.", model="smol", max_tokens=16, temperature=0)
-                got = stream.read_all().decode()
-                stream.close()
-                self.assertIn("[DONE]", got)
-                self.assertGreater(got.count("chat.completion.chunk"), 3)
-                schema = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"],
-                          "additionalProperties": False}
-                status, answer = s.chat("A colour, please.", model="smol", max_tokens=32, response_format={
-                    "type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
-                self.assertEqual(status, 200, answer)
-                self.assertIn(json.loads(answer["choices"][0]["message"]["content"])["colour"], ("red", "green"))
+                talk(self, s)
                 process.kill()
                 process.wait()
                 status, answer = s.chat("Say hello.", model="smol", max_tokens=16)
