@@ -2,6 +2,23 @@
 /* What the desk holds, for listings: counts, active forms with their evidence, datasets. */
 #include "answer/task/task_internal.h"
 
+enum fail task_owner(struct store_conn *reader, const struct id *task,
+                     char team[KEYRING_NAME_SIZE], struct fault *why)
+{
+    bool row = false;
+    AUTO_STMT struct store_stmt *s =
+        store_query(reader, "SELECT team FROM task WHERE id = ?1");
+    store_bind_id(s, 1, task);
+    enum fail f = store_step(s, &row, why);
+    if (f == FAIL_NONE && !row) {
+        f = FAULT(why, FAIL_NOT_FOUND, "there is no such task");
+    }
+    if (f == FAIL_NONE) {
+        (void)text_copy(team, KEYRING_NAME_SIZE, store_col_text(s, 0));
+    }
+    return f;
+}
+
 void task_counts(const struct task_desk *desk, struct task_counts *out)
 {
     *out = (struct task_counts){desk->running_len, (int)queue_waiting(desk->queue), desk->learning};

@@ -24,6 +24,7 @@
 #include "run/roster/roster.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
+#include "trust/policy/policy.h"
 
 /* What a reproducible task's templates see as the time unless it says another: 2026-01-01. */
 #define TASK_REPRODUCIBLE_NOW 1767225600
@@ -306,6 +307,10 @@ void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_count
    another team's and for one that failed (it has none; its leaf says why). */
 MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
                                const struct principal *who, struct buf *json, struct fault *why);
+
+/* Whose task is it? Any thread's own reader; FAIL_NOT_FOUND. */
+MUST_CHECK enum fail task_owner(struct store_conn *reader, const struct id *task,
+                                char team[KEYRING_NAME_SIZE], struct fault *why);
 
 /* ---- erasing a person's ---- */
 

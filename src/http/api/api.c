@@ -15,8 +15,18 @@
 #define BODY WIRE_BODY_DEFAULT
 
 static const struct wire_route table[] = {
-#define ROUTE(method, pattern, handler, scope, cap, rate, audit, tag, operation, summary)          \
-    {method, pattern, handler, KEYRING_SCOPE_##scope, cap, rate, audit, tag, operation, summary},
+#define ROUTE(method, pattern, handler, scope, object, cap, rate, audit, tag, operation, summary)  \
+    {method,                                                                                       \
+     pattern,                                                                                      \
+     handler,                                                                                      \
+     KEYRING_SCOPE_##scope,                                                                        \
+     POLICY_OBJECT_##object,                                                                       \
+     cap,                                                                                          \
+     rate,                                                                                         \
+     audit,                                                                                        \
+     tag,                                                                                          \
+     operation,                                                                                    \
+     summary},
 #include "http/api/routes.def"
 #undef ROUTE
 };
@@ -44,68 +54,12 @@ static enum fail authenticate(void *arg, const struct wire_credentials *c, void 
                      "Send \"Authorization: Bearer ik_...\"; `inhouse keys add NAME` makes one.");
 }
 
-/* The bucket of a key: found, or the one least recently used. */
-static struct bucket *bucket_of(struct api *a, const struct id *key)
-{
-    struct bucket *oldest = &a->buckets[0];
-    for (size_t i = 0; i < API_MAX_BUCKETS; i++) {
-        struct bucket *b = &a->buckets[i];
-        if (text_id_equal(&b->key, key)) {
-            return b;
-        }
-        if (b->at_us < oldest->at_us) {
-            oldest = b;
-        }
-    }
-    oldest->key = *key;
-    oldest->left = (double)a->rate;
-    oldest->at_us = clock_monotonic_us();
-    return oldest;
-}
-
-static bool take_from_bucket(struct api *a, const struct id *key, double cost, int *retry_after_s)
-{
-    pthread_mutex_lock(&a->lock);
-    struct bucket *b = bucket_of(a, key);
-    int64_t now = clock_monotonic_us();
-    double rate = (double)a->rate;
-    b->left += (double)(now - b->at_us) * rate / 60e6;
-    b->left = b->left > rate ? rate : b->left;
-    b->at_us = now;
-    bool good = b->left >= cost;
-    if (good) {
-        b->left -= cost;
-    } else {
-        *retry_after_s = 1 + (int)((cost - b->left) * 60 / rate);
-    }
-    pthread_mutex_unlock(&a->lock);
-    return good;
-}
-
-static enum fail admit(void *arg, const void *who, const struct wire_route *route,
-                       int *retry_after_s, struct fault *why)
-{
-    struct api *a = arg;
-    const struct principal *p = who;
-    enum fail f = keyring_require(p, route->scope, why);
-    if (f != FAIL_NONE || p->kind == PRINCIPAL_KIND_LOCAL || strcmp(route->rate, "free") == 0) {
-        return f;
-    }
-    double cost = strcmp(route->rate, "heavy") == 0 ? 10 : 1;
-    if (!take_from_bucket(a, &p->id, cost, retry_after_s)) {
-        FAULT(why, FAIL_RATE_LIMITED, "this key may send %" PRId64 " requests a minute", a->rate);
-        return fail_hint(why, "Try again in %d s, or raise limits.requests_per_minute.",
-                         *retry_after_s);
-    }
-    return FAIL_NONE;
-}
-
 void api_gate(struct api *a, struct wire_gate *out)
 {
     *out = (struct wire_gate){.arg = a,
                               .who_size = sizeof(struct principal),
                               .authenticate = authenticate,
-                              .admit = admit};
+                              .admit = api_admit};
 }
 
 /* ---- life ---- */
@@ -141,7 +95,6 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
                                       .started_at = clock_now_us()};
     a->started_at = a->openai.started_at;
     a->started_us = clock_monotonic_us();
-    a->rate = house->requests_per_minute;
     ASSERT(pthread_mutex_init(&a->lock, NULL) == 0);
     struct store_conn *conn = api_reader_take(a, why);
     enum fail f = conn ? FAIL_NONE : why->code;
@@ -153,6 +106,7 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
         api_free(a);
         return f;
     }
+    policy_set_owner(a->h.policy, api_owner, a);
     *out = a;
     return FAIL_NONE;
 }
@@ -178,13 +132,6 @@ void api_free(struct api *a)
 void api_set_wire(struct api *a, struct wire *w)
 {
     a->wire = w;
-}
-
-void api_set_rate(struct api *a, int64_t requests_per_minute)
-{
-    pthread_mutex_lock(&a->lock);
-    a->rate = requests_per_minute;
-    pthread_mutex_unlock(&a->lock);
 }
 
 void api_set_raw_grammar(struct api *a, bool on)

@@ -6,7 +6,7 @@
  * Unknown keys are refused: 400 unknown_parameter. Handlers read on http threads, compute on crunch
  * threads, and touch tasks, jobs and the fleet only on the core thread. docs/reference/api.md is
  * the contract with clients.
- * Limits: 256 jobs in memory, 64 workflows, 512 keys counted for rate limits.
+ * Limits: 256 jobs in memory, 64 workflows.
  */
 #pragma once
 
@@ -24,6 +24,7 @@
 #include "run/upstream/upstream.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
+#include "trust/policy/policy.h"
 
 /* What the handlers work with; outlives the api. */
 struct api_house {
@@ -32,6 +33,7 @@ struct api_house {
     struct store *store;
     struct audit *audit;
     struct keyring *keyring;
+    struct policy *policy;
     struct task_desk *desk;
     struct fleet *fleet;
     struct roster *roster;
@@ -39,7 +41,6 @@ struct api_house {
     const char *home;
     const char *engine; /* "llama" or "fake" */
     int64_t context_max;
-    int64_t requests_per_minute; /* of one key */
     bool raw_grammar;            /* engine.raw_grammar */
     void (*stop)(void *arg);     /* POST /api/v1/stop; core thread */
     void *stop_arg;
@@ -51,7 +52,6 @@ MUST_CHECK enum fail api_new(const struct api_house *house, struct api **out, st
 /* After the loop and wire have stopped. */
 void api_free(struct api *a);
 void api_set_wire(struct api *a, struct wire *w);              /* once, for counters */
-void api_set_rate(struct api *a, int64_t requests_per_minute); /* any thread */
 void api_set_raw_grammar(struct api *a, bool on);              /* any thread */
 
 /* For wire_options: the table and the gate. `arg` of the handlers is the api. */

@@ -13,7 +13,6 @@
 #define API_MAX_FORMS 64
 #define API_MAX_JOBS 256
 #define API_MAX_READERS 8
-#define API_MAX_BUCKETS 512
 #define API_ANSWER_BYTES (4u * 1024u * 1024u)
 
 enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED };
@@ -32,33 +31,29 @@ struct job {
     int64_t created_at, ended_at;
 };
 
-/* Requests a minute of one key: a bucket that refills evenly. */
-struct bucket {
-    struct id key;
-    double left;
-    int64_t at_us;
-};
-
 struct api {
     struct api_house h;
     struct openai_house openai;
     struct wire *wire;
     int64_t started_at, started_us;
-    pthread_mutex_t lock; /* forms, readers, buckets, rate */
+    pthread_mutex_t lock; /* forms, readers; id and team of jobs */
     struct ladder_form *forms[API_MAX_FORMS];
     size_t forms_len;
     struct store_conn *readers[API_MAX_READERS];
     size_t readers_len;
-    struct bucket buckets[API_MAX_BUCKETS];
-    int64_t rate;
     struct job jobs[API_MAX_JOBS];
 };
 
 /* Every handler of routes.def. */
-#define ROUTE(method, pattern, handler, scope, cap, rate, audit, tag, operation, summary)          \
+#define ROUTE(method, pattern, handler, scope, object, cap, rate, audit, tag, operation, summary)  \
     void handler(struct wire_request *r, void *arg);
 #include "http/api/routes.def"
 #undef ROUTE
+
+/* gate.c: the gate's second half, and whose an object is. */
+enum fail api_admit(void *arg, const void *who, struct wire_request *r, struct fault *why);
+enum fail api_owner(void *arg, enum policy_object object, const char *id,
+                    char team[KEYRING_NAME_SIZE], struct fault *why);
 
 /* Runs fn on the core thread; the request stays open until fn (or what it starts) answers it. */
 typedef void (*api_step_fn)(struct api *a, struct wire_request *r, void *arg);
@@ -129,6 +124,9 @@ enum review_action;
 MUST_CHECK enum fail api_reuse_decided(struct store_tx *tx, const struct review_artifact *a,
                                        enum review_action action, struct fault *why);
 
+/* jobs.c, any thread: whose job is it? FAIL_NOT_FOUND. */
+enum fail job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE],
+                    struct fault *why);
 /* jobs.c, core thread. NULL when all are running. */
 struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);
 void job_progress(void *arg, const char *stage, size_t done, size_t total);

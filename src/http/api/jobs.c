@@ -27,14 +27,32 @@ struct job *job_new(struct api *a, const char *kind, const char *name, const str
         return NULL;
     }
     mem_free(best->result);
+    pthread_mutex_lock(&a->lock); /* the gate reads id and team on other threads */
     memset(best, 0, sizeof(*best));
     best->id = text_id_new();
+    (void)text_copy(best->team, sizeof(best->team), who->team);
+    pthread_mutex_unlock(&a->lock);
     best->kind = kind;
     (void)text_copy(best->name, sizeof(best->name), name);
-    (void)text_copy(best->team, sizeof(best->team), who->team);
     (void)text_copy(best->stage, sizeof(best->stage), "queued");
     best->created_at = clock_now_us();
     return best;
+}
+
+enum fail job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE],
+                    struct fault *why)
+{
+    bool found = false;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < API_MAX_JOBS; i++) {
+        if (text_id_equal(&a->jobs[i].id, id)) { /* all are looked at, found or not */
+            (void)text_copy(team, KEYRING_NAME_SIZE, a->jobs[i].team);
+            found = true;
+        }
+    }
+    pthread_mutex_unlock(&a->lock);
+    return found && !text_id_is_zero(id) ? FAIL_NONE
+                                         : FAULT(why, FAIL_NOT_FOUND, "there is no such job");
 }
 
 void job_progress(void *arg, const char *stage, size_t done, size_t total)
@@ -101,7 +119,7 @@ static bool may_see(const struct wire_request *r, const struct job *j)
 {
     const struct principal *p = api_who(r);
     return !text_id_is_zero(&j->id) &&
-           (p->kind == PRINCIPAL_KIND_LOCAL || strcmp(p->team, j->team) == 0);
+           policy_sees(p, j->team);
 }
 
 static void show_on_core(struct api *a, struct wire_request *r, void *arg)

@@ -60,6 +60,7 @@ static void put_operation(struct jn_writer *w, const struct wire_route *route)
     jn_put_str(w, route->tag);
     jn_array_end(w);
     jn_kv_str(w, "x-scope", scope_name(route->scope));
+    jn_kv_str(w, "x-object", policy_object_name((enum policy_object)route->object));
     jn_kv_str(w, "x-rate-class", route->rate);
     jn_kv_str(w, "x-audit-class", route->audit);
     if (strchr(route->pattern, '{') != NULL) {

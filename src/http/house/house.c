@@ -23,6 +23,7 @@
 #include "base/log/log.h"
 #include "http/api/api.h"
 #include "run/upstream/upstream.h"
+#include "trust/policy/policy.h"
 #include "work/review/review.h"
 
 #define DRAIN_MS 15000 /* accepted tasks get this long when the server ends */
@@ -31,6 +32,7 @@
 #define CRUNCH_END_S 5
 #define CRUNCH_QUEUE 64
 #define OPEN_ASKS 64
+#define FLUSH_MS 1000 /* how much counting a killed server may forget */
 
 struct house {
     struct house_options o;
@@ -46,6 +48,7 @@ struct house {
     struct keyring_master *master;
     struct audit *audit;
     struct keyring *keyring;
+    struct policy *policy;
     struct states *states;
     struct fleet *fleet;
     struct roster *roster;
@@ -185,6 +188,32 @@ static void stop_all(void *arg)
     }
 }
 
+/* In the file 0 says that there is no limit: one that forbids all is set by name. */
+static int64_t or_none(int64_t n)
+{
+    return n > 0 ? n : POLICY_NO_LIMIT;
+}
+
+static struct policy_defaults limits_of(const struct config *c)
+{
+    return (struct policy_defaults){
+        .key = {.requests = or_none(c->limits_requests_per_minute),
+                .tokens = or_none(c->limits_tokens_per_minute),
+                .parallel = or_none(c->limits_tasks_at_once),
+                .day = POLICY_NO_LIMIT,
+                .month = or_none(c->limits_key_budget_month)},
+        .team = {.requests = or_none(c->limits_team_requests_per_minute),
+                 .tokens = or_none(c->limits_team_tokens_per_minute),
+                 .parallel = or_none(c->limits_team_tasks_at_once),
+                 .day = POLICY_NO_LIMIT,
+                 .month = or_none(c->limits_team_budget_month)},
+        .all = {.requests = POLICY_NO_LIMIT,
+                .tokens = POLICY_NO_LIMIT,
+                .parallel = POLICY_NO_LIMIT,
+                .day = or_none(c->limits_budget_day),
+                .month = or_none(c->limits_budget_month)}};
+}
+
 static void reload(struct house *s)
 {
     struct config_faults *faults = mem_alloc(sizeof(*faults));
@@ -194,7 +223,8 @@ static void reload(struct house *s)
         config_unref(s->config);
         s->config = config_ref(fresh);
         log_set_level(level_of(fresh));
-        api_set_rate(s->api, fresh->limits_requests_per_minute);
+        struct policy_defaults limits = limits_of(fresh);
+        policy_set_defaults(s->policy, &limits);
         api_set_raw_grammar(s->api, fresh->engine_raw_grammar);
         log_write(LOG_LEVEL_INFO, "config.applied", NULL);
     }
@@ -315,6 +345,13 @@ static enum fail note_write(struct store_tx *tx, void *arg, struct fault *why)
     return audit_append(tx, s->audit, &leaf, NULL, NULL, why);
 }
 
+static void flush_limits(void *arg)
+{
+    struct house *s = arg;
+    policy_flush(s->policy);
+    (void)loop_timer_add(s->loop, FLUSH_MS, flush_limits, s);
+}
+
 /* The records and who may call: everything that lies in the data folder. */
 static enum fail open_records(struct house *s, struct fault *why)
 {
@@ -329,6 +366,10 @@ static enum fail open_records(struct house *s, struct fault *why)
     }
     if (f == FAIL_NONE) {
         f = keyring_open(s->store, s->master, &s->keyring, why);
+    }
+    if (f == FAIL_NONE) {
+        struct policy_defaults limits = limits_of(s->config);
+        f = policy_open(s->store, s->audit, &limits, &s->policy, why);
     }
     return f == FAIL_NONE ? store_write_wait(s->store, note_write, s, why) : f;
 }
@@ -448,6 +489,7 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .store = s->store,
                               .audit = s->audit,
                               .keyring = s->keyring,
+                              .policy = s->policy,
                               .desk = s->desk,
                               .fleet = s->fleet,
                               .roster = s->roster,
@@ -457,7 +499,6 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .context_max = c->models_ctx_light < c->models_ctx_heavy
                                                  ? c->models_ctx_light
                                                  : c->models_ctx_heavy,
-                              .requests_per_minute = c->limits_requests_per_minute,
                               .raw_grammar = c->engine_raw_grammar,
                               .stop = stop_all,
                               .stop_arg = s};
@@ -583,6 +624,7 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
 void house_run(struct house *s)
 {
     roster_scan(s->roster, NULL, NULL);
+    flush_limits(s);
     if (s->o.linger_s > 0) {
         s->alone_since_us = clock_monotonic_us();
         (void)loop_timer_add(s->loop, 250, watch_clients, s);
@@ -647,8 +689,12 @@ void house_close(struct house *s)
         store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_ERROR, "server.stop_unrecorded", &why);
     }
+    if (s->policy != NULL) {
+        policy_flush_wait(s->policy);
+    }
     keyring_close(s->keyring);
     store_close(s->store);
+    policy_close(s->policy);
     upstream_close(s->upstream);
     route_zone_close(s->zone);
     audit_close(s->audit);

@@ -242,7 +242,7 @@ void wire_fail(struct wire_request *r, enum fail code, const struct fault *why)
     /* A number for machines, set by the gate or by who refused; the others are a short pause. */
     if (fail_is_retryable(code) && r->headers_len < WIRE_MAX_HEADERS) {
         char s[16];
-        int after = why != NULL && why->retry_after_s > 0 ? why->retry_after_s : r->retry_after_s;
+        int after = why != NULL ? why->retry_after_s : 0;
         (void)snprintf(s, sizeof(s), "%d", after > 0 ? after : 1);
         wire_header_add(r, "retry-after", s);
     }

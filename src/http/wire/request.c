@@ -298,16 +298,13 @@ static const char *token_of(struct wire_request *r)
 static enum fail check_identity(struct wire_request *r, struct fault *why)
 {
     const struct wire_gate *g = &r->w->o.gate;
-    if (r->route->scope == 0) {
-        return FAIL_NONE;
+    enum fail f = FAIL_NONE;
+    if (r->route->scope != 0) {
+        struct wire_credentials c = {.token = token_of(r),
+                                     .peer_uid = r->slot ? r->slot->peer_uid : -1};
+        f = g->authenticate(g->arg, &c, r->who, why);
     }
-    struct wire_credentials c = {.token = token_of(r),
-                                 .peer_uid = r->slot ? r->slot->peer_uid : -1};
-    enum fail f = g->authenticate(g->arg, &c, r->who, why);
-    if (f == FAIL_NONE) {
-        f = g->admit(g->arg, r->who, r->route, &r->retry_after_s, why);
-    }
-    return f;
+    return f == FAIL_NONE ? g->admit(g->arg, r->who, r, why) : f;
 }
 
 static enum fail check_body(struct wire_request *r, const struct framing *f, struct fault *why)
@@ -385,7 +382,7 @@ const char *wire_body(const struct wire_request *r, size_t *len)
     return r->body.data ? r->body.data : "";
 }
 
-const char *wire_param(const struct wire_request *r, const char *name)
+const char *wire_param_find(const struct wire_request *r, const char *name)
 {
     size_t n = strlen(name);
     for (size_t i = 0; i < r->params_len; i++) {
@@ -393,8 +390,14 @@ const char *wire_param(const struct wire_request *r, const char *name)
             return r->params[i].value;
         }
     }
-    ASSERT(!"the route's pattern has this parameter");
     return NULL;
+}
+
+const char *wire_param(const struct wire_request *r, const char *name)
+{
+    const char *value = wire_param_find(r, name);
+    ASSERT(value != NULL); /* the route's pattern has this parameter */
+    return value;
 }
 
 const char *wire_query(const struct wire_request *r, const char *name)

@@ -38,6 +38,7 @@ struct wire_route {
     const char *pattern; /* "/api/v1/tasks/{task}" */
     wire_handler_fn handler;
     uint32_t scope;                        /* bits the gate knows; 0: public */
+    int object;                            /* what it touches, as the gate knows it */
     size_t body_cap;                       /* 0: no body */
     const char *rate;                      /* rate class, for admit */
     const char *audit;                     /* audit class, for listings */
@@ -57,9 +58,9 @@ struct wire_gate {
     /* Fills who. */
     enum fail (*authenticate)(void *arg, const struct wire_credentials *c, void *who,
                               struct fault *why);
-    /* May this identity use this route now? *retry_after_s is sent with rate_limited. */
-    enum fail (*admit)(void *arg, const void *who, const struct wire_route *route,
-                       int *retry_after_s, struct fault *why);
+    /* May this identity make this request now? Asked before every handler, for public routes too
+       (who is zeroes then). It may add headers. */
+    enum fail (*admit)(void *arg, const void *who, struct wire_request *r, struct fault *why);
 };
 
 struct wire_options {
@@ -99,6 +100,8 @@ const void *wire_who(const struct wire_request *r);
 const char *wire_body(const struct wire_request *r, size_t *len); /* NUL-terminated, never NULL */
 /* A segment taken by {name}; asserts that the pattern has it. */
 const char *wire_param(const struct wire_request *r, const char *name);
+/* The same, NULL when the pattern has none of that name. */
+const char *wire_param_find(const struct wire_request *r, const char *name);
 /* Decoded query parameter or NULL. */
 const char *wire_query(const struct wire_request *r, const char *name);
 /* Refuses query parameters that are not in the NULL-terminated list. */
@@ -115,7 +118,7 @@ void wire_on_gone(struct wire_request *r, wire_gone_fn fn, void *arg);
 
 /* ---- the answer: one of wire_reply, wire_fail, or stream_begin ... stream_end ---- */
 
-/* At most 8; name is static, value is copied (control characters are dropped). */
+/* At most 16; name is static, value is copied (control characters are dropped). */
 void wire_header_add(struct wire_request *r, const char *name, const char *value);
 /* Takes the buffer's memory. type NULL: application/json. */
 void wire_reply(struct wire_request *r, int status, const char *type, struct buf *body);

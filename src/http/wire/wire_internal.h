@@ -9,7 +9,7 @@
 #include "base/text/text.h"
 #include "http/wire/wire.h"
 
-#define WIRE_MAX_HEADERS 8
+#define WIRE_MAX_HEADERS 16
 #define WIRE_DISCARD_MAX                                                                           \
     (64u * 1024u) /* body bytes read and dropped so that a refusal can be read */
 
@@ -70,7 +70,6 @@ struct wire_request {
     bool accepted;                     /* counted in active */
     enum fail refused;
     struct fault why;
-    int retry_after_s;
     struct buf body;
     size_t body_cap, discarded;
     void *who;

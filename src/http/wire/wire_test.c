@@ -50,17 +50,18 @@ static enum fail authenticate(void *arg, const struct wire_credentials *c, void 
     return FAIL_NONE;
 }
 
-static enum fail admit(void *arg, const void *who, const struct wire_route *route, int *retry,
+static enum fail admit(void *arg, const void *who, struct wire_request *r,
                        struct fault *why)
 {
+    const struct wire_route *route = wire_route_of(r);
     (void)arg;
     (void)who;
-    *retry = 7;
     if (route->scope == 2) {
         return FAULT(why, FAIL_FORBIDDEN, "admins only");
     }
     if (strcmp(route->rate, "none") == 0) {
-        return FAULT(why, FAIL_RATE_LIMITED, "too many");
+        FAULT(why, FAIL_RATE_LIMITED, "too many");
+        return fail_retry_after(why, 7);
     }
     return FAIL_NONE;
 }
@@ -146,16 +147,16 @@ static void do_park_stream(struct wire_request *r, void *arg)
 }
 
 static const struct wire_route routes[] = {
-    {"GET", "/hello", do_echo, 0, 0, "public", "", "", "", ""},
-    {"POST", "/echo", do_echo, 1, 100000, "user", "", "", "", ""},
-    {"POST", "/small", do_echo, 1, 10, "user", "", "", "", ""},
-    {"GET", "/things/{name}/of", do_param, 1, 0, "user", "", "", "", ""},
-    {"GET", "/admin", do_echo, 2, 0, "user", "", "", "", ""},
-    {"GET", "/limited", do_echo, 1, 0, "none", "", "", "", ""},
-    {"GET", "/later", do_later, 0, 0, "user", "", "", "", ""},
-    {"GET", "/stream", do_stream, 0, 0, "user", "", "", "", ""},
-    {"GET", "/park", do_park, 0, 0, "user", "", "", "", ""},
-    {"GET", "/park-stream", do_park_stream, 0, 0, "user", "", "", "", ""},
+    {"GET", "/hello", do_echo, 0, 0, 0, "public", "", "", "", ""},
+    {"POST", "/echo", do_echo, 1, 0, 100000, "user", "", "", "", ""},
+    {"POST", "/small", do_echo, 1, 0, 10, "user", "", "", "", ""},
+    {"GET", "/things/{name}/of", do_param, 1, 0, 0, "user", "", "", "", ""},
+    {"GET", "/admin", do_echo, 2, 0, 0, "user", "", "", "", ""},
+    {"GET", "/limited", do_echo, 1, 0, 0, "none", "", "", "", ""},
+    {"GET", "/later", do_later, 0, 0, 0, "user", "", "", "", ""},
+    {"GET", "/stream", do_stream, 0, 0, 0, "user", "", "", "", ""},
+    {"GET", "/park", do_park, 0, 0, 0, "user", "", "", "", ""},
+    {"GET", "/park-stream", do_park_stream, 0, 0, 0, "user", "", "", "", ""},
 };
 
 struct bench {

@@ -151,7 +151,7 @@ enum fail review_list(struct store_conn *conn, const struct review_filter *filte
     AUTO_STMT struct store_stmt *s = store_query(conn, any ? by_id : by_state);
     store_bind_text(s, 1, any ? NULL : review_state_name(filter->state));
     store_bind_id(s, 2, &filter->after);
-    store_bind_text(s, 3, filter->who->role == KEYRING_ROLE_ADMIN ? NULL : filter->who->team);
+    store_bind_text(s, 3, policy_is_admin(filter->who) ? NULL : filter->who->team);
     store_bind_text(s, 4, filter->workflow);
     store_bind_int(s, 5, filter->limit);
     return each_row(conn, s, fn, arg, false, why);
@@ -220,7 +220,7 @@ enum fail review_count(struct store_conn *conn, const struct principal *who, con
     AUTO_STMT struct store_stmt *s =
         store_query(conn, "SELECT state, count(*) FROM artifact WHERE (?1 IS NULL OR team = ?1) "
                           "AND (?2 IS NULL OR workflow = ?2) GROUP BY state");
-    store_bind_text(s, 1, who->role == KEYRING_ROLE_ADMIN ? NULL : who->team);
+    store_bind_text(s, 1, policy_is_admin(who) ? NULL : who->team);
     store_bind_text(s, 2, workflow);
     bool row;
     enum fail f;

@@ -52,13 +52,30 @@ bool review_action_find(const char *name, enum review_action *out)
 
 bool review_may_see(const struct principal *who, const char *team)
 {
-    return who->role == KEYRING_ROLE_ADMIN || strcmp(who->team, team) == 0;
+    return policy_sees(who, team);
 }
 
 enum fail review_fault_missing(struct fault *why)
 {
     FAULT(why, FAIL_NOT_FOUND, "there is no such artifact");
     return fail_hint(why, "`inhouse review list` shows what waits for you.");
+}
+
+enum fail review_owner(struct store_conn *conn, const struct id *artifact,
+                       char team[KEYRING_NAME_SIZE], struct fault *why)
+{
+    bool row = false;
+    AUTO_STMT struct store_stmt *s =
+        store_query(conn, "SELECT team FROM artifact WHERE id = ?1");
+    store_bind_id(s, 1, artifact);
+    enum fail f = store_step(s, &row, why);
+    if (f == FAIL_NONE && !row) {
+        return review_fault_missing(why);
+    }
+    if (f == FAIL_NONE) {
+        (void)text_copy(team, KEYRING_NAME_SIZE, store_col_text(s, 0));
+    }
+    return f;
 }
 
 enum fail review_head_read(struct store_conn *c, const struct id *id, const struct principal *who,

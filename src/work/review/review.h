@@ -32,6 +32,7 @@
 #include "base/text/text.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
+#include "trust/policy/policy.h"
 
 #define REVIEW_FIELDS_MAX 64
 #define REVIEW_TEXT_MAX (256 * 1024)
@@ -160,6 +161,9 @@ struct review_filter {
 };
 /* Without result, draft and decision; with its fields. Borrowed during the call. false stops. */
 typedef bool (*review_row_fn)(void *arg, const struct review_artifact *a);
+/* Whose artifact is it? FAIL_NOT_FOUND. */
+MUST_CHECK enum fail review_owner(struct store_conn *conn, const struct id *artifact,
+                                  char team[KEYRING_NAME_SIZE], struct fault *why);
 /* Oldest first. */
 MUST_CHECK enum fail review_list(struct store_conn *conn, const struct review_filter *filter,
                                  review_row_fn fn, void *arg, struct fault *why);
