@@ -6,25 +6,20 @@
 #include "answer/task/task_internal.h"
 #include "trust/guard/guard.h"
 
-static bool is_personal(enum guard_kind k)
-{
-    return k == GUARD_KIND_EMAIL || k == GUARD_KIND_PHONE || k == GUARD_KIND_IBAN ||
-           k == GUARD_KIND_CARD || k == GUARD_KIND_NAME;
-}
+#define PERSONAL                                                                                   \
+    (GUARD_CHECKED | GUARD_BIT(GUARD_KIND_EMAIL) | GUARD_BIT(GUARD_KIND_PHONE) |                   \
+     GUARD_BIT(GUARD_KIND_NAME) | GUARD_BIT(GUARD_KIND_ADDRESS) |                                  \
+     GUARD_BIT(GUARD_KIND_BIRTHDATE) | GUARD_BIT(GUARD_KIND_SECRET) |                              \
+     GUARD_BIT(GUARD_KIND_PASSWORD) | GUARD_BIT(GUARD_KIND_TERM))
 
 enum secrecy label_of(enum secrecy least, const char *text, size_t len)
 {
-    struct guard_spans spans = {0};
-    struct buf masked;
+    struct guard_scan o = {PERSONAL, GUARD_TAGGED_WHO, NULL, NULL};
+    struct guard_findings found = {0};
     if (least >= SECRECY_CONFIDENTIAL) {
         return least;
     }
-    buf_init(&masked, 8 * len + 4096);
-    bool personal = !guard_mask(text, len, NULL, &masked, &spans); /* unread: not let out */
-    for (size_t i = 0; i < spans.n && !personal; i++) {
-        personal = is_personal(spans.items[i].kind);
-    }
-    mem_free(spans.items);
-    buf_done(&masked);
+    bool personal = !guard_scan(text, len, &o, &found) || found.n > 0; /* unread: not let out */
+    guard_findings_done(&found);
     return personal ? SECRECY_CONFIDENTIAL : least;
 }

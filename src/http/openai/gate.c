@@ -11,23 +11,17 @@
 
 #define DEADLINE_MS_MAX 3600000
 
-/* A card or account number makes a text confidential, whoever sent it. */
+/* A card or account number, an id of a person, a key or a password makes a text confidential,
+   whoever sent it. */
 static enum secrecy found(const char *text, size_t n)
 {
-    struct guard_spans spans = {NULL, 0};
-    struct buf out;
-    enum secrecy label = SECRECY_INTERNAL;
-    buf_init(&out, 2 * GUARD_MAX_TEXT);
-    if (!guard_mask(text, n, NULL, &out, &spans)) {
-        label = SECRECY_CONFIDENTIAL; /* it could not be looked at */
-    }
-    for (size_t i = 0; i < spans.n; i++) {
-        if (spans.items[i].kind == GUARD_KIND_CARD || spans.items[i].kind == GUARD_KIND_IBAN) {
-            label = SECRECY_CONFIDENTIAL;
-        }
-    }
-    buf_done(&out);
-    mem_free(spans.items);
+    struct guard_scan o = {GUARD_CHECKED | GUARD_BIT(GUARD_KIND_SECRET) |
+                               GUARD_BIT(GUARD_KIND_PASSWORD),
+                           0, NULL, NULL};
+    struct guard_findings all = {0};
+    bool read = guard_scan(text, n, &o, &all);
+    enum secrecy label = !read || all.n > 0 ? SECRECY_CONFIDENTIAL : SECRECY_INTERNAL;
+    guard_findings_done(&all);
     return label;
 }
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,233 @@ static void names_after_greetings_and_sign_offs(void **state)
     assert_true(guard_mask("Hi Anna, a@b.org", 16, &off, &out, NULL));
     assert_string_equal(out.data, "Hi Anna, [EMAIL]");
     buf_done(&out);
+}
+
+static void assert_kind(const char *text, enum guard_kind kind, const char *value)
+{
+    struct guard_scan o = {GUARD_SCAN_ALL, 0, NULL, NULL};
+    struct guard_findings f = {0};
+    assert_true(guard_scan(text, strlen(text), &o, &f));
+    bool found = false;
+    for (size_t i = 0; i < f.n; i++) {
+        found = found || (f.items[i].kind == kind &&
+                          f.items[i].to - f.items[i].from == strlen(value) &&
+                          memcmp(text + f.items[i].from, value, strlen(value)) == 0);
+    }
+    if (!found) {
+        print_message("%s: no %s %s\n", text, guard_kind_name(kind), value);
+    }
+    assert_true(found);
+    guard_findings_done(&f);
+}
+
+static const struct {
+    const char *before, *value;
+    enum guard_kind kind;
+} checked[] = {
+    {"SSN ", "536-22-8726", GUARD_KIND_NATIONAL_ID},
+    {"my nino is ", "AB 12 34 56 C", GUARD_KIND_NATIONAL_ID},
+    {"NHS number ", "943 476 5919", GUARD_KIND_NATIONAL_ID},
+    {"Steuer-ID ", "36574261809", GUARD_KIND_NATIONAL_ID},
+    {"NIR ", "2 55 08 14 168 025 38", GUARD_KIND_NATIONAL_ID},
+    {"DNI ", "54362315K", GUARD_KIND_NATIONAL_ID},
+    {"NIE ", "X2482300W", GUARD_KIND_NATIONAL_ID},
+    {"codice fiscale ", "RCCMNL83S18D969H", GUARD_KIND_NATIONAL_ID},
+    {"BSN ", "111222333", GUARD_KIND_NATIONAL_ID},
+    {"", "85.07.30-033.28", GUARD_KIND_NATIONAL_ID},
+    {"PESEL ", "44051401359", GUARD_KIND_NATIONAL_ID},
+    {"personnummer ", "880320-0016", GUARD_KIND_NATIONAL_ID},
+    {"hetu ", "131052-308T", GUARD_KIND_NATIONAL_ID},
+    {"CPR ", "211062-5629", GUARD_KIND_NATIONAL_ID},
+    {"personnummer ", "15108695088", GUARD_KIND_NATIONAL_ID},
+    {"CPF ", "390.533.447-05", GUARD_KIND_NATIONAL_ID},
+    {"aadhaar ", "2341 2341 2346", GUARD_KIND_NATIONAL_ID},
+    {"SIN ", "046 454 286", GUARD_KIND_COUNT}, /* no such first digit is given out */
+    {"SIN ", "130 692 544", GUARD_KIND_NATIONAL_ID},
+    {"TFN ", "123 456 782", GUARD_KIND_NATIONAL_ID},
+    {"AHV ", "756.9217.0769.85", GUARD_KIND_NATIONAL_ID},
+    {"citizen ", "11010519491231002X", GUARD_KIND_NATIONAL_ID},
+    {"VAT ", "DE136695976", GUARD_KIND_VAT_ID},
+    {"VAT ", "ATU13585627", GUARD_KIND_VAT_ID},
+    {"VAT ", "BE0403019261", GUARD_KIND_VAT_ID},
+    {"VAT ", "FR40303265045", GUARD_KIND_VAT_ID},
+    {"VAT ", "IT00743110157", GUARD_KIND_VAT_ID},
+    {"VAT ", "NL004495445B01", GUARD_KIND_VAT_ID},
+    {"VAT ", "PL8567346215", GUARD_KIND_VAT_ID},
+    {"VAT ", "GB980780684", GUARD_KIND_VAT_ID},
+    {"VAT ", "DK13585628", GUARD_KIND_VAT_ID},
+    {"VAT ", "SE123456789701", GUARD_KIND_VAT_ID},
+    {"VAT ", "FI20774740", GUARD_KIND_VAT_ID},
+    {"VAT ", "PT501964843", GUARD_KIND_VAT_ID},
+    {"VAT ", "LU15027442", GUARD_KIND_VAT_ID},
+    {"IMEI ", "490154203237518", GUARD_KIND_IMEI},
+    {"from ", "192.168.17.4", GUARD_KIND_IP},
+    {"from ", "2001:db8::ff00:42:8329", GUARD_KIND_IP},
+    {"host ", "00:1A:2b:3c:4D:5e", GUARD_KIND_MAC},
+    {"born on ", "12.03.1980", GUARD_KIND_BIRTHDATE},
+    {"date of birth: ", "March 12, 1980", GUARD_KIND_BIRTHDATE},
+    {"geboren am ", "3. Mai 1975", GUARD_KIND_BIRTHDATE},
+    {"to ", "12 Old Mill Road", GUARD_KIND_ADDRESS},
+    {"wohnt ", "Lindenstra\xc3\x9f" "e 14b", GUARD_KIND_ADDRESS},
+    {"at ", "5 rue de la Paix", GUARD_KIND_ADDRESS},
+};
+
+static void values_with_a_check_are_found_by_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(checked); i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "%s%s, please", checked[i].before, checked[i].value);
+        if (checked[i].kind != GUARD_KIND_COUNT) {
+            assert_kind(text, checked[i].kind, checked[i].value);
+        }
+        /* one digit changed: the check says no (some have none, or not over the last digit) */
+        struct guard_scan o = {GUARD_CHECKED, 0, NULL, NULL};
+        struct guard_findings f = {0};
+        guard_scan(text, strlen(text), &o, &f);
+        const char *rule = f.n > 0 ? f.items[0].rule : "";
+        guard_findings_done(&f);
+        size_t last = strlen(text) - strlen(", please") - 2;
+        while (!(text[last] >= '0' && text[last] <= '9')) {
+            last--;
+        }
+        text[last] = (char)(text[last] == '9' ? '0' : text[last] + 1);
+        bool strong = (GUARD_CHECKED & GUARD_BIT(checked[i].kind)) != 0 && i > 1 && i != 13 &&
+                      strcmp(rule, "vat-nl") != 0;
+        guard_scan(text, strlen(text), &o, &f);
+        bool again = f.n > 0 && strcmp(f.items[0].rule, rule) == 0;
+        if (strong && again) {
+            print_message("%s is taken\n", text);
+        }
+        assert_false(strong && again);
+        guard_findings_done(&f);
+    }
+}
+
+static void a_long_number_is_a_card_only_where_something_says_so(void **state)
+{
+    (void)state;
+    struct guard_scan o = {GUARD_CHECKED, 0, NULL, NULL};
+    static const char *const none[] = {
+        "order 4111111111111111 is late", "4111111111111111", "parcel 4111 1111 1111 1111 lost",
+        "my card 4111111111111112", "card 4111111111111111234567", "VAT DE136695977",
+    };
+    assert_kind("4111 1111 1111 1111", GUARD_KIND_CARD, "4111 1111 1111 1111");
+    assert_kind("carte 4111111111111111", GUARD_KIND_CARD, "4111111111111111");
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        struct guard_findings f = {0};
+        assert_true(guard_scan(none[i], strlen(none[i]), &o, &f));
+        assert_int_equal(f.n, 0);
+        guard_findings_done(&f);
+    }
+}
+
+static void secrets_are_found_and_words_about_them_are_not(void **state)
+{
+    (void)state;
+    static const char key[] =
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----";
+    static const struct {
+        const char *before, *value;
+        enum guard_kind kind;
+    } cases[] = {
+        {"key ", "AKIA" "IOSFODNN7EXAMPLE", GUARD_KIND_SECRET},
+        {"use ", "ghp_" "16C7e42F292c6912E7710c838347Ae178B4a", GUARD_KIND_SECRET},
+        {"", "sk-" "abcdEFGH1234ijklMNOP5678qrst", GUARD_KIND_SECRET},
+        {"", "xoxb-" "123456789012-1234567890123-AbCdEfGhIjKl", GUARD_KIND_SECRET},
+        {"jwt ", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N",
+         GUARD_KIND_SECRET},
+        {"api_key=", "9f86d081884c7d659a2feaa0c55ad015", GUARD_KIND_SECRET},
+        {"my password is ", "Tr0ub4dor&3", GUARD_KIND_PASSWORD},
+        {"Passwort: ", "geheim99", GUARD_KIND_PASSWORD},
+        {"username: ", "jdoe42", GUARD_KIND_USERNAME},
+        {"pin: ", "4711", GUARD_KIND_PASSWORD},
+        {"", key, GUARD_KIND_SECRET},
+    };
+    assert_kind("db postgres://app:s3cr3t@db.example.org", GUARD_KIND_SECRET,
+                "postgres://app:s3cr3t");
+    static const char *const none[] = {
+        "my password is wrong", "I forgot my password. Please reset it", "the token is expired",
+        "how do I change my PIN?", "https://example.org/a@b", "the secret is out",
+        "username is not accepted", "my login is not working",
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "%s%s", cases[i].before, cases[i].value);
+        assert_kind(text, cases[i].kind, cases[i].value);
+    }
+    struct guard_scan o = {GUARD_BIT(GUARD_KIND_SECRET) | GUARD_BIT(GUARD_KIND_PASSWORD) |
+                               GUARD_BIT(GUARD_KIND_USERNAME), 0, NULL, NULL};
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        struct guard_findings f = {0};
+        assert_true(guard_scan(none[i], strlen(none[i]), &o, &f));
+        assert_int_equal(f.n, 0);
+        guard_findings_done(&f);
+    }
+}
+
+static void a_team_adds_words_and_allows_others(void **state)
+{
+    (void)state;
+    struct guard_lists *l = guard_lists_new();
+    assert_true(guard_lists_add(l, GUARD_LIST_TERM, "Project Nightjar"));
+    assert_true(guard_lists_add(l, GUARD_LIST_NAME, "Xuxa"));
+    assert_true(guard_lists_add(l, GUARD_LIST_ALLOWED, "help@example.org"));
+    assert_false(guard_lists_add(l, GUARD_LIST_TERM, "x"));
+    struct guard_options o = {.names = true, .lists = l};
+    struct buf out;
+    buf_init(&out, 1000);
+    const char *in = "xuxa of project nightjar, not Nightjars: help@example.org, a@b.org";
+    assert_true(guard_mask(in, strlen(in), &o, &out, NULL));
+    assert_string_equal(out.data, "[NAME] of [TERM], not Nightjars: help@example.org, [EMAIL]");
+    buf_done(&out);
+    guard_lists_free(l);
+}
+
+static void the_tagger_learns_and_is_kept_as_bytes(void **state)
+{
+    (void)state;
+    static const struct guard_label who[] = {{6, 10, GUARD_KIND_NAME}};
+    static const struct guard_example examples[] = {
+        {"I met Omar today", 16, who, 1}, {"I met Rita today", 16, who, 1},
+        {"I met Ugur today", 16, who, 1}, {"the card is late", 16, NULL, 0},
+        {"it is my account", 16, NULL, 0}, {"today I pay it on", 17, NULL, 0},
+    };
+    struct guard_tagger *t = guard_tagger_train(examples, COUNT_OF(examples), 20, 0);
+    struct buf bytes;
+    buf_init(&bytes, 1 << 20);
+    assert_true(guard_tagger_write(t, &bytes));
+    struct guard_tagger *again = guard_tagger_read(bytes.data, bytes.len);
+    assert_non_null(again);
+    assert_null(guard_tagger_read(bytes.data, bytes.len - 1));
+    struct guard_scan o = {GUARD_SCAN_ALL, GUARD_TAGGED, again, NULL};
+    struct guard_findings f = {0};
+    const char *text = "I met Xaver today";
+    assert_true(guard_scan(text, strlen(text), &o, &f));
+    assert_int_equal(f.n, 1);
+    assert_int_equal(f.items[0].kind, GUARD_KIND_NAME);
+    assert_int_equal(f.items[0].from, 6);
+    assert_int_equal(f.items[0].to, 11);
+    guard_findings_done(&f);
+    buf_done(&bytes);
+    guard_tagger_free(t);
+    guard_tagger_free(again);
+}
+
+static void the_shipped_tagger_finds_names_in_running_text(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "Yesterday Katharina Vogelsang called about her card.",
+        "Please forward this to Pierre Lemaitre in Lyon.",
+    };
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct guard_findings f = {0};
+        assert_true(guard_scan(texts[i], strlen(texts[i]), NULL, &f));
+        assert_true(f.n >= 1);
+        assert_int_equal(f.items[0].kind, GUARD_KIND_NAME);
+        guard_findings_done(&f);
+    }
 }
 
 static void spans_name_both_sides(void **state)
@@ -261,6 +489,12 @@ int main(void)
         cmocka_unit_test(values_become_placeholders),
         cmocka_unit_test(common_text_stays),
         cmocka_unit_test(names_after_greetings_and_sign_offs),
+        cmocka_unit_test(values_with_a_check_are_found_by_it),
+        cmocka_unit_test(a_long_number_is_a_card_only_where_something_says_so),
+        cmocka_unit_test(secrets_are_found_and_words_about_them_are_not),
+        cmocka_unit_test(a_team_adds_words_and_allows_others),
+        cmocka_unit_test(the_tagger_learns_and_is_kept_as_bytes),
+        cmocka_unit_test(the_shipped_tagger_finds_names_in_running_text),
         cmocka_unit_test(spans_name_both_sides),
         cmocka_unit_test(caps_hold_and_nothing_half_is_left),
         cmocka_unit_test(hostile_text_takes_linear_time),

@@ -8,6 +8,7 @@
  */
 #include "trust/guard/guard_internal.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
@@ -156,9 +157,11 @@ static const struct lead *lead_find(const char *s, size_t n, size_t *len)
     const struct lead *best = NULL;
     *len = 0;
     for (size_t i = 0; i < COUNT_OF(leads); i++) {
+        if (leads[i].text[0] != (s[0] | 32) || n < 2 || (leads[i].text[1] ^ s[1]) & ~32) {
+            continue;
+        }
         size_t l = strlen(leads[i].text);
-        if (leads[i].text[0] == (s[0] | 32) && l > *len && n > l &&
-            strncasecmp(s, leads[i].text, l) == 0 && !guard_is_word(s[l])) {
+        if (l > *len && n > l && strncasecmp(s, leads[i].text, l) == 0 && !guard_is_word(s[l])) {
             best = &leads[i];
             *len = l;
         }
@@ -176,10 +179,20 @@ size_t guard_last_line(const char *s, size_t n)
     return end == n ? len : 0;
 }
 
+static struct guard_pairs pairs;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fill(void)
+{
+    for (size_t i = 0; i < COUNT_OF(leads); i++) {
+        guard_pairs_add(&pairs, leads[i].text);
+    }
+}
+
 size_t guard_name(const char *s, size_t n, bool line_start, size_t *skip)
 {
-    static const char first[] = "dhglmspivbtkcyrfw";
-    if (strchr(first, s[0] | 32) == NULL || (s[0] & 0x80) != 0) {
+    pthread_once(&once, fill);
+    if ((s[0] & 0x80) != 0 || !guard_pairs_has(&pairs, s, n)) {
         return 0;
     }
     size_t len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redaction: what guard_mask finds becomes numbered placeholders that can be put back. The same
+ * Redaction: what a scan finds becomes numbered placeholders that can be put back. The same
  * value gets the same placeholder, so that a model can still tell two customers apart.
  *
  * What already looks like a placeholder in a text is kept as a value of its own: it returns as it
@@ -20,9 +20,11 @@ struct entry {
     int number; /* 0: without one, "[NAME]" */
     char *value;
     size_t len;
+    bool reserved; /* it was in the text as a placeholder already */
 };
 
 struct guard_redaction {
+    const struct guard_lists *lists;
     struct entry *entries;
     size_t len, room;
     size_t found; /* of them, values that were replaced */
@@ -61,7 +63,7 @@ static bool add(struct guard_redaction *r, enum guard_kind kind, int number, con
         r->room = r->room == 0 ? 16 : r->room * 2;
         r->entries = mem_realloc(r->entries, r->room * sizeof(*r->entries));
     }
-    r->entries[r->len++] = (struct entry){kind, number, mem_dup_strn(value, n), n};
+    r->entries[r->len++] = (struct entry){kind, number, mem_dup_strn(value, n), n, false};
     return true;
 }
 
@@ -125,8 +127,11 @@ bool guard_redact_reserve(struct guard_redaction *r, const char *text, size_t n)
         int number;
         bool open;
         size_t len = read_placeholder(p, (size_t)(end - p), &kind, &number, &open);
-        if (len > 0 && find(r, kind, number) == NULL && !add(r, kind, number, p, len)) {
-            return false;
+        if (len > 0 && find(r, kind, number) == NULL) {
+            if (!add(r, kind, number, p, len)) {
+                return false;
+            }
+            r->entries[r->len - 1].reserved = true;
         }
     }
     return true;
@@ -154,19 +159,18 @@ static int number_of(struct guard_redaction *r, enum guard_kind kind, const char
 
 bool guard_redact(struct guard_redaction *r, const char *text, size_t n, struct buf *out)
 {
-    struct guard_spans spans = {NULL, 0};
-    struct buf masked;
+    struct guard_scan o = {GUARD_SCAN_ALL, GUARD_TAGGED_WHO, NULL, r->lists};
+    struct guard_findings found = {0};
     size_t before = out->len;
     size_t at = 0;
-    buf_init(&masked, 2 * GUARD_MAX_TEXT);
-    bool good = guard_mask(text, n, NULL, &masked, &spans);
-    for (size_t i = 0; good && i < spans.n; i++) {
-        const struct guard_span *s = &spans.items[i];
-        const char *name = guard_placeholder(s->kind);
-        int number = number_of(r, s->kind, text + s->from, s->to - s->from);
-        good = number > 0 && buf_add(out, text + at, s->from - at) &&
+    bool good = guard_scan(text, n, &o, &found);
+    for (size_t i = 0; good && i < found.n; i++) {
+        const struct guard_finding *f = &found.items[i];
+        const char *name = guard_placeholder(f->kind);
+        int number = number_of(r, f->kind, text + f->from, f->to - f->from);
+        good = number > 0 && buf_add(out, text + at, f->from - at) &&
                buf_printf(out, "%.*s_%d]", (int)strlen(name) - 1, name, number);
-        at = s->to;
+        at = f->to;
     }
     good = good && buf_add(out, text + at, n - at);
     if (!good) {
@@ -175,10 +179,23 @@ bool guard_redact(struct guard_redaction *r, const char *text, size_t n, struct 
             out->data[before] = '\0';
         }
     }
-    explicit_bzero(masked.data, masked.data != NULL ? masked.len : 0);
-    buf_done(&masked);
-    mem_free(spans.items);
+    guard_findings_done(&found);
     return good;
+}
+
+size_t guard_redaction_lost(const struct guard_redaction *r, const char *answer, size_t n)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < r->len; i++) {
+        const struct entry *e = &r->entries[i];
+        lost += !e->reserved && memmem(answer, n, e->value, e->len) == NULL ? 1 : 0;
+    }
+    return lost;
+}
+
+void guard_redaction_lists(struct guard_redaction *r, const struct guard_lists *lists)
+{
+    r->lists = lists;
 }
 
 /* ---- back ---- */

@@ -190,26 +190,44 @@ static void read_run(const char *s, size_t n, struct run *r)
     }
 }
 
-static bool is_luhn(const struct run *r)
-{
-    unsigned sum = 0;
-    for (size_t i = 0; i < r->n; i++) {
-        unsigned d = (unsigned)(r->digits[r->n - 1 - i] - '0');
-        d *= (i & 1) != 0 ? 2 : 1;
-        sum += d > 9 ? d - 9 : d;
-    }
-    return sum % 10 == 0;
-}
+/* The schemes' prefixes and lengths (ISO/IEC 7812 registry, as the schemes publish them). */
+static const struct scheme {
+    unsigned from, to; /* first six digits, ranges */
+    uint32_t lengths;  /* bits */
+} schemes[] = {
+#define LEN(n) (1u << (n))
+    {400000, 499999, LEN(13) | LEN(16) | LEN(19)},              /* Visa */
+    {510000, 559999, LEN(16)}, {222100, 272099, LEN(16)},       /* Mastercard */
+    {340000, 349999, LEN(15)}, {370000, 379999, LEN(15)},       /* American Express */
+    {300000, 305999, LEN(14)}, {309500, 309599, LEN(14)},       /* Diners */
+    {360000, 369999, LEN(14) | LEN(16) | LEN(19)},
+    {380000, 399999, LEN(14) | LEN(16)},
+    {352800, 358999, LEN(16) | LEN(17) | LEN(18) | LEN(19)},    /* JCB, then its old numbers */
+    {180000, 180099, LEN(15)}, {213100, 213199, LEN(15)},
+    {601100, 601199, LEN(16) | LEN(19)}, {644000, 659999, LEN(16) | LEN(19)}, /* Discover */
+    {620000, 629999, LEN(16) | LEN(17) | LEN(18) | LEN(19)},    /* UnionPay */
+    {220000, 220499, LEN(16)},                                  /* Mir */
+    {600000, 601099, LEN(16)}, {817200, 820199, LEN(16)},       /* RuPay */
+    {500000, 509999, 0xff000}, {560000, 589999, 0xff000},       /* Maestro: 12 to 19 */
+    {630000, 639999, 0xff000}, {670000, 679999, 0xff000},
+#undef LEN
+};
 
-static bool is_card(const struct run *r)
+static bool is_scheme(const struct run *r)
 {
-    if (r->n < 13 || r->n > 19 || r->digits[0] < '2' || r->digits[0] > '6' || r->plus) {
+    unsigned six = 0;
+    if (r->n < 12 || r->n > 19) {
         return false;
     }
-    if (r->groups > 1 && ((r->separator != ' ' && r->separator != '-') || r->group[0] != 4)) {
-        return false;
+    for (size_t i = 0; i < 6; i++) {
+        six = six * 10 + (unsigned)(r->digits[i] - '0');
     }
-    return is_luhn(r);
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        if (six >= schemes[i].from && six <= schemes[i].to) {
+            return (schemes[i].lengths >> r->n & 1) != 0;
+        }
+    }
+    return false;
 }
 
 /* 22.11.2026, 2026-11-22, 11/22/26 and the like; also 1.234.567 */
@@ -244,28 +262,60 @@ static bool is_phone(const struct run *r)
            r->group[r->groups - 1] == 4 && r->group[r->groups - 2] == 3 && r->separator != '.';
 }
 
-size_t guard_digits(const char *s, size_t n, enum guard_kind *kind)
+/* Luhn alone holds for every tenth number: a word near it must say that it is a card, or its prefix
+   and its groups do, and the nearest word must not say that it is an order's or a parcel's. */
+size_t guard_card(const char *text, size_t n, size_t at)
 {
     struct run r;
-    bool led = (s[0] == '+' || s[0] == '(') && n > 1 && (guard_is_digit(s[1]) || s[1] == '(');
+    enum guard_context nearest;
+    if (!guard_is_digit(text[at])) {
+        return 0;
+    }
+    read_run(text + at, n - at, &r);
+    bool grouped = r.groups > 1;
+    if ((r.end < n - at && guard_is_word(text[at + r.end])) || r.n < 12 || r.n > 19 ||
+        (grouped && ((r.separator != ' ' && r.separator != '-') || r.group[0] != 4)) ||
+        !guard_luhn(r.digits, r.n)) {
+        return 0;
+    }
+    guard_context(text, n, at, at + r.end, 1u << GUARD_CONTEXT_CARD | 1u << GUARD_CONTEXT_ORDER,
+                  &nearest);
+    return nearest == GUARD_CONTEXT_CARD ||
+                   (nearest == GUARD_CONTEXT_COUNT && grouped && is_scheme(&r)) ? r.end : 0;
+}
+
+static bool is_called(const char *text, size_t n, size_t at, const struct run *r)
+{
+    enum guard_context nearest;
+    if (r->n < 7 || r->n > 15 || is_date_or_amount(r)) {
+        return false;
+    }
+    guard_context(text, n, at, at + r->end,
+                  1u << GUARD_CONTEXT_PHONE | 1u << GUARD_CONTEXT_ORDER | 1u << GUARD_CONTEXT_CARD,
+                  &nearest);
+    return nearest == GUARD_CONTEXT_PHONE;
+}
+
+size_t guard_digits(const char *text, size_t n, size_t at, enum guard_kind *kind)
+{
+    struct run r;
+    const char *s = text + at;
+    size_t left = n - at;
+    bool led = (s[0] == '+' || s[0] == '(') && left > 1 && (guard_is_digit(s[1]) || s[1] == '(');
     if (!guard_is_digit(s[0]) && !led) {
         return 0;
     }
-    read_run(s, n, &r);
-    bool whole = r.end >= n || !guard_is_word(s[r.end]);
-    if (whole && is_card(&r)) {
-        *kind = GUARD_KIND_CARD;
-        return r.end;
-    }
-    if (whole && is_phone(&r)) {
+    read_run(s, left, &r);
+    bool whole = r.end >= left || !guard_is_word(s[r.end]);
+    if (whole && (is_phone(&r) || is_called(text, n, at, &r))) {
         *kind = GUARD_KIND_PHONE;
         return r.end;
     }
     size_t first = 0;
-    while (first < n && guard_is_digit(s[first])) {
+    while (first < left && guard_is_digit(s[first])) {
         first++;
     }
-    if (first >= 6 && (first >= n || !guard_is_word(s[first]))) {
+    if (first >= 6 && (first >= left || !guard_is_word(s[first]))) {
         *kind = GUARD_KIND_NUMBER;
         return first;
     }
