@@ -23,6 +23,7 @@
 #define RULE_PATH_BENEATH 1
 
 /* Rights of linux/landlock.h; the last two came with ABI 3 and 5. */
+#define RIGHT_EXECUTE (UINT64_C(1) << 0)
 #define RIGHT_WRITE_FILE (UINT64_C(1) << 1)
 #define RIGHT_READ_FILE (UINT64_C(1) << 2)
 #define RIGHT_READ_DIR (UINT64_C(1) << 3)
@@ -101,12 +102,32 @@ static enum fail allow_gpu(int ruleset, uint64_t handled, const char *prefix, st
     return f;
 }
 
+/* A program and its loader may run; libraries, their cache and poppler's tables may be read. */
+static enum fail allow_program(int ruleset, const char *program, struct fault *why)
+{
+    static const char *const loaders[] = {"/lib64/ld-linux-x86-64.so.2",
+                                          "/lib/ld-linux-aarch64.so.1"};
+    static const char *const folders[] = {"/usr/lib", "/lib", "/lib64", "/usr/share/poppler"};
+    const uint64_t run = RIGHT_EXECUTE | RIGHT_READ_FILE;
+    enum fail f = allow_path(ruleset, program, run, why);
+    for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(loaders); i++) {
+        f = allow_path(ruleset, loaders[i], run, why);
+    }
+    for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(folders); i++) {
+        f = allow_path(ruleset, folders[i], RIGHT_READ_FILE | RIGHT_READ_DIR, why);
+    }
+    return f != FAIL_NONE ? f : allow_path(ruleset, "/etc/ld.so.cache", RIGHT_READ_FILE, why);
+}
+
 enum fail sandbox_add_reach(int ruleset, uint64_t handled, const struct sandbox_options *options,
                             struct fault *why)
 {
     if (options->profile == SANDBOX_GPU) {
         const char *prefix = options->device_prefix;
         return allow_gpu(ruleset, handled, prefix == NULL ? SANDBOX_GPU_DEVICES : prefix, why);
+    }
+    if (options->profile == SANDBOX_PROGRAM) {
+        return allow_program(ruleset, options->program, why);
     }
     if (options->profile != SANDBOX_FOLDER) {
         return FAIL_NONE;

@@ -5,7 +5,7 @@
  * EACCES instead of death. Calls that may name another process may only name this one.
  * Owns: nothing. Threads: see the header. Limits: RLIMIT_CORE 0, FSIZE 0 (LOG_FILE_MAX when stderr
  * is a file; the caller's for a folder), NOFILE NOFILE_MAX, MSGQUEUE 0, MEMLOCK 0 in the tight
- * seal, AS and NPROC as the caller says.
+ * seal, AS, CPU and NPROC as the caller says.
  */
 #include "worker/sandbox/sandbox_internal.h"
 
@@ -50,6 +50,12 @@ struct landlock_ruleset {
 #define LANDLOCK_VERSION_FLAG 1u
 /* asm/prctl.h: asks for the registers of AMX, which ggml does when it first sees such a machine. */
 #define ARCH_REQ_XCOMP_PERM_CALL 0x1023
+#define ARCH_SET_FS_CALL 0x1002
+
+static bool has_paths(enum sandbox_profile profile)
+{
+    return profile != SANDBOX_TIGHT && profile != SANDBOX_READER;
+}
 
 static enum fail enter_landlock(const struct sandbox_options *options, int max, int *abi,
                                 struct fault *why)
@@ -63,7 +69,7 @@ static enum fail enter_landlock(const struct sandbox_options *options, int max, 
     };
     long have = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
     *abi = have < 1 ? 0 : have > max ? max : (int)have;
-    if (*abi == 0 && options->profile != SANDBOX_TIGHT) {
+    if (*abi == 0 && has_paths(options->profile)) {
         FAULT(why, FAIL_UNSUPPORTED, "this kernel has no Landlock, and this work needs paths");
         return fail_hint(why, "A kernel with Landlock (5.13 or newer, lsm=landlock) can do it.");
     }
@@ -129,6 +135,14 @@ static const int with_gpu[] = {
     CALL(sched_getparam), CALL(getpriority), CALL(mincore), CALL(msync),
 };
 
+/* pdftotext: what a program does at its start, and lists of data files. */
+static const int with_program[] = {CALL(execve), CALL(getdents64)};
+/* One thread that reads, computes and writes needs none of these. */
+static const int not_for_reader[] = {
+    CALL(dup), CALL(recvmsg), CALL(sendmsg), CALL(setitimer), CALL(membarrier), CALL(fadvise64),
+    CALL(set_tid_address), CALL(set_robust_list), CALL(rseq), CALL(sched_getaffinity),
+};
+
 static bool is_in(int call, const int *list, size_t n)
 {
     while (n > 0 && list[n - 1] != call) {
@@ -139,8 +153,9 @@ static bool is_in(int call, const int *list, size_t n)
 
 static bool loosened(enum sandbox_profile profile, int call)
 {
-    return profile != SANDBOX_TIGHT &&
+    return has_paths(profile) &&
            (is_in(call, with_paths, COUNT_OF(with_paths)) ||
+            (profile == SANDBOX_PROGRAM && is_in(call, with_program, COUNT_OF(with_program))) ||
             (profile == SANDBOX_GPU &&
              (call == CALL(ioctl) || is_in(call, with_gpu, COUNT_OF(with_gpu)))));
 }
@@ -161,15 +176,34 @@ static int add_ioctl(scmp_filter_ctx f)
 static int add_loosened(scmp_filter_ctx f, enum sandbox_profile profile)
 {
     int rc = 0;
-    for (size_t i = 0; profile != SANDBOX_TIGHT && i < COUNT_OF(with_paths); i++) {
+    for (size_t i = 0; has_paths(profile) && i < COUNT_OF(with_paths); i++) {
         rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, with_paths[i], 0);
     }
     for (size_t i = 0; profile == SANDBOX_GPU && i < COUNT_OF(with_gpu); i++) {
         rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, with_gpu[i], 0);
     }
+    for (size_t i = 0; profile == SANDBOX_PROGRAM && i < COUNT_OF(with_program); i++) {
+        rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, with_program[i], 0);
+    }
     if (profile == SANDBOX_GPU) {
         rc |= add_ioctl(f);
     }
+    return rc;
+}
+
+/* The loader of a program: libraries as code, from files alone and never writable; its thread
+   register. */
+static int add_loader(scmp_filter_ctx f)
+{
+    int rc = seccomp_rule_add(
+        f, SCMP_ACT_ALLOW, CALL(mmap), 2,
+        SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+        SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+    rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(mmap), 1,
+                           SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE,
+                                   PROT_EXEC | PROT_WRITE));
+    rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(arch_prctl), 1,
+                           SCMP_A0(SCMP_CMP_EQ, ARCH_SET_FS_CALL));
     return rc;
 }
 
@@ -205,8 +239,10 @@ static int add_conditions(scmp_filter_ctx f, enum sandbox_profile profile)
     int rc = 0;
     /* Memory never becomes executable. */
     rc |= seccomp_rule_add(f, allow, CALL(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    rc |= seccomp_rule_add(f, deny, CALL(mmap), 1,
-                           SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    rc |= profile == SANDBOX_PROGRAM
+              ? add_loader(f)
+              : seccomp_rule_add(f, deny, CALL(mmap), 1,
+                                 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
     rc |= seccomp_rule_add(f, allow, CALL(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     rc |= seccomp_rule_add(f, deny, CALL(mprotect), 1,
                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
@@ -218,8 +254,10 @@ static int add_conditions(scmp_filter_ctx f, enum sandbox_profile profile)
                                SCMP_A3(SCMP_CMP_NE, AT_EMPTY_PATH));
     }
     /* Threads, not processes. clone3's flags cannot be read here: glibc falls back to clone. */
-    rc |= seccomp_rule_add(f, allow, CALL(clone), 1,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_WATCHED, CLONE_THREAD));
+    if (profile != SANDBOX_READER) {
+        rc |= seccomp_rule_add(f, allow, CALL(clone), 1,
+                               SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_WATCHED, CLONE_THREAD));
+    }
     rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
     /* Flags of its own descriptors; thread names. */
     static const unsigned fcntls[] = {F_GETFD, F_SETFD, F_GETFL};
@@ -243,7 +281,10 @@ static enum fail enter_seccomp(enum sandbox_profile profile, struct fault *why)
     rc |= seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     (void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     for (size_t i = 0; i < COUNT_OF(allowed); i++) {
-        rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+        if (profile != SANDBOX_READER ||
+            !is_in(allowed[i], not_for_reader, COUNT_OF(not_for_reader))) {
+            rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+        }
     }
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         if (!loosened(profile, refused[i])) {
@@ -251,7 +292,7 @@ static enum fail enter_seccomp(enum sandbox_profile profile, struct fault *why)
         }
     }
     /* Libraries ask for sockets (a driver's IPC) and live without. */
-    if (profile != SANDBOX_TIGHT) {
+    if (has_paths(profile)) {
         rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(socket), 0);
     }
     rc |= add_loosened(f, profile);
@@ -278,7 +319,8 @@ static enum fail set_limits(const struct sandbox_options *options, struct fault 
     bool log_file = fstat(STDERR_FILENO, &out) == 0 && S_ISREG(out.st_mode);
     rlim_t file_max = log_file ? LOG_FILE_MAX : 0;
     rlim_t memory = options->memory_max, threads = options->threads_max;
-    bool tight = options->profile == SANDBOX_TIGHT;
+    rlim_t cpu = options->cpu_max_s;
+    bool tight = options->profile != SANDBOX_FOLDER && options->profile != SANDBOX_GPU;
     if (options->profile == SANDBOX_FOLDER) {
         file_max = options->out_bytes_max;
     }
@@ -290,6 +332,7 @@ static enum fail set_limits(const struct sandbox_options *options, struct fault 
                   {RLIMIT_NOFILE, NOFILE_MAX},
                   {RLIMIT_MSGQUEUE, 0},
                   {RLIMIT_MEMLOCK, lower(RLIMIT_MEMLOCK, tight ? 0 : RLIM_INFINITY)},
+                  {RLIMIT_CPU, lower(RLIMIT_CPU, cpu == 0 ? RLIM_INFINITY : cpu)},
                   {RLIMIT_AS, lower(RLIMIT_AS, memory == 0 ? RLIM_INFINITY : memory)},
                   {RLIMIT_NPROC, lower(RLIMIT_NPROC, threads == 0 ? THREADS_MAX : threads)}};
     (void)signal(SIGXFSZ, SIG_IGN); /* a full log must not end the worker */
@@ -313,14 +356,15 @@ static void offer_to_die_first(void)
     }
 }
 
-/* Every capability goes, but for a folder the one that its files may need. In the tight seal, which
-   opens nothing, root becomes nobody too, where there is such a user (not in every namespace). */
+/* Every capability goes, but for a folder the one that its files may need. In the tight seals,
+   which open nothing of their own, root becomes nobody too, where there is such a user (not in
+   every namespace). */
 static enum fail drop_rights(enum sandbox_profile profile, struct fault *why)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct now[2], kept[2] = {{0}, {0}};
-    if (profile == SANDBOX_TIGHT && geteuid() == 0 && setgroups(0, NULL) == 0 &&
-        setresgid(NOBODY, NOBODY, NOBODY) == 0) {
+    if (profile != SANDBOX_FOLDER && profile != SANDBOX_GPU && geteuid() == 0 &&
+        setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0) {
         (void)!setresuid(NOBODY, NOBODY, NOBODY);
     }
     if (profile == SANDBOX_FOLDER && syscall(SYS_capget, &head, now) == 0) {

@@ -24,11 +24,16 @@ struct sandbox_report {
    must end. */
 enum fail sandbox_enter(struct sandbox_report *out, struct fault *why);
 
-/* Two looser seals, for processes that cannot work without paths. Both need Landlock, which is what
-   holds an allowed open() to those paths: on a kernel without it they fail with FAIL_UNSUPPORTED.
-   Like the tight one they allow no network, no exec, no new process, no executable memory. */
+/* Other seals. FOLDER, GPU and PROGRAM are for processes that cannot work without paths: they need
+   Landlock, which is what holds an allowed open() to those paths, and fail with FAIL_UNSUPPORTED on
+   a kernel without it. None allows the network or a new process; executable memory and exec only
+   where it says so. */
 enum sandbox_profile {
     SANDBOX_TIGHT,  /* what sandbox_enter gives: no path at all */
+    SANDBOX_READER, /* tighter: one thread, and of messages between processes read and write
+                       alone */
+    SANDBOX_PROGRAM, /* exec of one program of the system, its libraries and fixed data, read-only
+                        (docs/decisions/0186-reader.md) */
     SANDBOX_FOLDER, /* a tool job: one file to read, one folder to make files in */
     SANDBOX_GPU     /* the driver's device files, with its ioctls, and what it reads under /sys and
                        /proc; nothing can be written (docs/decisions/0070-gpu-seal.md) */
@@ -37,6 +42,8 @@ struct sandbox_options {
     enum sandbox_profile profile;
     uint64_t memory_max;      /* bytes of address space (RLIMIT_AS); 0: no bound. Not for a GPU,
                                  whose driver reserves far more than it uses */
+    const char *program;      /* PROGRAM: its absolute path */
+    uint64_t cpu_max_s;       /* seconds of processor time (RLIMIT_CPU); 0: no bound */
     uint64_t threads_max;     /* of this user, all programs together (RLIMIT_NPROC); 0: 16,384 */
     int in_file;              /* FOLDER: the file, as a descriptor */
     int out_folder;           /* FOLDER: the folder, as a descriptor */
