@@ -29,7 +29,7 @@ COLUMNS_MAX = 100
 BLOB_BYTES_MAX = 1_000_000
 MEMORY_HOME = "src/base/mem/"
 ROOM_PATH = re.compile(r"^src/([a-z]+)/([a-z]+)/")
-LAYER_LINE = re.compile(r"^([a-z]+/[a-z]+) +([s-]) ([w-]) ([c-])\s*$")
+LAYER_LINE = re.compile(r"^([a-z]+/[a-z]+) +([s-]) ([w-]) ([c-])(?: ([r-]))?\s*$")
 BANNED = {
     "strcpy": "text_copy or buf", "strcat": "buf", "sprintf": "snprintf or buf", "vsprintf": "vsnprintf or buf",
     "strtok": "text helpers", "atoi": "a checked parser", "atol": "a checked parser", "atof": "a checked parser",
@@ -123,7 +123,7 @@ class House:
         if "src/LAYERS" in self.sources:
             for line in self.sources["src/LAYERS"].lines:
                 if m := LAYER_LINE.match(line):
-                    rooms[m.group(1)] = (len(rooms), {x for x in m.groups()[1:] if x != "-"})
+                    rooms[m.group(1)] = (len(rooms), {x for x in m.groups()[1:] if x not in (None, "-")})
         return rooms
 
     @cached_property

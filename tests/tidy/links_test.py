@@ -13,7 +13,8 @@ from pathlib import Path
 
 BIN = Path(os.environ.get("INHOUSE_BUILD") or Path(__file__).resolve().parents[2] / "build") / "bin"
 ENGINE = r"lib(llama|ggml|mtmd)"
-PROGRAMS = ("inhoused", "inhouse-worker", "inhouse")
+PROGRAMS = ("inhoused", "inhouse-worker", "inhouse-reader", "inhouse")
+PARSERS = r"lib(xml2|gmime|zip|cmark|archive|poppler)[^ ]*"
 
 
 def tool(*command):
@@ -70,6 +71,26 @@ class Links(unittest.TestCase):
         self.absent("inhouse-worker", r"lib(curl|gnutls|ssl|pq|hiredis|ldap|sqlite3|microhttpd)\b[^ ]*",
                     "a sealed process has no use for it")
         self.without("inhouse-worker", {"sqlite3_open_v2", "MHD_start_daemon"}, "the worker keeps nothing and serves nobody")
+
+
+    @needs("inhouse-reader")
+    def test_the_reader_has_the_parsers_and_no_engine_network_or_database(self):
+        self.absent("inhouse-reader", r"lib(llama|ggml|curl|gnutls|ssl|pq|hiredis|ldap|sqlite3|microhttpd|jansson)\b[^ ]*",
+                    "a sealed process has no use for it")
+        self.absent("inhouse-reader", r"lib(poppler|gettext)[^ ]*", "it is GPL")
+        self.without("inhouse-reader", {"sqlite3_open_v2", "MHD_start_daemon"}, "the reader keeps nothing and serves nobody")
+        self.assertRegex(libraries("inhouse-reader"), "libxml2")
+
+    @needs("inhouse-reader")
+    def test_the_readers_iconv_is_its_own(self):
+        self.assertIn("iconv_open", tool("nm", "-D", "--defined-only", str(BIN / "inhouse-reader")),
+                      "GMime would open files for charsets")
+
+    @needs("inhoused")
+    def test_only_the_reader_parses_hostile_formats(self):
+        for program in ("inhoused", "inhouse-worker", "inhouse"):
+            if (BIN / program).is_file():
+                self.absent(program, PARSERS, "documents are opened in inhouse-reader alone")
 
 
 def hardening(program):
