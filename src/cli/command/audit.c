@@ -3,6 +3,7 @@
    Threads: one. */
 #include "trust/audit/audit.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/store/store.h"
@@ -120,38 +121,102 @@ int command_audit_show(struct cli *cli)
     return f == FAIL_NONE ? COMMAND_OK : cli_fail(cli, &why);
 }
 
-int command_audit_prove(struct cli *cli)
+/* Text to --out or to standard output. */
+static int put_text(struct cli *cli, const struct buf *text)
 {
-    int64_t seq;
     struct fault why;
-    struct store_conn *conn = NULL;
-    if (!read_seq(cli, &seq)) {
-        return COMMAND_USAGE;
+    const char *path = cli_option(cli, "out");
+    if (path == NULL) {
+        (void)fwrite(text->data, 1, text->len, stdout);
+        return COMMAND_OK;
     }
+    FILE *f = fopen(path, "we");
+    bool good = f != NULL && fwrite(text->data, 1, text->len, f) == text->len;
+    good = f != NULL && fclose(f) == 0 && good;
+    if (!good) {
+        FAULT_ERRNO(&why, fail_from_write_errno(errno), "could not write %s", path);
+        return cli_fail(cli, &why);
+    }
+    cli_note(cli, "Written: %s. Anyone with the log's key can check it: tools/verify.py", path);
+    return COMMAND_OK;
+}
+
+static void print_path(const uint8_t (*hashes)[AUDIT_HASH_SIZE], int n, json_t *j)
+{
+    char hex[65];
+    json_t *path = json_array();
+    for (int i = 0; i < n; i++) {
+        text_hex(hashes[i], AUDIT_HASH_SIZE, hex);
+        (void)json_array_append_new(path, json_string(hex));
+    }
+    (void)json_object_set_new(j, "path", path);
+    cli_print_json(j);
+}
+
+static enum fail prove_one(struct cli *cli, struct store_conn *conn, int64_t seq, struct buf *text,
+                           struct fault *why)
+{
     struct audit_proof *p = mem_alloc(sizeof(*p));
-    enum fail f = open_record(cli, &conn, &why);
-    if (f == FAIL_NONE) {
-        f = audit_prove(conn, seq, p, &why);
-    }
-    store_reader_close(conn);
-    if (f == FAIL_NONE) {
-        char hex[65];
-        json_t *path = json_array();
-        for (int i = 0; i < p->hashes_len; i++) {
-            text_hex(p->hashes[i], AUDIT_HASH_SIZE, hex);
-            (void)json_array_append_new(path, json_string(hex));
-        }
-        char leaf[65];
+    enum fail f = audit_prove(conn, seq, p, text, why);
+    if (f == FAIL_NONE && cli->json) {
+        char leaf[65], root[65];
         text_hex(p->leaf, AUDIT_HASH_SIZE, leaf);
-        text_hex(p->root, AUDIT_HASH_SIZE, hex);
-        json_t *j AUTO_JSON = json_pack("{s:I,s:I,s:s,s:s,s:o,s:b}", "seq", (json_int_t)p->seq,
-                                        "size", (json_int_t)p->size, "leaf", leaf, "root", hex,
-                                        "path", path, "holds", audit_proof_check(p));
-        (void)json_dumpf(j, stdout, cli->json ? JSON_COMPACT : JSON_INDENT(2));
-        printf("\n");
+        text_hex(p->root, AUDIT_HASH_SIZE, root);
+        json_t *j AUTO_JSON =
+            json_pack("{s:I,s:I,s:s,s:s,s:s}", "seq", (json_int_t)p->seq, "size",
+                      (json_int_t)p->size, "leaf", leaf, "root", root, "proof", text->data);
+        print_path((const uint8_t (*)[AUDIT_HASH_SIZE])p->hashes, p->hashes_len, j);
     }
     mem_free(p);
-    return f == FAIL_NONE ? COMMAND_OK : cli_fail(cli, &why);
+    return f;
+}
+
+static enum fail prove_since(struct cli *cli, struct store_conn *conn, const char *path,
+                             struct buf *text, struct fault *why)
+{
+    struct buf note;
+    int64_t size = 0;
+    uint8_t root[AUDIT_HASH_SIZE];
+    struct audit_consistency *p = mem_alloc(sizeof(*p));
+    buf_init(&note, AUDIT_NOTES_MAX);
+    enum fail f = cli_read_file(path, &note, why);
+    f = f != FAIL_NONE ? f : audit_checkpoint_read(note.data, note.len, NULL, &size, root, why);
+    f = f != FAIL_NONE ? f : audit_prove_extension(conn, size, root, p, text, why);
+    if (f == FAIL_NONE && cli->json) {
+        json_t *j AUTO_JSON = json_pack("{s:I,s:I,s:s}", "old", (json_int_t)p->old_size, "size",
+                                        (json_int_t)p->new_size, "proof", text->data);
+        print_path((const uint8_t (*)[AUDIT_HASH_SIZE])p->hashes, p->hashes_len, j);
+    }
+    buf_done(&note);
+    mem_free(p);
+    return f;
+}
+
+int command_audit_prove(struct cli *cli)
+{
+    int64_t seq = -1;
+    struct fault why;
+    struct store_conn *conn = NULL;
+    struct buf text;
+    const char *since = cli_option(cli, "since");
+    if ((cli->words_len == 1) == (since != NULL)) {
+        return cli_usage(cli, "give a record's number, or --since with a checkpoint");
+    }
+    if (since == NULL && !read_seq(cli, &seq)) {
+        return COMMAND_USAGE;
+    }
+    buf_init(&text, AUDIT_PROOF_TEXT_MAX);
+    enum fail f = open_record(cli, &conn, &why);
+    if (f == FAIL_NONE) {
+        f = since != NULL ? prove_since(cli, conn, since, &text, &why)
+                          : prove_one(cli, conn, seq, &text, &why);
+    }
+    store_reader_close(conn);
+    int status = f != FAIL_NONE                              ? cli_fail(cli, &why)
+                 : cli->json && cli_option(cli, "out") == NULL ? COMMAND_OK
+                                                             : put_text(cli, &text);
+    buf_done(&text);
+    return status;
 }
 
 int command_audit_checkpoint(struct cli *cli)

@@ -357,6 +357,8 @@ int command_erase(struct cli *cli);
 int command_audit_verify(struct cli *cli);
 int command_audit_show(struct cli *cli);
 int command_audit_prove(struct cli *cli);
+int command_audit_search(struct cli *cli);
+int command_audit_export(struct cli *cli);
 int command_audit_checkpoint(struct cli *cli);
 int command_doctor(struct cli *cli);
 int command_try(struct cli *cli);

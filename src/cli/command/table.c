@@ -75,6 +75,36 @@ static const struct cli_option verify_options[] = {
     {"known", 0, "FILE", "a checkpoint kept outside: the record must extend it"},
     {0}};
 
+static const struct cli_option prove_options[] = {
+    {"out", 'o', "FILE", "write the proof here"},
+    {"since", 0, "FILE", "prove that the log only grew since this checkpoint"},
+    {0}};
+#define QUERY_OPTIONS                                                                              \
+    {"task", 0, "ID", "of this task"}, {"team", 't', "NAME", "of this team"},                      \
+        {"actor", 'a', "NAME", "by this key, or local:UID"},                                       \
+        {"kind", 'k', "KIND", "answered, failed, decision, key_added, …"},                         \
+        {"rung", 0, "RUNG", "answered by this rung"},                                              \
+        {"verdict", 0, "WORD", "with this verdict"},                                               \
+        {"workflow", 'w', "NAME", "of any release of this workflow"},                              \
+        {"model", 'm', "NAME", "answered with this model"},                                        \
+        {"release", 0, "NAME", "with this release: a sha256, a fingerprint, UPSTREAM/MODEL"},      \
+        {"since", 0, "TIME", "at or after, RFC 3339 or a date"},                                   \
+        {"until", 0, "TIME", "before"},                                                            \
+        {"scan", 0, NULL, "read every record, not the index"}
+static const struct cli_option search_options[] = {
+    QUERY_OPTIONS,
+    {"from", 0, "N", "from this record on"},
+    {"limit", 'n', "N", "at most so many (default: 100)"},
+    {0}};
+static const struct cli_option export_options[] = {
+    QUERY_OPTIONS,
+    {"from", 0, "N", "from this record on"},
+    {"limit", 'n', "N", "at most so many in this call"},
+    {"out", 'o', "FILE", "where to"},
+    {"format", 'f', "jsonl|cef|syslog|otlp", "default: jsonl, which verifies by itself"},
+    {"resume", 0, NULL, "go on where an export into FILE stopped"},
+    {0}};
+
 static const struct cli_option tune_options[] = {
     {"quick", 0, NULL, "in about a minute: fewer files, fewer rounds"},
     {"keep", 0, "FOLDER", "leave the files that were made there (for benchmarks)"},
@@ -230,8 +260,18 @@ const struct command command_table[] = {
     {"audit verify", "", 0, 0, "recompute the record; needs no server", NULL, verify_options,
      command_audit_verify, false},
     {"audit show", "N", 1, 1, "one record", NULL, NULL, command_audit_show, false},
-    {"audit prove", "N", 1, 1, "proof that a record is in the log", NULL, NULL, command_audit_prove,
-     false},
+    {"audit search", "", 0, 0, "find records; needs no server", NULL, search_options,
+     command_audit_search, false},
+    {"audit prove", "[N]", 0, 1, "proof that a record is in the log, or that the log only grew",
+     "A file that is checked without this server, with the log's key alone (tools/verify.py, or "
+     "any\n"
+     "reader of C2SP tlog-proof). With --since: the body that a C2SP witness takes.",
+     prove_options, command_audit_prove, false},
+    {"audit export", "--out FILE", 0, 0, "records as a file, for an auditor or a SIEM",
+     "JSONL holds the records as they are, the edges of the tree and the checkpoints: it verifies "
+     "by\nitself. A selection carries a proof a record. CEF, syslog (RFC 5424) and OTLP hold each "
+     "record's\nbytes and hash; their checkpoint is FILE.checkpoint.",
+     export_options, command_audit_export, false},
     {"audit checkpoint", "", 0, 0, "the newest signed checkpoint: keep it outside", NULL, NULL,
      command_audit_checkpoint, false},
     {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL,

@@ -625,6 +625,7 @@ void house_run(struct house *s)
 {
     roster_scan(s->roster, NULL, NULL);
     flush_limits(s);
+    audit_index_start(s->audit, s->loop);
     if (s->o.linger_s > 0) {
         s->alone_since_us = clock_monotonic_us();
         (void)loop_timer_add(s->loop, 250, watch_clients, s);
@@ -677,6 +678,7 @@ void house_close(struct house *s)
         end_crunch(s);
     }
     states_close(s->states);
+    audit_index_stop(s->audit);
     if (s->loop != NULL) {
         loop_stop(s->loop); /* what was posted late, or before a start that failed */
         loop_run(s->loop);

@@ -62,6 +62,10 @@ void audit_close(struct audit *a);
 /* The public key as a note verifier key, "origin+hash+base64": to be kept outside. */
 const char *audit_vkey(const struct audit *a);
 
+/* The same from HOME/keys.db alone, also beside a running server. */
+MUST_CHECK enum fail audit_key_read(const char *home, char vkey[AUDIT_VKEY_SIZE],
+                                    struct fault *why);
+
 /* Strings are borrowed during the call. NULL texts are null in the leaf. */
 struct audit_leaf {
     enum audit_kind kind;
@@ -128,22 +132,99 @@ int64_t audit_size(struct store_conn *conn); /* leaves now; 0 also when unreadab
 MUST_CHECK enum fail audit_checkpoint_get(struct store_conn *conn, struct buf *out,
                                           struct fault *why);
 
-/* ---- proof of one leaf ---- */
+/* Any checkpoint note of any log, with or without cosignatures, into size and root. vkey NULL: no
+   signature is asked; else it must have signed (a note key) or cosigned (a witness's). Pure.
+   FAIL_BAD_REQUEST when it is malformed, FAIL_FORBIDDEN when not signed so. */
+#define AUDIT_NOTES_MAX 16384 /* with many cosignatures */
+MUST_CHECK enum fail audit_checkpoint_read(const char *note, size_t n, const char *vkey,
+                                           int64_t *size, uint8_t root[AUDIT_HASH_SIZE],
+                                           struct fault *why);
 
+/* ---- finding ---- */
+
+/* What a record must hold; NULL, 0 and empty ask nothing. */
+struct audit_query {
+    const char *actor, *kind, *rung, *task, *team, *verdict;
+    const char *const *releases; /* one of these */
+    size_t releases_len;
+    int64_t since, until; /* of `at`, µs UTC; until is not included */
+    bool scan;            /* read every leaf instead of trusting the index */
+};
+/* Leaves from `from` on that match, in order, until fn returns false; beyond the index at most
+   scan_max leaves are read. *next is where to go on, -1 at the end. One moment's view. Reads only
+   what matches its rarest member; blocks. */
+MUST_CHECK enum fail audit_search(struct store_conn *conn, const struct audit_query *q,
+                                  int64_t from, int64_t scan_max,
+                                  bool (*fn)(void *arg, int64_t seq, const char *body, size_t n),
+                                  void *arg, int64_t *next, struct fault *why);
+/* Makes the index while few writes come, on loop's timers. The core's thread. */
+void audit_index_start(struct audit *a, struct loop *loop);
+void audit_index_stop(struct audit *a); /* before the loop goes; NULL is fine */
+
+/* ---- proofs ---- */
+
+#define AUDIT_PROOF_MAX 63
+#define AUDIT_PROOF_TEXT_MAX (2 * AUDIT_LEAF_MAX) /* with the leaf and the checkpoint */
 struct audit_proof {
     int64_t seq;
     int64_t size; /* of the tree of the newest checkpoint */
     uint8_t leaf[AUDIT_HASH_SIZE];
     uint8_t root[AUDIT_HASH_SIZE];
     int hashes_len;
-    uint8_t hashes[63][AUDIT_HASH_SIZE]; /* from the leaf upwards */
+    uint8_t hashes[AUDIT_PROOF_MAX][AUDIT_HASH_SIZE]; /* from the leaf upwards */
 };
-/* Reads every leaf hash below the checkpoint: about 1 s for a million. */
+/* That a leaf is in the tree of the newest checkpoint, checked. `text` gets a C2SP tlog-proof with
+   the leaf in `extra`: it is verified with the log's key alone. Blocks, a few milliseconds.
+   FAIL_NOT_FOUND beyond the checkpoint; FAIL_INTERNAL when the leaf does not lead to its root. */
 MUST_CHECK enum fail audit_prove(struct store_conn *conn, int64_t seq, struct audit_proof *out,
-                                 struct fault *why);
+                                 struct buf *text, struct fault *why);
 /* Pure: RFC 9162 section 2.1.3.2. */
 bool audit_proof_check(const struct audit_proof *p);
+
+struct audit_consistency {
+    int64_t old_size, new_size;
+    int hashes_len;
+    uint8_t hashes[AUDIT_PROOF_MAX][AUDIT_HASH_SIZE];
+};
+/* That the newest checkpoint extends one of old_size leaves (with old_root, unless that is NULL).
+   `text` gets the body of C2SP tlog-witness add-checkpoint. FAIL_CONFLICT when it does not. */
+MUST_CHECK enum fail audit_prove_extension(struct store_conn *conn, int64_t old_size,
+                                           const uint8_t *old_root, struct audit_consistency *out,
+                                           struct buf *text, struct fault *why);
+/* Pure: RFC 9162 section 2.1.4.2. */
+bool audit_consistency_check(const struct audit_consistency *p, const uint8_t *old_root,
+                             const uint8_t *new_root);
 void audit_leaf_hash(const void *body, size_t n, uint8_t out[AUDIT_HASH_SIZE]);
+
+/* ---- export ---- */
+
+enum audit_format { AUDIT_FORMAT_JSONL, AUDIT_FORMAT_CEF, AUDIT_FORMAT_SYSLOG, AUDIT_FORMAT_OTLP };
+bool audit_format_find(const char *name, enum audit_format *out);
+struct audit_export_options {
+    const char *path;
+    enum audit_format format;
+    struct audit_query query; /* asking anything: each JSONL line has a proof of its own */
+    int64_t from;             /* the first leaf */
+    int64_t limit;            /* records written in this call */
+    bool resume;              /* go on where PATH.state says an export into PATH stopped */
+    const char *vkey;         /* for the head of the file */
+    /* After some records; false stops, to be resumed. NULL: none. */
+    bool (*progress)(void *arg, int64_t done, int64_t total);
+    void *arg;
+};
+struct audit_exported {
+    int64_t written, next, size; /* of the checkpoint in the file; next == size: all */
+    bool stopped;                /* by progress or limit */
+};
+/*
+ * Writes the records below the newest checkpoint to a file. JSONL: a head line with the left edge
+ * of the tree, each leaf as it is stored, an end line with the right edge and the checkpoint: whole
+ * without any other file. CEF (in syslog lines or bare), OTLP/JSON lines: for a SIEM, with each
+ * leaf's bytes, number and hash, and the checkpoint beside it in PATH.checkpoint. Blocks.
+ * FAIL_CONFLICT when PATH is there and resume is not asked, or is another log's.
+ */
+MUST_CHECK enum fail audit_export(struct store_conn *conn, const struct audit_export_options *o,
+                                  struct audit_exported *out, struct fault *why);
 
 /* ---- verification ---- */
 

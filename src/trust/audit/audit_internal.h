@@ -27,6 +27,30 @@ void audit_range_root(const struct audit_range *r, uint8_t *root);
 /* Copies only what is used. */
 void audit_range_copy(struct audit_range *to, const struct audit_range *from);
 
+/* ---- proof.c ---- */
+
+/* The hashes of one moment's tree, for any number of proofs. conn stays the caller's. Reads
+   leaf_block: 20 ms for ten million leaves, and the leaves themselves for what is not in it. */
+struct audit_tree;
+MUST_CHECK enum fail audit_tree_open(struct store_conn *conn, int64_t size,
+                                     struct audit_tree **out, struct fault *why);
+void audit_tree_free(struct audit_tree *t); /* NULL is fine */
+MUST_CHECK enum fail audit_tree_root(struct audit_tree *t, int64_t size,
+                                     uint8_t root[AUDIT_HASH_SIZE], struct fault *why);
+/* Without a comparison of its root: p->root is that of the stored hashes. */
+MUST_CHECK enum fail audit_tree_inclusion(struct audit_tree *t, int64_t seq,
+                                          struct audit_proof *out, struct fault *why);
+MUST_CHECK enum fail audit_tree_consistency(struct audit_tree *t, int64_t old,
+                                            struct audit_consistency *out, struct fault *why);
+/* The full subtrees that leaves [lo, hi) fall into, left to right. */
+#define AUDIT_EDGE_MAX 128
+struct audit_edge {
+    int len;
+    uint8_t hashes[AUDIT_EDGE_MAX][AUDIT_HASH_SIZE];
+};
+MUST_CHECK enum fail audit_tree_edges(struct audit_tree *t, int64_t lo, int64_t hi,
+                                      struct audit_edge *out, struct fault *why);
+
 /* ---- leaf.c: pure ---- */
 
 /* False when a text is not valid UTF-8 or the leaf is over AUDIT_LEAF_MAX. MACs may be NULL. */
@@ -37,14 +61,20 @@ bool audit_leaf_scan(const char *body, size_t n, int64_t *seq);
 
 /* ---- note.c: pure ---- */
 
+#define AUDIT_ALG_NOTE 0x01        /* Ed25519 over the text */
+#define AUDIT_ALG_COSIGNATURE 0x04 /* Ed25519 over a time and the text: a witness's */
 struct audit_verifier {
+    uint8_t algorithm;
     char origin[AUDIT_ORIGIN_SIZE];
     uint8_t public[32];
     uint8_t id[4];
 };
 void audit_verifier_init(struct audit_verifier *v, const char *origin, const uint8_t public[32]);
+void audit_verifier_init_as(struct audit_verifier *v, uint8_t algorithm, const char *name,
+                            const uint8_t public[32]);
 void audit_vkey_write(const struct audit_verifier *v, char out[AUDIT_VKEY_SIZE]);
-bool audit_vkey_read(const char *vkey, struct audit_verifier *out);
+bool audit_vkey_read(const char *vkey, struct audit_verifier *out); /* of a log */
+bool audit_vkey_read_any(const char *vkey, struct audit_verifier *out);
 void audit_note_write(const struct audit_verifier *v, const uint8_t secret[64], int64_t size,
                       const uint8_t root[32], struct buf *out);
 struct audit_note {
@@ -56,6 +86,16 @@ struct audit_note {
 /* False when it is not byte for byte a checkpoint as audit_note_write makes them. */
 bool audit_note_read(const char *note, size_t n, const struct audit_verifier *v,
                      struct audit_note *out);
+
+/* A checkpoint with one or more signatures of anyone, of its form alone; *text_len is what they
+   sign. */
+bool audit_note_scan(const char *note, size_t n, struct audit_note *out, size_t *text_len);
+/* Of a scanned note: v signed or cosigned it; *at_s is a cosignature's time, else 0. */
+bool audit_note_signed_by(const char *note, size_t n, size_t text_len,
+                          const struct audit_verifier *v, int64_t *at_s);
+/* A cosignature's line, C2SP tlog-cosignature. */
+void audit_cosign_write(const struct audit_verifier *v, const uint8_t secret[64], int64_t at_s,
+                        const char *text, size_t text_len, struct buf *out);
 
 /* ---- keys.c ---- */
 
@@ -101,4 +141,13 @@ struct audit {
     struct audit_range now;
     int64_t checkpoint;      /* size of the newest durable checkpoint, 0: none */
     int64_t checkpoint_next; /* of the one in this group */
+    /* Of the background index; the loop's thread, but for index_made in between. */
+    struct loop *index_loop;
+    uint64_t index_timer;
+    int64_t index_writes;
+    bool index_busy, index_made;
 };
+
+/* index.c: as store_write_fn with the audit: indexes the next whole block, if there is one, and
+   says so in index_made */
+enum fail audit_index_block(struct store_tx *tx, void *arg, struct fault *why);

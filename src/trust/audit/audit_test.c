@@ -295,7 +295,11 @@ static void every_leaf_can_be_proved(void **state)
         assert_int_equal(store_reader_open(store, &c, &why), FAIL_NONE);
         for (int i = 0; i < size; i++) {
             struct audit_proof p;
-            assert_int_equal(audit_prove(c, i, &p, &why), FAIL_NONE);
+            struct buf text;
+            buf_init(&text, AUDIT_PROOF_TEXT_MAX);
+            assert_int_equal(audit_prove(c, i, &p, &text, &why), FAIL_NONE);
+            assert_true(text_starts_with(text.data, "c2sp.org/tlog-proof@v1\nextra "));
+            buf_done(&text);
             assert_int_equal(p.size, size);
             assert_true(audit_proof_check(&p));
             assert_in_range(p.hashes_len, 0, 5);
@@ -311,7 +315,10 @@ static void every_leaf_can_be_proved(void **state)
             assert_false(audit_proof_check(&p));
         }
         struct audit_proof beyond;
-        assert_int_equal(audit_prove(c, size, &beyond, &why), FAIL_NOT_FOUND);
+        struct buf none;
+        buf_init(&none, AUDIT_PROOF_TEXT_MAX);
+        assert_int_equal(audit_prove(c, size, &beyond, &none, &why), FAIL_NOT_FOUND);
+        buf_done(&none);
         store_reader_close(c);
     }
 }

@@ -218,6 +218,16 @@ enum fail audit_keys_public(const char *home, struct audit_verifier *out, struct
     return f;
 }
 
+enum fail audit_key_read(const char *home, char vkey[AUDIT_VKEY_SIZE], struct fault *why)
+{
+    struct audit_verifier v;
+    enum fail f = audit_keys_public(home, &v, why);
+    if (f == FAIL_NONE) {
+        audit_vkey_write(&v, vkey);
+    }
+    return f;
+}
+
 /* ---- subjects ---- */
 
 static void subject_name(const struct audit_keys *k, const char *team, const char *requester,

@@ -5,19 +5,25 @@
 
 #include "trust/audit/audit_internal.h"
 
-#define ALG_ED25519 0x01
 #define SIGNATURE_LEAD "\xe2\x80\x94 " /* an em dash and a space, as the format asks */
 
 void audit_verifier_init(struct audit_verifier *v, const char *origin, const uint8_t public[32])
 {
-    text_copy(v->origin, sizeof(v->origin), origin);
+    audit_verifier_init_as(v, AUDIT_ALG_NOTE, origin, public);
+}
+
+void audit_verifier_init_as(struct audit_verifier *v, uint8_t algorithm, const char *name,
+                            const uint8_t public[32])
+{
+    text_copy(v->origin, sizeof(v->origin), name);
     memcpy(v->public, public, 32);
+    v->algorithm = algorithm;
     /* key id: the first 4 bytes of SHA-256(name || "\n" || algorithm || key) */
     uint8_t data[AUDIT_ORIGIN_SIZE + 34];
     size_t n = strlen(v->origin);
     memcpy(data, v->origin, n);
     data[n] = '\n';
-    data[n + 1] = ALG_ED25519;
+    data[n + 1] = algorithm;
     memcpy(data + n + 2, public, 32);
     uint8_t hash[32];
     crypto_hash_sha256(hash, data, n + 34);
@@ -29,7 +35,7 @@ void audit_vkey_write(const struct audit_verifier *v, char out[AUDIT_VKEY_SIZE])
     uint8_t key[33];
     char id[9];
     char b64[64];
-    key[0] = ALG_ED25519;
+    key[0] = v->algorithm;
     memcpy(key + 1, v->public, 32);
     text_hex(v->id, sizeof(v->id), id);
     text_base64(key, sizeof(key), b64);
@@ -38,6 +44,11 @@ void audit_vkey_write(const struct audit_verifier *v, char out[AUDIT_VKEY_SIZE])
 }
 
 bool audit_vkey_read(const char *vkey, struct audit_verifier *out)
+{
+    return audit_vkey_read_any(vkey, out) && out->algorithm == AUDIT_ALG_NOTE;
+}
+
+bool audit_vkey_read_any(const char *vkey, struct audit_verifier *out)
 {
     const char *plus = strchr(vkey, '+');
     if (plus == NULL || plus == vkey || (size_t)(plus - vkey) >= AUDIT_ORIGIN_SIZE ||
@@ -49,10 +60,10 @@ bool audit_vkey_read(const char *vkey, struct audit_verifier *out)
     char origin[AUDIT_ORIGIN_SIZE] = {0};
     memcpy(origin, vkey, (size_t)(plus - vkey));
     if (!text_unhex(plus + 1, 8, id) || text_unbase64(plus + 10, 44, key) != 33 ||
-        key[0] != ALG_ED25519) {
+        (key[0] != AUDIT_ALG_NOTE && key[0] != AUDIT_ALG_COSIGNATURE)) {
         return false;
     }
-    audit_verifier_init(out, origin, key + 1);
+    audit_verifier_init_as(out, key[0], origin, key + 1);
     return memcmp(out->id, id, sizeof(id)) == 0;
 }
 
@@ -146,4 +157,132 @@ bool audit_note_read(const char *note, size_t n, const struct audit_verifier *v,
                      crypto_sign_verify_detached(signature + 4, (const uint8_t *)note, text_len,
                                                  v->public) == 0;
     return true;
+}
+
+/* ---- notes of anyone, with any number of signatures ---- */
+
+bool audit_note_scan(const char *note, size_t n, struct audit_note *out, size_t *text_len)
+{
+    memset(out, 0, sizeof(*out));
+    const char *p = note;
+    const char *end = note + n;
+    const char *l;
+    size_t len;
+    if (n > AUDIT_NOTES_MAX || !text_utf8_is_valid(note, n) || !read_text(&p, end, out)) {
+        return false;
+    }
+    *text_len = (size_t)(p - note);
+    if (!line(&p, end, &l, &len) || len != 0 || p == end) {
+        return false;
+    }
+    while (p < end) {
+        size_t lead = strlen(SIGNATURE_LEAD);
+        const char *gap = line(&p, end, &l, &len) && len > lead
+                              ? memchr(l + lead, ' ', len - lead)
+                              : NULL;
+        size_t b64 = gap != NULL ? len - (size_t)(gap + 1 - l) : 0;
+        if (gap == NULL || memcmp(l, SIGNATURE_LEAD, lead) != 0 || gap == l + lead || b64 < 8 ||
+            b64 > AUDIT_NOTE_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The text that a cosignature is over: C2SP tlog-cosignature, cosignature/v1. */
+static void cosigned_text(struct buf *out, int64_t at_s, const char *text, size_t n)
+{
+    buf_printf(out, "cosignature/v1\ntime %lld\n", (long long)at_s);
+    buf_add(out, text, n);
+}
+
+static bool signature_good(const struct audit_verifier *v, const uint8_t *blob, size_t n,
+                           const char *text, size_t text_len, int64_t *at_s)
+{
+    if (v->algorithm == AUDIT_ALG_NOTE) {
+        return n == 68 && crypto_sign_verify_detached(blob + 4, (const uint8_t *)text, text_len,
+                                                      v->public) == 0;
+    }
+    if (n != 76 || (blob[4] & 0x80) != 0) {
+        return false;
+    }
+    int64_t at = 0;
+    for (int i = 4; i < 12; i++) {
+        at = at << 8 | blob[i];
+    }
+    struct buf b;
+    buf_init(&b, AUDIT_NOTE_MAX);
+    cosigned_text(&b, at, text, text_len);
+    bool good = !b.overflow && crypto_sign_verify_detached(blob + 12, (const uint8_t *)b.data,
+                                                           b.len, v->public) == 0;
+    buf_done(&b);
+    *at_s = at;
+    return good;
+}
+
+bool audit_note_signed_by(const char *note, size_t n, size_t text_len,
+                          const struct audit_verifier *v, int64_t *at_s)
+{
+    const char *p = note + text_len + 1;
+    const char *end = note + n;
+    const char *l;
+    size_t len;
+    size_t lead = strlen(SIGNATURE_LEAD);
+    size_t name = strlen(v->origin);
+    *at_s = 0;
+    while (p < end && line(&p, end, &l, &len)) {
+        uint8_t blob[80];
+        if (len <= lead + name + 1 || memcmp(l + lead, v->origin, name) != 0 ||
+            l[lead + name] != ' ' || len - lead - name - 1 > 104) {
+            continue;
+        }
+        size_t got = text_unbase64(l + lead + name + 1, len - lead - name - 1, blob);
+        if (got != SIZE_MAX && got > 4 && memcmp(blob, v->id, 4) == 0 &&
+            signature_good(v, blob, got, note, text_len, at_s)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void audit_cosign_write(const struct audit_verifier *v, const uint8_t secret[64], int64_t at_s,
+                        const char *text, size_t text_len, struct buf *out)
+{
+    struct buf b;
+    uint8_t blob[76];
+    char b64[112];
+    ASSERT(v->algorithm == AUDIT_ALG_COSIGNATURE);
+    buf_init(&b, AUDIT_NOTE_MAX);
+    cosigned_text(&b, at_s, text, text_len);
+    ASSERT(!b.overflow);
+    memcpy(blob, v->id, 4);
+    for (int i = 0; i < 8; i++) {
+        blob[4 + i] = (uint8_t)((uint64_t)at_s >> (56 - 8 * i));
+    }
+    crypto_sign_detached(blob + 12, NULL, (const uint8_t *)b.data, b.len, secret);
+    buf_done(&b);
+    text_base64(blob, sizeof(blob), b64);
+    buf_printf(out, SIGNATURE_LEAD "%s %s\n", v->origin, b64);
+}
+
+enum fail audit_checkpoint_read(const char *note, size_t n, const char *vkey, int64_t *size,
+                                uint8_t root[AUDIT_HASH_SIZE], struct fault *why)
+{
+    struct audit_note read;
+    struct audit_verifier v;
+    size_t text_len;
+    int64_t at_s;
+    if (!audit_note_scan(note, n, &read, &text_len)) {
+        FAULT(why, FAIL_BAD_REQUEST, "what is given is no checkpoint");
+        return fail_hint(why, "It has an origin, a size and a root, an empty line and signatures.");
+    }
+    if (vkey != NULL && !audit_vkey_read_any(vkey, &v)) {
+        return FAULT(why, FAIL_BAD_REQUEST, "the key given is not a note verifier key");
+    }
+    if (vkey != NULL && !audit_note_signed_by(note, n, text_len, &v, &at_s)) {
+        return FAULT(why, FAIL_FORBIDDEN, "the checkpoint is not signed by %s", v.origin);
+    }
+    *size = read.size;
+    memcpy(root, read.root, AUDIT_HASH_SIZE);
+    return FAIL_NONE;
 }

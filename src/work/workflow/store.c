@@ -65,3 +65,27 @@ enum fail workflow_put(struct store_tx *tx, const struct ladder_form *form, cons
     store_bind_int(s, 5, clock_now_us());
     return store_run(s, why);
 }
+
+enum fail workflow_releases(struct store_conn *conn, const char *name,
+                            char (*out)[TEXT_SHA256_HEX_SIZE], size_t room, size_t *n,
+                            struct fault *why)
+{
+    *n = 0;
+    AUTO_STMT struct store_stmt *s = store_query(
+        conn, "SELECT DISTINCT release FROM workflow WHERE name = ?1 ORDER BY version DESC");
+    store_bind_text(s, 1, name);
+    bool row;
+    enum fail f;
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row && *n < room) {
+        (void)text_copy(out[(*n)++], TEXT_SHA256_HEX_SIZE, store_col_text(s, 0));
+    }
+    for (size_t i = 0; i < workflow_shipped_count && *n < room; i++) {
+        const struct workflow_shipped *w = &workflow_shipped[i];
+        if (strcmp(w->name, name) == 0) {
+            uint8_t hash[32];
+            text_sha256(w->yaml, w->len, hash);
+            text_hex(hash, sizeof(hash), out[(*n)++]);
+        }
+    }
+    return f;
+}

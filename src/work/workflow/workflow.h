@@ -16,6 +16,7 @@
 #include "base/fail/fail.h"
 #include "base/mem/mem.h"
 #include "base/store/store.h"
+#include "base/text/text.h"
 
 #define WORKFLOW_MAX_BYTES ((size_t)256 * 1024)
 
@@ -44,6 +45,12 @@ MUST_CHECK enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn,
 /* Stores a definition as the newest version of its name. */
 MUST_CHECK enum fail workflow_put(struct store_tx *tx, const struct ladder_form *form,
                                   const char *actor, struct fault *why);
+
+/* Every release that a workflow of this name ever had, stored and shipped: at most `room` are
+   copied into out, *n counts those. */
+MUST_CHECK enum fail workflow_releases(struct store_conn *conn, const char *name,
+                                       char (*out)[TEXT_SHA256_HEX_SIZE], size_t room, size_t *n,
+                                       struct fault *why);
 
 /* One labelled example, for making a definition. */
 struct workflow_example {
