@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/fail/fail.h"
+#include "base/mem/mem.h"
 #include "base/secrecy/secrecy.h"
 #include "base/store/store.h"
 #include "base/text/text.h"
@@ -183,3 +184,159 @@ typedef void (*dataset_request_fn)(void *arg, const struct dataset_request *r, b
 MUST_CHECK enum fail dataset_request_each(struct store_conn *conn, const struct principal *p,
                                           int64_t now, dataset_request_fn fn, void *arg,
                                           struct fault *why);
+
+/* ---- documents: in, out, counted. Any thread that may block for the disk: crunch ---- */
+
+#define DATASET_PATH_SIZE 512
+#define DATASET_FILE_BYTES ((size_t)20 << 20) /* of one document */
+#define DATASET_FILE_CHUNKS 20000             /* of one document */
+#define DATASET_FILES_MAX 200000              /* of one dataset */
+#define DATASET_DIM_MAX 4096
+#define DATASET_VECTOR_BYTES ((size_t)1 << 30) /* int8 vectors in memory, of all datasets */
+
+/* What other rooms hold of a dataset. `article` and `forget` run inside the write, `changed` on
+   the core loop after it is durable. Any may be NULL. */
+struct dataset_hooks {
+    void *arg;
+    /* A document that drafts can be made from (Markdown whose front matter has id and title) came,
+       or, with markdown NULL, went. */
+    enum fail (*article)(struct store_tx *tx, void *arg, const char *dataset, const char *id,
+                         const char *file, const char *markdown, size_t n, struct fault *why);
+    /* Something that answers may have been made from was replaced or removed. */
+    enum fail (*forget)(struct store_tx *tx, void *arg, const char *dataset, struct fault *why);
+    /* Articles of it came or went. */
+    void (*changed)(void *arg, const char *dataset);
+};
+
+struct fleet;
+struct dataset_house {
+    struct loop *loop; /* the core loop; NULL in a test: then nothing is embedded by itself */
+    struct pool *crunch;
+    struct store *store;
+    struct audit *audit;
+    struct fleet *fleet; /* NULL: no embedding model ever */
+};
+struct datasets;
+/* Reads what is there; the vectors follow on a crunch thread. Blocks. */
+MUST_CHECK enum fail datasets_open(const struct dataset_house *h, struct datasets **out,
+                                   struct fault *why);
+/* After the loop and the pools have stopped. NULL is fine. */
+void datasets_close(struct datasets *ds);
+void datasets_set_hooks(struct datasets *ds, const struct dataset_hooks *hooks); /* once */
+/* Another embedding model serves, or chunks came: embeds what has no vector of it. Core thread. */
+void datasets_fleet_changed(struct datasets *ds);
+
+struct dataset_doc {
+    const char *path;  /* UTF-8, no control characters; what tells documents apart */
+    const char *media; /* "text/markdown", ...; NULL: by the path's ending */
+    const void *data;
+    size_t len;
+};
+enum dataset_taken_state {
+    DATASET_UNTOUCHED, /* the same bytes as before */
+    DATASET_ADDED,
+    DATASET_REPLACED,
+    DATASET_FAILED, /* what was there before stays */
+};
+const char *dataset_taken_name(enum dataset_taken_state s);
+struct dataset_taken {
+    enum dataset_taken_state state;
+    size_t chunks;
+    struct fault why; /* when FAILED */
+};
+/*
+ * Takes documents into d, which p owns, one after the other: an unchanged one is left alone, of a
+ * changed one the chunks whose text stayed keep number, id and vector. Markdown, text and JSON
+ * lines are read here, everything else by the sealed reader. One bad document fails alone; only the
+ * store's failure ends it all.
+ */
+MUST_CHECK enum fail datasets_take(struct datasets *ds, const struct principal *p,
+                                   const struct dataset_about *d, const struct dataset_doc *docs,
+                                   size_t n, struct dataset_taken *taken, struct fault *why);
+/* Removes documents by path from everywhere; unknown paths are passed over. */
+MUST_CHECK enum fail datasets_drop_files(struct datasets *ds, const struct principal *p,
+                                         const struct dataset_about *d, const char *const *paths,
+                                         size_t n, size_t *dropped, struct fault *why);
+/* The dataset with its documents, grants and requests. */
+MUST_CHECK enum fail datasets_drop(struct datasets *ds, const struct principal *p,
+                                   const struct dataset_about *d, struct fault *why);
+/* Documents past their retention; the server calls it by itself once a minute. A search does not
+   find them from that second on. */
+MUST_CHECK enum fail datasets_expire(struct datasets *ds, int64_t now, size_t *dropped,
+                                     struct fault *why);
+
+struct dataset_file {
+    char path[DATASET_PATH_SIZE];
+    char title[DATASET_TEXT_SIZE];
+    char media[80];
+    uint8_t hash[32]; /* of its bytes; zeroes while it is being taken in */
+    int64_t bytes, chunks, updated_at, expires_at;
+};
+/* By path, from after `after` ("" for the first) on, at most max. */
+typedef void (*dataset_file_fn)(void *arg, const struct dataset_file *f);
+MUST_CHECK enum fail dataset_file_each(struct store_conn *conn, int64_t dataset, const char *after,
+                                       size_t max, dataset_file_fn fn, void *arg,
+                                       struct fault *why);
+struct dataset_counts {
+    int64_t files, chunks;
+    int64_t embedded; /* chunks with a vector of the model that serves */
+};
+MUST_CHECK enum fail dataset_count(struct store_conn *conn, int64_t dataset,
+                                   struct dataset_counts *out, struct fault *why);
+
+/* Vectors from elsewhere (tests, measurements): chunk numbers of d and unit vectors of `model`. */
+MUST_CHECK enum fail datasets_put_vectors(struct datasets *ds, const struct dataset_about *d,
+                                          const char *model, const int64_t *chunks,
+                                          const float *vectors, size_t n, size_t dim,
+                                          struct fault *why);
+/* Chunks of d without a vector, at most max: their numbers and what is embedded (arena). */
+MUST_CHECK enum fail dataset_unembedded(struct store_conn *conn, int64_t dataset, size_t max,
+                                        struct arena *arena, int64_t *chunks, const char **texts,
+                                        size_t *n, struct fault *why);
+
+/*
+ * Do the parts agree: chunks, full text, floats, the copy in memory (ds NULL: not asked), files
+ * that say how many chunks they have? Calls fn with one sentence for each thing that is wrong.
+ */
+MUST_CHECK enum fail dataset_reconcile(struct store_conn *conn, struct datasets *ds,
+                                       void (*fn)(void *arg, const char *what), void *arg,
+                                       struct fault *why);
+
+/* ---- search ---- */
+
+#define DATASET_HITS_MAX 50
+#define DATASET_QUERY_BYTES 4000
+
+struct dataset_query {
+    const char *text;
+    const float *vector; /* of the text, unit length; NULL: full text alone */
+    size_t dim;
+    const char *model;          /* sha256 of the vector's model */
+    const char *const *datasets; /* names; those must be readable. NULL: all that p reads */
+    size_t datasets_len;
+    size_t max;  /* hits, at most DATASET_HITS_MAX */
+    int64_t now; /* 0: now */
+};
+struct dataset_hit {
+    struct id chunk; /* shown as chk_... */
+    const char *dataset, *path, *title, *heading, *text; /* in the arena */
+    int64_t page, seq, at; /* page 0: none; position of the chunk, and in bytes */
+    int64_t updated_at;
+    enum secrecy label;
+    double score;              /* sum of 1 / (60 + rank) */
+    int word_rank, vector_rank; /* from 1; 0: not among that ranking's first 100 */
+    double cosine;             /* exact; 0 without vectors */
+};
+/*
+ * Best first. Full text: BM25 (k1 1.2, b 0.75) over stems of German and English, counted over what
+ * p may read; the rarest words of the query choose the candidates. Vectors: an int8 scan, the first
+ * 100 ranked again by their floats. Both rankings are fused by reciprocal rank (Cormack, Clarke and
+ * Buettcher 2009), which needs no common scale: a BM25 score and a cosine have none, and it changes
+ * with model, language and dataset. label gets the highest of what is returned (SECRECY_PUBLIC for
+ * nothing). Blocks for about 10 ms at 100,000 chunks; conn is the calling thread's reader.
+ * FAIL_NOT_FOUND when a named dataset is missing or not granted.
+ */
+MUST_CHECK enum fail datasets_search(struct datasets *ds, struct store_conn *conn,
+                                     const struct principal *p, const struct dataset_query *q,
+                                     struct arena *arena, struct dataset_hit *hits, size_t *n,
+                                     enum secrecy *label, struct fault *why);

@@ -37,6 +37,9 @@ unsigned dataset_rights(struct store_conn *conn, const struct dataset_about *d,
                         const struct principal *p, int64_t now)
 {
     unsigned rights = 0;
+    if (!keyring_limits_allow(p, KEYRING_LIMIT_DATASETS, d->name)) {
+        return 0; /* a key that is confined to other datasets */
+    }
     if (reads(conn, d->no, p, now)) {
         rights |= DATASET_READS | DATASET_SEES;
     }
@@ -51,7 +54,8 @@ bool dataset_may_read(struct store_conn *conn, const char *name, const struct pr
 {
     struct dataset_about d;
     struct fault why;
-    return dataset_find(conn, name, &d, &why) == FAIL_NONE && reads(conn, d.no, p, now);
+    return dataset_find(conn, name, &d, &why) == FAIL_NONE &&
+           (dataset_rights(conn, &d, p, now) & DATASET_READS) != 0;
 }
 
 /* ---- grants ---- */
