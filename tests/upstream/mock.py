@@ -6,11 +6,12 @@
 
 Prints its port, then serves until its standard input ends. What it does is the `model` asked for: ok, slow, garbage,
 html, half, once429, limited, redirect, huge, keybad, error500, reset, http09, refused, unknown, echo, json, peek, tools, deep,
-once500, noend, errorevent, headers. Each request is one JSON line of the log: method, path, headers, body.
+once500, noend, errorevent, headers, form (fills the JSON schema: the last of an enum, else the first placeholder of the text). Each request is one JSON line of the log: method, path, headers, body.
 """
 import argparse
 import http.server
 import json
+import re
 import socket
 import ssl
 import sys
@@ -35,6 +36,14 @@ def last_text(body):
             c = m["content"]
             return c if isinstance(c, str) else "".join(p.get("text", "") for p in c)
     return ""
+
+
+def fill(body):
+    """An answer under the schema that was asked for."""
+    schema = body["response_format"]["json_schema"]["schema"]
+    found = re.search(r"\[[A-Z]+_\d+\]", last_text(body))
+    return json.dumps({name: p["enum"][-1] if "enum" in p else found.group() if found else ""
+                       for name, p in schema["properties"].items()})
 
 
 class Mock(http.server.BaseHTTPRequestHandler):
@@ -155,6 +164,8 @@ class Mock(http.server.BaseHTTPRequestHandler):
             return "Write to [EMAIL_7] please"
         if model == "peek":  # what came over the wire, anywhere in it
             return "leaked" if "@" in json.dumps(body) else "clean"
+        if model == "form":
+            return fill(body)
         if model == "json":
             return json.dumps({"said": last_text(body)})
         return "Hello from the mock"

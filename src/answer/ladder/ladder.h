@@ -149,6 +149,7 @@ struct ladder_form {
     double refund_above; /* the limit of that stake, in the text's own currency */
     bool rewrite;         /* let the heavy model rewrite composed drafts in the background */
     enum secrecy label;  /* the least label of its tasks; internal unless it says another */
+    unsigned needs;      /* of a model: bits 1u << enum route_need */
     unsigned skip;              /* model rungs that ladder_choose found not worth asking, as bits */
     char *choice;               /* ladder_choose's table as JSON, may be NULL */
     enum ladder_class accepts;  /* the least class that lets a rung answer alone: history unless it

@@ -45,6 +45,15 @@ bool route_minute_read(const char *s, int *minute)
     return true;
 }
 
+unsigned route_need_find(const char *name)
+{
+    unsigned i = 0;
+    while (i < ROUTE_NEED_COUNT && strcmp(needs[i], name) != 0) {
+        i++;
+    }
+    return i;
+}
+
 void route_facts_init(struct route_facts *f)
 {
     memset(f, 0, sizeof(*f));

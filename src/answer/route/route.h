@@ -90,6 +90,9 @@ const char *route_go_name(enum route_go go); /* "local", "hosted", "person" */
 enum route_leave { ROUTE_NEVER, ROUTE_REDACTED, ROUTE_PLAIN, ROUTE_LEAVE_COUNT };
 const char *route_leave_name(enum route_leave leave); /* "never", "redacted", "plain" */
 
+/* ROUTE_NEED_COUNT when unknown: "tools", "long_context", "vision", "frontier". */
+unsigned route_need_find(const char *name);
+
 struct route_rules; /* immutable, counted */
 
 /* Checks text[0..len) and makes the rule set, with one reference. On failure FAIL_BAD_REQUEST (or

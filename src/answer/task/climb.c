@@ -134,7 +134,7 @@ void climb_start(struct task *t)
     bool subject = t->subject[0] != '\0';
     t->input = arena_printf(t->arena, "%s%s%s", t->subject, subject ? "\n\n" : "", t->text);
     t->input_len = strlen(t->input);
-    t->label = label_of(t->label, t->input, t->input_len);
+    t->label = task_label_of(t->label, t->input, t->input_len);
     if (t->idem_key != NULL) {
         bool again = climb_answered_before(t, &why, &f);
         if (f != FAIL_NONE) {
@@ -516,13 +516,15 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
                        fleet_done_fn done)
 {
     const char *why_not = NULL;
+    bool here = fleet_is_serving(t->desk->house.fleet, role);
+    bool elsewhere = !here && hosted_serves(t, rung);
     if (!may(t, rung)) {
         why_not = "not asked for";
     } else if (t->route != NULL && (t->route->go == ROUTE_PERSON ||
                                     (t->route->go == ROUTE_HOSTED && !t->hosted_failed))) {
         why_not = arena_printf(t->arena, "rule %s: %s", t->route->name,
                                route_go_name(t->route->go));
-    } else if (!fleet_is_serving(t->desk->house.fleet, role)) {
+    } else if (!here && !elsewhere) {
         why_not = "no model is loaded";
         wake(t, role);
     } else if (t->late || t->cancelled) {
@@ -532,13 +534,19 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
     } /* else it is left out by measurement, and asked for by name */
     struct buf body;
     buf_init(&body, IPC_FRAME_MAX);
-    if (why_not == NULL && !form_ask_build(t, rung, &body)) {
+    bool built = why_not == NULL &&
+                 (elsewhere ? hosted_ask_role(t, rung) : form_ask_build(t, rung, &body));
+    if (why_not == NULL && !built) {
         why_not = "nothing is open that a model could fill";
     }
     if (why_not != NULL) {
         note(t, rung, LADDER_SKIPPED, why_not);
         buf_done(&body);
         next_step(t);
+        return;
+    }
+    if (elsewhere) {
+        buf_done(&body);
         return;
     }
     char domain[128];
@@ -578,6 +586,14 @@ static void step_where(struct task *t)
         }
     } else if (!may(t, LADDER_HOSTED)) {
         t->hosted_failed = true;
+    }
+    next_step(t);
+}
+
+void climb_after_role(struct task *t, bool answered)
+{
+    if (answered) {
+        where_took(t->desk, t->call_rung, clock_ms_since(t->step_us));
     }
     next_step(t);
 }

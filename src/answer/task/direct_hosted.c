@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A chat or embeddings request that names a model of another server: no climb, the same gates and
- * the same record. Whether it may leave is for run/upstream to say, by the task's label; nobody who
- * names a model is a decision rule, so confidential text goes to an on-prem server only.
+ * the same record. The decision rules say whether it may leave, and run/upstream again, by the
+ * task's label; to a pool in the house nothing leaves.
  */
 #include <string.h>
 
+#include "answer/route/route.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
@@ -67,6 +68,10 @@ static void ask(struct task *t, struct upstream_ask *ask)
 {
     ask->model = t->model;
     ask->label = t->label;
+    if (t->route != NULL) {
+        ask->rule = t->route->name;
+        ask->redact = route_may_leave(t->route, t->label) == ROUTE_REDACTED;
+    }
     ask->team = t->who.team;
     ask->task = t->id;
     ask->deadline_us = t->due_us;
@@ -174,6 +179,8 @@ bool direct_hosted(struct task *t)
         FAULT(&why, FAIL_UNSUPPORTED, "\"%s\" needs a model of this machine",
               t->plan != NULL ? "scored" : "reproducible");
         fail_param(&why, "model");
+        task_fail(t, &why);
+    } else if (where_named(t, &why) != FAIL_NONE) {
         task_fail(t, &why);
     } else if (t->kind == TASK_EMBED) {
         embed_next(t);

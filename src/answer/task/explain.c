@@ -74,7 +74,7 @@ enum fail task_route_explain(struct task_desk *desk, const struct task_request *
     t->input = arena_printf(t->arena, "%s%s%s", subject ? r->subject : "", subject ? "\n\n" : "",
                             r->text);
     t->input_len = strlen(t->input);
-    t->label = label_of(t->label, t->input, t->input_len);
+    t->label = task_label_of(t->label, t->input, t->input_len);
     stakes_find(t);
     where_facts(t, &f);
     enum fail code = facts == NULL ? FAIL_NONE : read_over(facts, facts_len, &f, why);

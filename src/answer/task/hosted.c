@@ -31,12 +31,12 @@ static bool asks_for(const struct task *t, size_t i)
 {
     const struct ladder_field *f = &t->form->fields[i];
     if (f->type == LADDER_DRAFT) {
-        return t->form->rewrite && draft_is_rewritable(t);
+        return t->call_rung == LADDER_HOSTED && t->form->rewrite && draft_is_rewritable(t);
     }
     bool kind = f->type == LADDER_CHOICE ? f->labels_len >= 2
                 : f->type == LADDER_LINE ? !t->choices_only
                                          : ladder_type_is_found(f->type);
-    return kind && ladder_could_improve(&t->climb, i, LADDER_HOSTED);
+    return kind && ladder_could_improve(&t->climb, i, t->call_rung);
 }
 
 static void add_draft(struct buf *b, const struct task *t, const struct ladder_field *f)
@@ -172,13 +172,13 @@ static bool offer(struct task *t, size_t i, const char *value)
 {
     const struct ladder_field *f = &t->form->fields[i];
     if (f->type == LADDER_LINE) {
-        return form_ask_offer_line(t, i, LADDER_HOSTED, value);
+        return form_ask_offer_line(t, i, t->call_rung, value);
     }
     if (f->type == LADDER_DRAFT) {
         return draft_rewrite(t, value);
     }
     if (f->type != LADDER_CHOICE) {
-        return found_offer_text(t, i, LADDER_HOSTED, value, raw_of(t, i, value));
+        return found_offer_text(t, i, t->call_rung, value, raw_of(t, i, value));
     }
     int label = ladder_label_find(f, value);
     if (label < 0) {
@@ -186,7 +186,7 @@ static bool offer(struct task *t, size_t i, const char *value)
                                   f->name);
         return false;
     }
-    struct ladder_proposal p = {.rung = LADDER_HOSTED, .value = f->labels[label].name,
+    struct ladder_proposal p = {.rung = t->call_rung, .value = f->labels[label].name,
                                 .raw = raw_of(t, i, value)};
     heads_check_language(t, i, &p);
     return ladder_offer(&t->climb, i, &p);
@@ -245,7 +245,7 @@ static const char *attempts_text(struct task *t, const struct upstream_answer *a
 static void on_hosted(void *arg, const struct upstream_answer *a)
 {
     struct task *t = arg;
-    struct ladder_step s = {.rung = LADDER_HOSTED, .ms = clock_ms_since(t->step_us),
+    struct ladder_step s = {.rung = t->call_rung, .ms = clock_ms_since(t->step_us),
                             .tokens_in = a->tokens_in, .tokens_cached = a->tokens_cached,
                             .tokens_out = a->tokens_out, .attempts = (int)a->attempts_len,
                             .cost = a->cost_nano, .by = ""};
@@ -266,9 +266,9 @@ static void on_hosted(void *arg, const struct upstream_answer *a)
                  : met != NULL ? met
                                : arena_dup_str(t->arena, a->why->message);
     } else {
-        t->hosted_by = s.by;
-        t->hosted_release = arena_printf(t->arena, "%s: %s", t->route_pool, a->model);
-        licence_hosted(t);
+        t->remote[s.rung] = arena_printf(t->arena, "%s: %s", t->call_pool, a->model);
+        t->hosted_by = s.rung == LADDER_HOSTED ? s.by : t->hosted_by;
+        licence_remote(t, s.rung);
         s.note = take(t, a->text, &better);
         s.verdict = s.note != NULL ? LADDER_FAILED : better ? LADDER_ANSWERED : LADDER_ABSTAINED;
         s.note = s.note != NULL ? s.note : t->refused;
@@ -277,7 +277,11 @@ static void on_hosted(void *arg, const struct upstream_answer *a)
         }
     }
     ladder_step_add(&t->climb, &s);
-    climb_after_hosted(t, s.verdict != LADDER_FAILED);
+    if (s.rung == LADDER_HOSTED) {
+        climb_after_hosted(t, s.verdict != LADDER_FAILED);
+    } else {
+        climb_after_role(t, s.verdict != LADDER_FAILED);
+    }
 }
 
 /* ---- whether ---- */
@@ -311,29 +315,65 @@ const char *hosted_why_not(struct task *t)
     return ladder_wants(&t->climb, LADDER_HOSTED, &why_not) ? NULL : why_not;
 }
 
-bool hosted_ask(struct task *t)
+/* One call for t->call_rung to t->call_pool; false when nothing is to be asked. */
+static bool send_out(struct task *t, struct upstream_ask *ask)
 {
     struct buf body;
     const struct task_hosted *h = &t->desk->house.hosted;
     buf_init(&body, ASK_BYTES);
     bool ok = build(t, &body);
     if (ok) {
-        struct upstream_ask ask = {
-            .model = t->route_pool,
-            .work = UPSTREAM_CHAT,
-            .body = body.data,
-            .len = body.len,
-            .max_tokens = ANSWER_TOKENS,
-            .label = t->label,
-            .redact = route_may_leave(t->route, t->label) == ROUTE_REDACTED,
-            .rule = t->route->name,
-            .team = t->who.team,
-            .task = t->id,
-            .deadline_us = t->due_us,
-            .done = on_hosted,
-            .arg = t};
-        t->call = h->call(h->arg, &ask);
+        ask->model = t->call_pool;
+        ask->work = UPSTREAM_CHAT;
+        ask->body = body.data;
+        ask->len = body.len;
+        ask->max_tokens = ANSWER_TOKENS;
+        ask->label = t->label;
+        ask->team = t->who.team;
+        ask->task = t->id;
+        ask->deadline_us = t->due_us;
+        ask->done = on_hosted;
+        ask->arg = t;
+        t->call = h->call(h->arg, ask);
     }
     buf_done(&body);
     return ok;
+}
+
+bool hosted_ask(struct task *t)
+{
+    struct upstream_ask ask = {
+        .redact = route_may_leave(t->route, t->label) == ROUTE_REDACTED, .rule = t->route->name};
+    t->call_rung = LADDER_HOSTED;
+    t->call_pool = t->route_pool;
+    return send_out(t, &ask);
+}
+
+/* ---- local roles on other machines of the house ---- */
+
+static const char *role_pool(const struct task *t, enum ladder_rung rung)
+{
+    const struct task_hosted *h = &t->desk->house.hosted;
+    const char *pool = rung == LADDER_LIGHT ? h->light : h->heavy;
+    return pool != NULL && pool[0] != '\0' && h->call != NULL ? pool : NULL;
+}
+
+bool hosted_serves(const struct task *t, enum ladder_rung rung)
+{
+    struct upstream_pool_state pool;
+    const struct task_hosted *h = &t->desk->house.hosted;
+    const char *name = role_pool(t, rung);
+    if (name == NULL || t->reproducible) {
+        return false;
+    }
+    h->check(h->arg, name, (int64_t)(t->input_len / BYTES_A_TOKEN), ANSWER_TOKENS, &pool);
+    return pool.usable && pool.on_prem && (t->label < SECRECY_RESTRICTED || pool.restricted);
+}
+
+bool hosted_ask_role(struct task *t, enum ladder_rung rung)
+{
+    struct upstream_ask ask = {.local_role = true};
+    t->call_rung = rung;
+    t->call_pool = role_pool(t, rung);
+    return send_out(t, &ask);
 }

@@ -12,7 +12,7 @@
      GUARD_BIT(GUARD_KIND_BIRTHDATE) | GUARD_BIT(GUARD_KIND_SECRET) |                              \
      GUARD_BIT(GUARD_KIND_PASSWORD) | GUARD_BIT(GUARD_KIND_TERM))
 
-enum secrecy label_of(enum secrecy least, const char *text, size_t len)
+enum secrecy task_label_of(enum secrecy least, const char *text, size_t len)
 {
     struct guard_scan o = {PERSONAL, GUARD_TAGGED_WHO, NULL, NULL};
     struct guard_findings found = {0};

@@ -84,6 +84,13 @@ enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_
     return f;
 }
 
+/* No worker here serves it, and a server did. */
+static bool is_remote(const struct task_desk *desk, const struct entry *e, enum ladder_rung rung)
+{
+    enum fleet_role role = rung == LADDER_LIGHT ? FLEET_LIGHT : FLEET_HEAVY;
+    return e->remote[rung][0] != '\0' && !fleet_is_serving(desk->house.fleet, role);
+}
+
 static void model_of(const struct task_desk *desk, const struct entry *e, size_t field,
                      enum ladder_rung rung, char out[CERTIFY_RELEASE_SIZE])
 {
@@ -91,8 +98,8 @@ static void model_of(const struct task_desk *desk, const struct entry *e, size_t
     out[0] = '\0';
     if (rung == LADDER_LEARNED) {
         (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->heads != NULL ? e->heads->embed[field] : "");
-    } else if (rung == LADDER_HOSTED) {
-        (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->hosted);
+    } else if (rung == LADDER_HOSTED || is_remote(desk, e, rung)) {
+        (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->remote[rung]);
     } else if (e->measured[rung][0] != '\0') {
         (void)text_copy(out, CERTIFY_RELEASE_SIZE, e->measured[rung]);
     } else {
@@ -101,23 +108,22 @@ static void model_of(const struct task_desk *desk, const struct entry *e, size_t
     }
 }
 
-/* Which hosted model answers is known with its answer only. Until one has, it is the one that
-   holds a certificate. */
-static bool note_hosted(void *arg, const struct certify_certificate *c)
+/* Which model of another server answers is known with its answer only. Until one has, it is the
+   one that holds a certificate: a sha256 has no colon. */
+static bool note_remote(void *arg, const struct certify_certificate *c)
 {
     struct entry *e = arg;
-    bool is = strcmp(c->rung, ladder_rung_name(LADDER_HOSTED)) == 0;
-    if (is) {
-        (void)text_copy(e->hosted, sizeof(e->hosted), c->model);
+    enum ladder_rung rung = ladder_rung_find(c->rung);
+    if (rung >= LADDER_LIGHT && rung <= LADDER_HOSTED && e->remote[rung][0] == '\0' &&
+        strchr(c->model, ':') != NULL) {
+        (void)text_copy(e->remote[rung], sizeof(e->remote[rung]), c->model);
     }
-    return !is;
+    return true;
 }
 
 enum fail licence_load(struct task_desk *desk, struct entry *e, struct fault *why)
 {
-    enum fail f = e->hosted[0] != '\0'
-                      ? FAIL_NONE
-                      : certify_each(desk->reader, e->form->name, false, note_hosted, e, why);
+    enum fail f = certify_each(desk->reader, e->form->name, false, note_remote, e, why);
     for (size_t i = 0; i < e->form->fields_len; i++) {
         for (size_t k = 0; f == FAIL_NONE && k < COUNT_OF(rungs); k++) {
             struct licence_releases r;
@@ -152,31 +158,31 @@ void licence_refresh(struct task_desk *desk, struct entry *e)
 
 /* The evidence of the model that answered, in a copy that is the task's own: others climb under
    the form as it was. */
-void licence_hosted(struct task *t)
+void licence_remote(struct task *t, enum ladder_rung rung)
 {
     struct entry *e = desk_entry_find(t->desk, t->form->name);
     if (e == NULL || t->own_form || strcmp(e->form->release, t->form->release) != 0) {
         return;
     }
-    if (strcmp(e->hosted, t->hosted_release) != 0) {
-        (void)text_copy(e->hosted, sizeof(e->hosted), t->hosted_release);
+    if (strcmp(e->remote[rung], t->remote[rung]) != 0) {
+        (void)text_copy(e->remote[rung], sizeof(e->remote[rung]), t->remote[rung]);
         e->licence_stale = true;
         licence_refresh(t->desk, e);
     }
     bool same = true;
     for (size_t i = 0; i < t->form->fields_len; i++) {
-        same = same && strcmp(e->form->evidence[i][LADDER_HOSTED].certificate,
-                              t->form->evidence[i][LADDER_HOSTED].certificate) == 0;
+        same = same && strcmp(e->form->evidence[i][rung].certificate,
+                              t->form->evidence[i][rung].certificate) == 0;
     }
     if (same) {
         return;
     }
     struct ladder_form *own = ladder_form_dup(t->form);
     for (size_t i = 0; i < own->fields_len; i++) {
-        own->evidence[i][LADDER_HOSTED] = e->form->evidence[i][LADDER_HOSTED];
+        own->evidence[i][rung] = e->form->evidence[i][rung];
     }
-    ladder_form_unref(t->form_before);
-    t->form_before = t->form; /* what was closed under it points into it */
+    ladder_form_unref(t->form_before[rung]);
+    t->form_before[rung] = t->form; /* what is held points into it */
     t->form = own;
     t->climb.form = own;
 }
@@ -223,9 +229,9 @@ static size_t gather(const struct task *t, struct certify_said *said,
             enum ladder_rung rung = rungs[k];
             const struct ladder_heard *heard = &t->climb.heard[i][rung];
             const char *model = rung == LADDER_LEARNED && t->heads != NULL ? t->heads->embed[i]
+                                : t->remote[rung] != NULL                  ? t->remote[rung]
                                 : rung == LADDER_LIGHT                     ? t->used[FLEET_LIGHT]
                                 : rung == LADDER_HEAVY                     ? t->used[FLEET_HEAVY]
-                                : t->hosted_release != NULL                ? t->hosted_release
                                                                            : "";
             if (heard->value == NULL || !heard->passed) {
                 continue;

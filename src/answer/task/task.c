@@ -276,7 +276,9 @@ void task_free(struct task *t)
     form_result_free(t->filled);
     schema_free(t->schema);
     ladder_form_unref(t->form);
-    ladder_form_unref(t->form_before);
+    for (int r = 0; r < LADDER_RUNG_COUNT; r++) {
+        ladder_form_unref(t->form_before[r]);
+    }
     headset_unref(t->heads);
     shelf_unref(t->shelf);
     draft_free(t->draft);
@@ -453,6 +455,7 @@ struct task *task_make(struct task_desk *desk, const struct task_request *r)
     t->who = r->who;
     t->class = r->class;
     t->label = r->label;
+    t->needs = r->needs;
     t->created_at = clock_now_us();
     t->started_us = clock_monotonic_us();
     t->deadline_ms = r->deadline_ms;

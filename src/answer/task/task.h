@@ -61,6 +61,7 @@ struct task_request {
     enum ipc_class class;
     int64_t deadline_ms; /* 0: the server's default for the class */
     enum secrecy label; /* at least; a form's workflow may say a higher one */
+    unsigned needs;     /* bits 1u << enum route_need; a form's workflow may say more */
 
     /* TASK_FORM */
     const char *workflow;
@@ -188,6 +189,8 @@ struct task_hosted {
                   struct upstream_pool_state *out);
     /* Is there a pool of that name, and does it embed? */
     bool (*find)(void *arg, const char *model, bool *embed);
+    /* Pools of on_prem servers that serve a role while no worker here does; "" or NULL: none. */
+    const char *light, *heavy;
 };
 #define TASK_POOL_HOSTED "hosted" /* the pool of a rule that names none */
 
@@ -214,6 +217,10 @@ struct task_house {
     int max_running;
     int max_waiting;
 };
+
+/* How far a text may go by what is in it: `least`, or confidential when it holds personal data or
+   cannot be looked at. Any thread. */
+enum secrecy task_label_of(enum secrecy least, const char *text, size_t len);
 
 struct task_desk;
 MUST_CHECK enum fail task_desk_new(const struct task_house *house, struct task_desk **out,

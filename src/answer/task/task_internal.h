@@ -49,7 +49,8 @@ struct entry {
     bool licence_stale; /* certificates may have changed since they were read */
     /* the model whose evidence the form carries, '' for none */
     char measured[LADDER_RUNG_COUNT][65];
-    char hosted[CERTIFY_RELEASE_SIZE]; /* the same of the hosted rung: "pool: model" */
+    /* the same of rungs that another server answers: "pool: model" */
+    char remote[LADDER_RUNG_COUNT][CERTIFY_RELEASE_SIZE];
 };
 
 /* Documents that one workflow answers in one trust domain, and how eagerly they are learned
@@ -102,6 +103,7 @@ struct task {
     const char *input;   /* subject and text as one */
     size_t input_len;
     unsigned rungs;
+    unsigned needs;     /* as the request says: bits 1u << enum route_need */
     enum secrecy label; /* the highest of workflow, request and what the guard found */
     struct route_rules *rules; /* that decided */
     struct route_facts *facts; /* arena; that they were asked about */
@@ -109,9 +111,11 @@ struct task {
     struct route_decision *route; /* arena; NULL: the rules were not asked */
     const char *route_pool;    /* of upstreams, as long as the rules */
     uint64_t call;             /* open at an upstream, 0: none */
+    enum ladder_rung call_rung; /* whose it is */
+    const char *call_pool;
     const char *hosted_by;     /* the upstream and model that answered, NULL: none */
-    const char *hosted_release; /* "pool: model", what its evidence is of; NULL: none */
-    struct ladder_form *form_before; /* that form was copied from, NULL: it was not */
+    const char *remote[LADDER_RUNG_COUNT]; /* "pool: model", what its evidence is of, or NULL */
+    struct ladder_form *form_before[LADDER_RUNG_COUNT]; /* that form was copied from, or NULL */
     bool draft_rewritten;      /* by the hosted model, every claim of it supported */
     bool hosted_tried;         /* asked, or said why not */
     bool hosted_failed;        /* so that the local rungs are asked after all */
@@ -257,8 +261,6 @@ void climb_start(struct task *t);
 /* The answer under the task's Idempotency-Key, into the task; *failed when it was another request
    or could not be read. */
 bool climb_answered_before(struct task *t, struct fault *why, enum fail *failed);
-/* label.c: `least`, or confidential when the text holds personal data */
-enum secrecy label_of(enum secrecy least, const char *text, size_t len);
 /* stakes.c: what no confidence overrides */
 void stakes_find(struct task *t);
 void stakes_write(struct jn_writer *w, const struct task *t); /* "stake": null, or what it is */
@@ -268,6 +270,9 @@ void climb_after_hosted(struct task *t, bool answered);
 void where_decide(struct task *t);
 void where_facts(struct task *t, struct route_facts *f);
 void where_free(struct task *t);
+/* The same for one that names a model of another server: naming it says that it needs one beyond
+   what runs here, no more. FAIL_FORBIDDEN names the rule. */
+MUST_CHECK enum fail where_named(struct task *t, struct fault *why);
 /* The task's answer is recorded: it counts as traffic. The second one inside the record's write. */
 void where_count(struct task *t);
 enum fail where_put(struct store_tx *tx, const struct task *t, struct fault *why);
@@ -278,6 +283,11 @@ char *explain_record(struct task *t);
 /* hosted.c: the open fields as a call to another server */
 const char *hosted_why_not(struct task *t); /* NULL: it may be asked; else arena or static */
 bool hosted_ask(struct task *t);            /* false: nothing to ask */
+/* An on_prem server may fill the role now. */
+bool hosted_serves(const struct task *t, enum ladder_rung rung);
+bool hosted_ask_role(struct task *t, enum ladder_rung rung); /* false: nothing to ask */
+/* The call for a light or heavy rung is over; its step is recorded. */
+void climb_after_role(struct task *t, bool answered);
 /* result.c: t->json from the climb */
 void result_write(struct task *t);
 /* draft.c: composes t->draft, its text and its JSON; nothing when there is no answer */
@@ -410,8 +420,8 @@ enum fail licence_field(struct store_conn *conn, struct ladder_form *form, size_
 /* The same for all fields and rungs; e->form must not be shared yet. */
 enum fail licence_load(struct task_desk *desk, struct entry *e, struct fault *why);
 void licence_refresh(struct task_desk *desk, struct entry *e); /* when they are stale */
-/* t->hosted_release answered: its certificates count from here on. */
-void licence_hosted(struct task *t);
+/* t->remote[rung] answered: its certificates count from here on. */
+void licence_remote(struct task *t, enum ladder_rung rung);
 /* Voids what the releases touch and issues what is proven; its id into e. */
 enum fail licence_issue(struct store_tx *tx, struct audit *audit, const struct ladder_form *form,
                         size_t field, enum ladder_rung rung,

@@ -11,6 +11,7 @@
 #include "base/clock/clock.h"
 #include "run/upstream/upstream.h"
 
+#define BYTES_A_TOKEN 3
 #define FADE 0.1 /* weight of the newest time in a running mean */
 #define NANO 1e9
 
@@ -34,17 +35,21 @@ static void local_facts(const struct task *t, struct route_facts *f)
     for (size_t i = 0; i < COUNT_OF(roles); i++) {
         struct fleet_model m;
         if (!fleet_is_serving(t->desk->house.fleet, roles[i].role)) {
-            continue;
+            bool served = roles[i].rung != LADDER_LEARNED && hosted_serves(t, roles[i].rung);
+            f->roles |= served ? 1u << roles[i].as : 0;
+            continue; /* what waits at another server is not known here */
         }
         f->roles |= 1u << roles[i].as;
         if (roles[i].rung == LADDER_LEARNED || t->desk->took_ms[roles[i].rung] <= 0) {
             continue;
         }
         fleet_model_get(t->desk->house.fleet, roles[i].role, &m);
-        /* Its time was measured with others beside it; those that wait come before this one. */
-        work += t->desk->took_ms[roles[i].rung] / 1000;
-        wait += t->desk->took_ms[roles[i].rung] / 1000 * m.queued /
-                (m.running > 0 ? m.running : 1);
+        const struct queue *q = fleet_queue(t->desk->house.fleet, m.id);
+        double each = t->desk->took_ms[roles[i].rung] / 1000;
+        double ahead = q != NULL ? queue_wait_s(q, t->who.team, t->class) : 0;
+        work += each;
+        /* No rate is measured yet: as many as wait, at what one took beside others. */
+        wait += ahead >= 0 ? ahead : each * m.queued / (m.running > 0 ? m.running : 1);
     }
     if (work > 0) {
         route_facts_set(f, ROUTE_WAIT_S, wait);
@@ -59,7 +64,7 @@ static void hosted_facts(struct task *t, struct route_facts *f)
     if (h->check == NULL) {
         return;
     }
-    h->check(h->arg, TASK_POOL_HOSTED, (int64_t)(t->input_len / 3), 256, &pool);
+    h->check(h->arg, TASK_POOL_HOSTED, (int64_t)(t->input_len / BYTES_A_TOKEN), 256, &pool);
     if (pool.usable && pool.cost_nano >= 0) {
         route_facts_set(f, ROUTE_PRICE, (double)pool.cost_nano / NANO);
     }
@@ -68,17 +73,36 @@ static void hosted_facts(struct task *t, struct route_facts *f)
     }
 }
 
+/* What the request and its workflow say, and what can be seen: a text longer than the context of
+   every model here. */
+static unsigned needs_of(const struct task *t)
+{
+    unsigned needs = t->needs | (t->form != NULL ? t->form->needs : 0);
+    size_t most = 0;
+    for (int role = FLEET_LIGHT; role <= FLEET_HEAVY; role++) {
+        struct fleet_model m;
+        fleet_model_get(t->desk->house.fleet, (enum fleet_role)role, &m);
+        most = m.n_ctx > 0 && (size_t)m.n_ctx > most ? (size_t)m.n_ctx : most;
+    }
+    bool is_long = most > 0 && t->input_len / BYTES_A_TOKEN > most;
+    return needs | (is_long ? 1u << ROUTE_NEED_LONG_CONTEXT : 0);
+}
+
 void where_facts(struct task *t, struct route_facts *f)
 {
     int64_t left = t->due_us - clock_monotonic_us();
     route_facts_init(f);
     f->label = t->label;
     (void)text_copy(f->team, sizeof(f->team), t->who.team);
-    (void)text_copy(f->workflow, sizeof(f->workflow), t->form->name);
+    (void)text_copy(f->workflow, sizeof(f->workflow), t->form != NULL ? t->form->name : "");
     (void)text_copy(f->stake, sizeof(f->stake), t->stake != NULL ? t->stake_name : "");
-    route_facts_set(f, ROUTE_INPUT_BYTES, (double)t->input_len);
+    route_facts_set(f, ROUTE_INPUT_BYTES,
+                    (double)(t->kind == TASK_FORM ? t->input_len : t->ask_len));
+    f->needs = needs_of(t);
     route_facts_set(f, ROUTE_DEADLINE_S, left > 0 ? (double)left / 1e6 : 0);
-    route_meter_facts(t->desk->meter, t->form->name, clock_now_us(), f);
+    if (t->form != NULL) {
+        route_meter_facts(t->desk->meter, t->form->name, clock_now_us(), f);
+    }
     local_facts(t, f);
     hosted_facts(t, f);
     if (t->desk->house.zone != NULL) {
@@ -118,6 +142,31 @@ void where_decide(struct task *t)
     t->route = arena_alloc(t->arena, sizeof(*t->route));
     route_decide(t->rules, t->facts, t->route);
     t->route_pool = t->route->upstream[0] != '\0' ? t->route->upstream : TASK_POOL_HOSTED;
+}
+
+enum fail where_named(struct task *t, struct fault *why)
+{
+    struct upstream_pool_state pool;
+    const struct task_hosted *h = &t->desk->house.hosted;
+    h->check(h->arg, t->model, (int64_t)(t->ask_len / BYTES_A_TOKEN), t->max_tokens, &pool);
+    t->needs |= 1u << ROUTE_NEED_FRONTIER;
+    where_decide(t);
+    if (pool.on_prem) {
+        t->route = NULL; /* nothing leaves the house: run/upstream's own gate is enough */
+        return FAIL_NONE;
+    }
+    if (t->route->go != ROUTE_HOSTED || route_may_leave(t->route, t->label) == ROUTE_NEVER) {
+        FAULT(why, FAIL_FORBIDDEN, "a %s request does not leave for \"%.64s\": rule %s says %s",
+              secrecy_name(t->label), t->model, t->route->name, route_go_name(t->route->go));
+        return fail_hint(why, "`inhouse route list` shows the rules; a row with `go: hosted` that "
+                              "names this label lets it out.");
+    }
+    if (t->route->upstream[0] != '\0' && strcmp(t->route->upstream, t->model) != 0) {
+        FAULT(why, FAIL_FORBIDDEN, "rule %s lets it out to \"%.64s\" only", t->route->name,
+              t->route->upstream);
+        return fail_param(why, "model");
+    }
+    return FAIL_NONE;
 }
 
 void where_free(struct task *t)

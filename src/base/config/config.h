@@ -147,6 +147,7 @@ struct config_upstream {
     const char *key;    /* "os.environ/NAME", "file:/path", "": none */
     const char *ca_file; /* "": the system's authorities */
     bool on_prem;       /* in the house: what it is sent does not leave */
+    bool restricted;    /* and restricted text may stand there, where it serves a local role */
     struct config_range allow[CONFIG_MAX_ALLOWED]; /* addresses beside the public ones */
     size_t allow_len;
     int64_t budget;     /* nano-units a period, -1: none */

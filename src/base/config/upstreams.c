@@ -237,6 +237,11 @@ static void check_upstream(const struct config *c, const struct config_upstream 
                           "Write the range of its address: `allow: [10.1.2.0/24]`.",
                           "\"%s\" is on_prem and says no range in \"allow\"", u->name);
     }
+    if (u->restricted && !u->on_prem) {
+        config_faults_add(faults, u->line, "upstreams.restricted",
+                          "Only a server in the house may hold it: declare on_prem and allow.",
+                          "\"%s\" may hold restricted text and is not on_prem", u->name);
+    }
     if (u->key[0] != '\0' && !is_reference(u->key)) {
         config_faults_add(faults, u->line, "upstreams.key",
                           "Write os.environ/NAME, or file:/path of a file with mode 0600.",
@@ -260,7 +265,8 @@ static void read_upstream(struct config *c, const struct config_node *row,
     static const char *const keys[] = {"name",    "kind",       "base",          "key",
                                        "ca_file", "on_prem",    "allow",         "budget",
                                        "retries", "connect_ms", "timeout_ms",    "breaker_failures",
-                                       "breaker_open_ms",       "plain_sampling", NULL};
+                                       "breaker_open_ms",       "plain_sampling", "restricted",
+                                       NULL};
     if (row->kind != CONFIG_MAP) {
         config_faults_add(faults, row->line, "upstreams", NULL,
                           "a member of upstreams must be a map");
@@ -279,6 +285,7 @@ static void read_upstream(struct config *c, const struct config_node *row,
     (void)config_node_str(row, "key", false, 1024, &u.key, faults);
     (void)config_node_str(row, "ca_file", false, 1024, &u.ca_file, faults);
     (void)config_node_bool(row, "on_prem", false, &u.on_prem, faults);
+    (void)config_node_bool(row, "restricted", false, &u.restricted, faults);
     (void)config_node_bool(row, "plain_sampling", false, &u.plain_sampling, faults);
     (void)config_node_int(row, "retries", false, 0, 7, &u.retries, faults);
     (void)config_node_int(row, "connect_ms", false, 50, 60000, &u.connect_ms, faults);
@@ -566,6 +573,7 @@ static bool same_upstream(const struct config_upstream *a, const struct config_u
     return strcmp(a->name, b->name) == 0 && a->dialect == b->dialect &&
            strcmp(a->base, b->base) == 0 && strcmp(a->key, b->key) == 0 &&
            strcmp(a->ca_file, b->ca_file) == 0 && a->on_prem == b->on_prem &&
+           a->restricted == b->restricted &&
            a->allow_len == b->allow_len && memcmp(a->allow, b->allow, sizeof(a->allow)) == 0 &&
            a->budget == b->budget && a->budget_daily == b->budget_daily &&
            a->retries == b->retries && a->connect_ms == b->connect_ms &&

@@ -46,8 +46,9 @@ static char *kept(struct wire_request *r, const char *s)
 
 void api_route_explain(struct wire_request *r, void *arg)
 {
-    static const char *const keys[] = {"workflow", "input",    "class",       "rungs", "label",
-                                       "draft",    "artifact", "deadline_ms", "facts", NULL};
+    static const char *const keys[] = {"workflow", "input", "class",    "rungs",
+                                       "label",    "draft", "artifact", "deadline_ms",
+                                       "facts",    "needs", NULL};
     struct explain *e = wire_alloc(r, sizeof(*e));
     struct fault why;
     json_t *facts = NULL;

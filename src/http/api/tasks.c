@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "answer/route/route.h"
+
 struct form_task {
     struct api *a;
     struct wire_request *r;
@@ -52,6 +54,25 @@ static enum fail read_rungs(const json_t *body, unsigned *out, struct fault *why
             f = fail_param(why, "rungs");
         } else {
             *out |= 1u << rung;
+        }
+    }
+    return f;
+}
+
+static enum fail read_needs(const json_t *body, unsigned *out, struct fault *why)
+{
+    json_t *list = NULL;
+    enum fail f = jn_array(body, "needs", false, ROUTE_NEED_COUNT, &list, why);
+    for (size_t i = 0; f == FAIL_NONE && i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        unsigned need = name != NULL ? route_need_find(name) : ROUTE_NEED_COUNT;
+        if (need == ROUTE_NEED_COUNT) {
+            FAULT(why, FAIL_BAD_REQUEST, "\"needs\" holds \"%.40s\", which is no need",
+                  name != NULL ? name : "something that is no text");
+            fail_hint(why, "Needs are tools, long_context, vision and frontier.");
+            f = fail_param(why, "needs");
+        } else {
+            *out |= 1u << need;
         }
     }
     return f;
@@ -140,6 +161,9 @@ enum fail api_task_read(const json_t *body, struct task_request *t, struct fault
         f = read_rungs(body, &t->rungs, why);
     }
     if (f == FAIL_NONE) {
+        f = read_needs(body, &t->needs, why);
+    }
+    if (f == FAIL_NONE) {
         f = jn_bool(body, "draft", false, &draft, why);
     }
     if (f == FAIL_NONE) {
@@ -171,7 +195,8 @@ void api_task_add(struct wire_request *r, void *arg)
 {
     static const char *const keys[] = {"workflow", "input",    "class",       "rungs",
                                        "draft",    "artifact", "deadline_ms", "reproducible",
-                                       "seed",     "now",      "label",       NULL};
+                                       "seed",     "now",      "label",       "needs",
+                                       NULL};
     struct api *a = arg;
     AUTO_JSON json_t *body = api_body(r, keys, false);
     if (body == NULL) {

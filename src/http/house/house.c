@@ -444,7 +444,9 @@ static enum fail open_core(struct house *s, struct fault *why)
                                          .call = hosted_call,
                                          .cancel = hosted_cancel,
                                          .find = hosted_find,
-                                         .check = hosted_check},
+                                         .check = hosted_check,
+                                         .light = c->models_light_upstream,
+                                         .heavy = c->models_heavy_upstream},
                               .costs = costs_of(c),
                               .max_running = (int)c->limits_tasks_running,
                               .max_waiting = (int)c->limits_tasks_waiting};

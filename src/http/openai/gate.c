@@ -7,30 +7,16 @@
 
 #include <string.h>
 
-#include "trust/guard/guard.h"
+#include "answer/task/task.h"
 
 #define DEADLINE_MS_MAX 3600000
-
-/* A card or account number, an id of a person, a key or a password makes a text confidential,
-   whoever sent it. */
-static enum secrecy found(const char *text, size_t n)
-{
-    struct guard_scan o = {GUARD_CHECKED | GUARD_BIT(GUARD_KIND_SECRET) |
-                               GUARD_BIT(GUARD_KIND_PASSWORD),
-                           0, NULL, NULL};
-    struct guard_findings all = {0};
-    bool read = guard_scan(text, n, &o, &all);
-    enum secrecy label = !read || all.n > 0 ? SECRECY_CONFIDENTIAL : SECRECY_INTERNAL;
-    guard_findings_done(&all);
-    return label;
-}
 
 enum fail openai_gate_read(struct wire_request *r, const char *text, size_t n,
                            struct openai_gate *out, struct fault *why)
 {
     const char *label = wire_header(r, "x-inhouse-label");
     const char *deadline = wire_header(r, "x-inhouse-deadline-ms");
-    *out = (struct openai_gate){.label = found(text, n)};
+    *out = (struct openai_gate){.label = task_label_of(SECRECY_INTERNAL, text, n)};
     if (label != NULL) {
         enum secrecy said = secrecy_find(label);
         if (said == SECRECY_COUNT) {

@@ -529,8 +529,13 @@ static void attempt_end(struct call *c, enum upstream_outcome outcome, const cha
 /* The last gate: asked of each attempt, with the very server it would go to. */
 static bool may_send(const struct call *c, const struct member *m, struct fault *why)
 {
-    if (c->label < SECRECY_CONFIDENTIAL ||
-        (c->label == SECRECY_CONFIDENTIAL && m->server->on_prem)) {
+    const struct server *s = m->server;
+    if (c->local_role && !s->on_prem) {
+        FAULT(why, FAIL_FORBIDDEN, "\"%.64s\" is not on_prem: it serves no local role", s->name);
+        return false;
+    }
+    if (c->label < SECRECY_CONFIDENTIAL || (c->label == SECRECY_CONFIDENTIAL && s->on_prem) ||
+        (c->label == SECRECY_RESTRICTED && c->local_role && s->on_prem && s->restricted)) {
         return true;
     }
     if (c->label == SECRECY_CONFIDENTIAL && c->rule[0] != '\0' && c->made.redaction != NULL) {
@@ -676,19 +681,28 @@ static enum fail gate(struct call *c, struct fault *why)
 {
     bool known = false;
     bool leaves = false;
+    bool restricted = c->local_role;
     for (size_t i = 0; i < c->u->members_len; i++) {
         const struct member *m = &c->u->members[i];
         if (strcmp(m->pool, c->pool) == 0 && m->embed == (c->work == UPSTREAM_EMBED)) {
             known = true;
             leaves = leaves || !m->server->on_prem;
+            restricted = restricted && m->server->on_prem && m->server->restricted;
             c->dialects |= 1u << m->server->kind;
             c->plain_sampling = c->plain_sampling || m->server->plain_sampling;
             c->max_tokens = c->max_tokens > 0 || m->embed ? c->max_tokens : m->max_tokens;
         }
     }
-    if (c->label >= SECRECY_RESTRICTED) { /* what is no label counts as the highest */
+    /* What is no label counts as the highest, and is allowed nothing. */
+    if (c->label >= SECRECY_RESTRICTED &&
+        !(c->label == SECRECY_RESTRICTED && known && restricted)) {
         FAULT(why, FAIL_FORBIDDEN, "a restricted task never leaves this machine");
-        return fail_hint(why, "Ask a local model; no setting allows another one.");
+        return fail_hint(why, "Ask a local model; or let on_prem servers that are declared "
+                              "`restricted` serve a local role (models.heavy_upstream).");
+    }
+    if (known && c->local_role && leaves) {
+        FAULT(why, FAIL_FORBIDDEN, "\"%.64s\" has servers that are not on_prem", c->pool);
+        return fail_hint(why, "A local role is served by servers in the house alone.");
     }
     if (!known) {
         FAULT(why, FAIL_NOT_FOUND, "there is no upstream model \"%.64s\"", c->pool);
@@ -720,6 +734,7 @@ static void take_ask(struct call *c, const struct upstream_ask *ask)
     c->work = ask->work;
     c->label = ask->label;
     c->redact = ask->redact;
+    c->local_role = ask->local_role;
     c->stream = ask->stream && ask->work == UPSTREAM_CHAT;
     c->max_tokens = ask->max_tokens;
     c->task = ask->task;

@@ -35,6 +35,7 @@ static enum fail open_server(struct upstream *u, const struct config_upstream *f
     s->dialect = from->dialect == CONFIG_ANTHROPIC ? &dialect_anthropic : &dialect_openai;
     s->base = mem_dup_str(from->base);
     s->on_prem = from->on_prem;
+    s->restricted = from->restricted && from->on_prem;
     s->plain_sampling = from->plain_sampling;
     memcpy(s->allow, from->allow, sizeof(s->allow));
     s->allow_len = from->allow_len;
@@ -157,7 +158,8 @@ void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_i
     bool any = false;
     char room[240];
     int64_t wait;
-    *out = (struct upstream_pool_state){.on_prem = true, .cost_nano = -1, .why_not = u->why_not};
+    *out = (struct upstream_pool_state){.on_prem = true, .restricted = true, .cost_nano = -1,
+                                        .why_not = u->why_not};
     (void)snprintf(u->why_not, sizeof(u->why_not), "there is no upstream model \"%.64s\"", pool);
     for (size_t i = 0; i < u->members_len; i++) {
         struct member *m = &u->members[i];
@@ -167,6 +169,7 @@ void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_i
         int64_t cost = member_cost(m, tokens_in, 0, tokens_out);
         any = true;
         out->on_prem = out->on_prem && m->server->on_prem;
+        out->restricted = out->restricted && m->server->restricted;
         if (pick_obstacle(u, m, cost, room, sizeof(room), &wait)[0] != '\0') {
             (void)snprintf(u->why_not, sizeof(u->why_not), "%s: %s", m->server->name, room);
         } else {
@@ -175,6 +178,7 @@ void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_i
         }
     }
     out->on_prem = out->on_prem && any;
+    out->restricted = out->restricted && any;
 }
 
 static bool is_first(const struct upstream *u, size_t i)
@@ -239,6 +243,7 @@ static void put_server(struct server *s, struct jn_writer *w)
     jn_kv_str(w, "kind", s->kind == CONFIG_ANTHROPIC ? "anthropic" : "openai");
     jn_kv_str(w, "base", s->base);
     jn_kv_bool(w, "on_prem", s->on_prem);
+    jn_kv_bool(w, "restricted", s->restricted);
     jn_kv_bool(w, "key", s->key != NULL && s->key[0] != '\0');
     jn_kv_bool(w, "usable", usable);
     jn_kv_str(w, "circuit", circuits[s->circuit]);

@@ -5,8 +5,9 @@
  * another machine on a task's behalf, so it is also the last gate.
  *
  * The last gate, whatever the caller, the rules or the configuration say:
- *   restricted     never; no address is looked up and no socket is opened, for an on-prem server
- *                  neither
+ *   restricted     never; no address is looked up and no socket is opened. One exception, denied
+ *                  by default: a call for a local role (ask.local_role), to a pool all of whose
+ *                  servers are declared both `on_prem` and `restricted`
  *   confidential   to an upstream declared `on_prem` as it is; to any other one only redacted, and
  *                  only with the name of the rule that lets it
  *   any            only to an address that was checked when the socket was opened and again
@@ -113,6 +114,7 @@ struct upstream_ask {
     int max_tokens;            /* CHAT: as in the body, what it may cost; 0: as the entry says */
     enum secrecy label; /* zero is public: say it always */
     bool redact;               /* also when the label alone would not ask for it */
+    bool local_role;           /* it serves a role of this machine: on_prem servers only */
     /* the decision row that lets it out, NULL: none; kept in the ledger */
     const char *rule;
     const char *team;
@@ -155,6 +157,7 @@ bool upstream_find(const struct upstream *u, const char *model, enum upstream_wo
    cost of tokens in and out, nano-units, of its dearest usable member; -1 when none is usable. */
 struct upstream_pool_state {
     bool usable, on_prem;
+    bool restricted; /* all of them may hold restricted text, for a local role */
     int64_t cost_nano;
     const char *why_not; /* when not usable; valid until the next call into the room */
 };

@@ -134,7 +134,7 @@ struct server {
     char *base;
     char *key; /* NULL or "": none */
     void *authorities;
-    bool on_prem, plain_sampling;
+    bool on_prem, restricted, plain_sampling;
     struct config_range allow[CONFIG_MAX_ALLOWED];
     size_t allow_len;
     int64_t retries, connect_ms, timeout_ms;
@@ -201,7 +201,7 @@ struct call {
     char team[80], rule[80];
     enum upstream_work work;
     enum secrecy label;
-    bool redact, stream;
+    bool redact, stream, local_role;
     json_t *ask;   /* the body; prepare frees it */
     char *body;
     size_t len;

@@ -12,7 +12,7 @@
 
 static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
                                        "frames", "always_person", "desk",    "rewrite",
-                                       "label",  "accepts",       "reuse",   NULL};
+                                       "label",  "accepts",       "reuse",   "needs",  NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
                                          "target_error", "instruct",  "min",    "max",
                                          NULL};
@@ -279,6 +279,27 @@ static void read_trust(const struct config_node *root, struct ladder_form *form,
     }
 }
 
+/* What a model must be able to do for it, for the decision rules. */
+static void read_needs(const struct config_node *root, struct ladder_form *form,
+                       struct config_faults *faults)
+{
+    const struct config_node *list = NULL;
+    if (!config_node_list(root, "needs", false, ROUTE_NEED_COUNT, &list, faults) || list == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *item = list->items[i];
+        unsigned need = item->text != NULL ? route_need_find(item->text) : ROUTE_NEED_COUNT;
+        if (need == ROUTE_NEED_COUNT) {
+            config_faults_add(faults, item->line, "needs",
+                              "Use tools, long_context, vision, frontier.", "\"%.40s\" is no need",
+                              item->text != NULL ? item->text : "a list or map");
+            continue;
+        }
+        form->needs |= 1u << need;
+    }
+}
+
 /* What may be taken from earlier answers beside the same request's. */
 static void read_reuse(const struct config_node *root, struct ladder_form *form,
                        struct config_faults *faults)
@@ -333,6 +354,7 @@ static void read_root(const struct config_node *root, struct ladder_form *form,
                               "a form needs at least one field");
         }
     }
+    read_needs(root, form, faults);
     read_trust(root, form, faults);
     read_reuse(root, form, faults);
     read_prompt(root, form, faults);
