@@ -338,6 +338,7 @@ int command_workflow_show(struct cli *cli);
 int command_workflow_new(struct cli *cli);
 int command_workflow_put(struct cli *cli);
 int command_workflow_test(struct cli *cli);
+int command_guard_lint(struct cli *cli);
 int command_route_list(struct cli *cli);
 int command_route_explain(struct cli *cli);
 int command_route_put(struct cli *cli);

@@ -142,6 +142,14 @@ static const char route_test_help[] =
     "files it tests the built-in rules on their cases. Exits with 1 when a case is decided\n"
     "otherwise than expected. docs/reference/route.md describes both files.";
 
+static const struct cli_option lint_options[] = {
+    {"style", 's', "DIR", "the folder with the rules, one YAML file each"}, {0}};
+static const char lint_help[] =
+    "Rules are Vale's YAML. Prints FILE:LINE:COLUMN:LEVEL:RULE:MESSAGE for each alert; names "
+    "rules\n"
+    "it does not check. Exits with 1 when an alert is an error. Files that end in .md are read as\n"
+    "Markdown. docs/reference/style.md says what is supported.";
+
 const struct command command_table[] = {
     {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve,
      false},
@@ -224,6 +232,8 @@ const struct command command_table[] = {
      command_workflow_put, false},
     {"workflow test", "FILE.yaml", 1, 1, "check a definition, every error at once", NULL, NULL,
      command_workflow_test, false},
+    {"guard lint", "FILE...", 1, CLI_MAX_WORDS, "check texts against brand rules; needs no server",
+     lint_help, lint_options, command_guard_lint, false},
     {"route list", "", 0, 0, "the decision rules that serve, and their releases", NULL, NULL,
      command_route_list, false},
     {"route explain", "REQUEST.json|tsk_ID", 1, 1,
