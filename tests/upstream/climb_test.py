@@ -172,6 +172,38 @@ class Climb(unittest.TestCase):
         print(f"latest answer after the deadline of 800 ms: {worst:+.0f} ms")
 
 
+class Facts(unittest.TestCase):
+    def test_needs_budget_and_rules_of_the_configuration(self):
+        server = mock.start()
+        folder = Path(tempfile.mkdtemp(prefix="ih-rules-"))
+        file = folder / "rules.yaml"
+        file.write_text("name: box\nrows:\n  - name: while-money-lasts\n    why: a test\n    when: {label: [public, internal], budget_left: {at_least: 0.5}}\n"
+                        "    then: {go: hosted, leave: plain, upstream: pool-form}\n")
+        text = config(server.server_address[1], 'allow: [127.0.0.0/8], budget: {amount: "1.00", per: month}') + f"route: {{rules: '{file}'}}\n"
+        ask = {"workflow": "colours", "input": {"text": "a red one"}}
+        try:
+            with e2e.House(config=text) as s:
+                # the shipped row fires by what the request says
+                answer = s.call("POST", "/api/v1/tasks", dict(ask, needs=["frontier"], artifact=False))[1]
+                self.assertEqual((answer["route"]["row"], step(answer, "hosted")["verdict"]), ("frontier-hosted", "answered"), answer)
+                self.assertEqual(s.call("POST", "/api/v1/tasks", dict(ask, needs=["luck"]))[0], 400)
+                facts = s.call("POST", "/api/v1/route/explain", ask)[1]["facts"]
+                self.assertLess(facts["budget_left"], 1)
+                self.assertGreater(facts["budget_left"], 0.99)
+                self.assertGreater(facts["budget_forecast"], 0)
+                # the file's rules wait for an approver
+                rules_now = s.call("GET", "/api/v1/route/rules")[1]
+                self.assertEqual([(r["state"], r["proposed_by"]) for r in rules_now["releases"]], [("candidate", "config")])
+                self.assertNotEqual(step(s.task("a red one")[1], "hosted")["verdict"], "answered")
+                release = rules_now["releases"][0]["release"]
+                self.assertEqual(s.call("POST", f"/api/v1/route/rules/{release}/approve", {})[0], 200)
+                self.assertEqual(s.task("a blue one")[1]["route"]["row"], "while-money-lasts")
+        finally:
+            server.shutdown()
+            server.server_close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Roles(unittest.TestCase):
     """On_prem servers in the place of a worker here."""
 

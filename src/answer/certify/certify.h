@@ -300,6 +300,10 @@ struct certify_said {
     double delta;  /* CERTIFY_DELTA over the number of rungs that may answer the field alone */
     bool answered; /* it closed the field, under a certificate */
     struct certify_releases releases;
+    /* NULL, or the task whose answer this is once more: it counts as one of the rung and
+       certificate that gave it there; rung, score, delta and releases are then not looked at. One
+       that no certificate holds any more is left out. */
+    const struct id *reused_from;
 };
 struct certify_note {
     struct id task;

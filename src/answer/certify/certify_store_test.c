@@ -81,6 +81,7 @@ struct run {
     struct certify_events last; /* of the last decision that told something */
     int events;
     struct id task; /* the last one */
+    const struct id *reused_from;
 };
 
 static enum fail do_run(struct store_tx *tx, void *arg, struct fault *why)
@@ -90,7 +91,10 @@ static enum fail do_run(struct store_tx *tx, void *arg, struct fault *why)
         struct certify_said said = {.field = r->field, .rung = r->rung, .value = "cards",
                                     .score = r->score > 0 ? r->score : 1 - 0.5 * i / r->n,
                                     .target = 0.02, .delta = CERTIFY_DELTA,
-                                    .answered = r->answered, .releases = *r->releases};
+                                    .answered = r->answered, .reused_from = r->reused_from};
+        if (r->releases != NULL) {
+            said.releases = *r->releases;
+        }
         struct certify_note note = {.task = text_id_new(), .workflow = "triage", .said = &said,
                                     .said_len = 1, .reviewable = true};
         bool drawn;
@@ -397,6 +401,29 @@ static void a_forgotten_task_is_decided_no_more(void **state)
     assert_int_equal(needs.list[0].reviewed, 0);
 }
 
+/* An answer given once more is its rung's: drawn at that rate, and its errors take that licence. */
+static void a_reused_answer_is_its_rungs_once_more(void **state)
+{
+    (void)state;
+    struct certify_certificate c;
+    struct run pilot = {.field = "again", .rung = "learned", .releases = &head_1, .n = 500};
+    write_now(do_run, &pilot);
+    assert_true(find("again", "learned", &head_1, 0.02, &c));
+    struct run first = {.field = "again", .rung = "learned", .releases = &head_1, .n = 1,
+                        .answered = true, .undecided = true, .score = 0.99};
+    write_now(do_run, &first);
+    struct run twice = {.field = "again", .rung = "reuse", .n = 300, .answered = true,
+                        .reused_from = &first.task, .wrong_every = 1};
+    write_now(do_run, &twice);
+    assert_true(twice.drawn > 2 && twice.drawn < 200);
+    assert_int_equal(twice.last.list[0].kind, CERTIFY_EVENT_WITHDRAWN);
+    assert_string_equal(twice.last.list[0].rung, "learned");
+    assert_false(find("again", "learned", &head_1, 0.02, &c));
+    int drawn = twice.drawn;
+    write_now(do_run, &twice); /* nothing holds it any more: nothing is watched */
+    assert_int_equal(twice.drawn, drawn);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -410,6 +437,7 @@ int main(void)
         TEST(what_is_below_or_unseen_feeds_nothing),
         TEST(every_uncertified_field_says_what_it_needs),
         TEST(a_forgotten_task_is_decided_no_more),
+        TEST(a_reused_answer_is_its_rungs_once_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

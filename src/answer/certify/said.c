@@ -273,34 +273,78 @@ static enum fail insert_said(struct store_tx *tx, const struct certify_note *not
     return store_run(s, why);
 }
 
+/* What was said of this field where it was first answered, and the certificate that holds it now.
+   rung has room for certify_said's. */
+static enum fail find_source(struct store_conn *conn, const char *workflow,
+                             struct certify_said *said, char rung[16],
+                             struct certify_certificate *c, bool *found, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s = store_query(
+        conn, "SELECT rung, score FROM certify_said WHERE task = ?1 AND field = ?2 AND "
+              "workflow = ?3 AND (kind = 2 OR kind = 3) LIMIT 1");
+    store_bind_id(s, 1, said->reused_from);
+    store_bind_text(s, 2, said->field);
+    store_bind_text(s, 3, workflow);
+    enum fail f = store_step(s, found, why);
+    if (f != FAIL_NONE || !*found) {
+        return f;
+    }
+    text_copy(rung, 16, store_col_text(s, 0));
+    said->rung = rung;
+    said->score = store_col_real(s, 1);
+    return certify_live(conn, workflow, said->field, rung, c, found, why);
+}
+
+struct noting {
+    struct certify_said said;
+    enum certify_said_kind kind; /* 0: nothing to be kept */
+    char rung[16];
+};
+
+static enum fail note_one(struct store_tx *tx, const struct certify_note *note, struct noting *n,
+                          bool *drawn, struct fault *why)
+{
+    struct store_conn *conn = store_tx_conn(tx);
+    struct certify_said *said = &n->said;
+    struct certify_certificate c;
+    bool found = false;
+    enum fail f;
+    if (said->reused_from != NULL) {
+        f = find_source(conn, note->workflow, said, n->rung, &c, &found, why);
+        n->kind = f == FAIL_NONE && found ? SAID_ANSWERED : 0;
+    } else {
+        f = keep_track(tx, note->workflow, said, why);
+        f = f != FAIL_NONE ? f
+                           : certify_find(conn, note->workflow, said->field, said->rung,
+                                          &said->releases, said->target, &c, &found, why);
+        n->kind = said->answered ? SAID_ANSWERED : found ? SAID_BELOW : SAID_PILOT;
+    }
+    if (f == FAIL_NONE && found && n->kind == SAID_ANSWERED) {
+        f = refresh(tx, &c, why);
+        *drawn = *drawn || certify_is_drawn(&note->task, c.audit_rate);
+    }
+    return f;
+}
+
 enum fail certify_note(struct store_tx *tx, const struct certify_note *note, bool *drawn,
                        struct fault *why)
 {
-    enum certify_said_kind kind[CERTIFY_SAID_MAX];
     size_t n = note->reviewable ? note->said_len : 0;
     enum fail f = FAIL_NONE;
     *drawn = false;
     ASSERT(n <= CERTIFY_SAID_MAX);
+    struct noting *all = n > 0 ? mem_alloc_array(n, sizeof(*all)) : NULL;
     for (size_t i = 0; i < n && f == FAIL_NONE; i++) {
-        const struct certify_said *said = &note->said[i];
-        struct certify_certificate c;
-        bool found = false;
-        f = keep_track(tx, note->workflow, said, why);
-        f = f != FAIL_NONE ? f
-                           : certify_find(store_tx_conn(tx), note->workflow, said->field,
-                                          said->rung, &said->releases, said->target, &c, &found,
-                                          why);
-        kind[i] = said->answered ? SAID_ANSWERED : found ? SAID_BELOW : SAID_PILOT;
-        if (f == FAIL_NONE && found && said->answered) {
-            f = refresh(tx, &c, why);
-            *drawn = *drawn || certify_is_drawn(&note->task, c.audit_rate);
-        }
+        all[i].said = note->said[i];
+        f = note_one(tx, note, &all[i], drawn, why);
     }
     for (size_t i = 0; i < n && f == FAIL_NONE; i++) {
         /* Whoever looks at one drawn field looks at all: the draw knows nothing of any answer. */
-        kind[i] = kind[i] == SAID_ANSWERED && *drawn ? SAID_DRAWN : kind[i];
-        f = insert_said(tx, note, &note->said[i], kind[i], why);
+        all[i].kind = all[i].kind == SAID_ANSWERED && *drawn ? SAID_DRAWN : all[i].kind;
+        f = all[i].kind == 0 ? FAIL_NONE
+                             : insert_said(tx, note, &all[i].said, all[i].kind, why);
     }
+    mem_free(all);
     return f;
 }
 

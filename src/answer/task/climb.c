@@ -79,6 +79,7 @@ static enum fail check_request(struct task *t, struct fault *why)
     t->label = t->form->label > t->label ? t->form->label : t->label;
     t->heads = headset_ref(e->heads);
     t->shelf = shelf_ref(desk_shelf_find(t->desk, t->form->dataset));
+    where_label(t);
     return FAIL_NONE;
 }
 

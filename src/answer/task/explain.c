@@ -70,6 +70,8 @@ enum fail task_route_explain(struct task_desk *desk, const struct task_request *
     bool subject = r->subject != NULL && r->subject[0] != '\0';
     t->form = ladder_form_ref(e->form);
     t->label = t->form->label > r->label ? t->form->label : r->label;
+    t->shelf = shelf_ref(desk_shelf_find(desk, t->form->dataset));
+    where_label(t);
     t->due_us = t->started_us + task_deadline_ms(t) * 1000;
     t->input = arena_printf(t->arena, "%s%s%s", subject ? r->subject : "", subject ? "\n\n" : "",
                             r->text);

@@ -216,15 +216,29 @@ enum fail licence_issue(struct store_tx *tx, struct audit *audit, const struct l
     return f;
 }
 
+/* A field that another task's answer closed: that answer given once more. */
+static bool is_reused(const struct ladder_proposal *held, struct id *from)
+{
+    return held->closed && held->rung == LADDER_REUSE && held->reused_from != NULL &&
+           text_id_read(held->reused_from, "tsk", from);
+}
+
 /* What the rungs said of fields that are right or wrong. */
 static size_t gather(const struct task *t, struct certify_said *said,
-                     struct licence_releases *releases, size_t room)
+                     struct licence_releases *releases, struct id *sources, size_t room)
 {
     size_t n = 0;
     for (size_t i = 0; i < t->form->fields_len; i++) {
         const struct ladder_field *field = &t->form->fields[i];
         const struct ladder_proposal *held = &t->climb.held[i];
         bool judged = field->type != LADDER_LINE && field->type != LADDER_DRAFT;
+        if (judged && n < room && is_reused(held, &sources[n])) {
+            said[n] = (struct certify_said){.field = field->name, .value = held->value,
+                                            .target = field->target_error, .answered = true,
+                                            .reused_from = &sources[n]};
+            n++;
+            continue; /* no rung was asked */
+        }
         for (size_t k = 0; judged && k < COUNT_OF(rungs) && n < room; k++) {
             enum ladder_rung rung = rungs[k];
             const struct ladder_heard *heard = &t->climb.heard[i][rung];
@@ -263,13 +277,14 @@ enum fail licence_note(struct store_tx *tx, const struct task *t, bool *drawn, s
 {
     struct certify_said said[LADDER_MAX_FIELDS * COUNT_OF(rungs)];
     struct licence_releases releases[COUNT_OF(said)];
+    struct id sources[COUNT_OF(said)];
     struct certify_note note = {.task = t->id, .workflow = t->form->name, .said = said,
                                 .reviewable = t->has_artifact};
     *drawn = false;
     if (!t->has_artifact || t->own_form) {
         return FAIL_NONE;
     }
-    note.said_len = gather(t, said, releases, COUNT_OF(said));
+    note.said_len = gather(t, said, releases, sources, COUNT_OF(said));
     return certify_note(tx, &note, drawn, why);
 }
 

@@ -189,6 +189,7 @@ static void form_set_now(void *arg)
     ladder_form_unref(e->form);
     e->form = ladder_form_dup(s->form);
     ladder_form_unref(s->form);
+    voids_of_form(s->desk, e->form);
     headset_unref(e->heads);
     e->heads = NULL;
     if (heads_load(s->desk, e, &why) != FAIL_NONE) {
@@ -563,6 +564,7 @@ void task_fleet_changed(struct task_desk *desk)
     for (struct entry *e = desk->entries; e != NULL; e = e->next) {
         e->licence_stale = true; /* certificates are of one model */
     }
+    voids_of_models(desk);
     rewriter_kick(desk->rewriter);
 }
 

@@ -239,7 +239,9 @@ static void hosted_check(void *arg, const char *model, int64_t tokens_in, int64_
     (void)tokens_out;
     assert_ptr_equal(arg, &me);
     bool known = strcmp(model, "big-pool") == 0;
-    *out = (struct upstream_pool_state){.usable = known, .cost_nano = known ? 1000 : -1,
+    *out = (struct upstream_pool_state){.usable = known,
+                                        .budget_left = INT64_MAX,
+                                        .cost_nano = known ? 1000 : -1,
                                         .why_not = known ? NULL : "there is no such pool"};
 }
 

@@ -159,6 +159,68 @@ static void reviewed_answers_let_a_hosted_model_decide_and_no_other(void **state
     assert_string_equal(field_str("priority", "rung"), "hosted");
 }
 
+/* What happened to the certificates of this workflow, newest first. */
+struct certificates {
+    int live, voided;
+    char detail[200];
+};
+
+static bool count_certificate(void *arg, const struct certify_certificate *c)
+{
+    struct certificates *n = arg;
+    n->live += c->state == CERTIFY_LIVE;
+    if (c->state == CERTIFY_VOIDED) {
+        n->voided++;
+        snprintf(n->detail, sizeof(n->detail), "%s", c->detail);
+    }
+    return true;
+}
+
+static struct certificates certificates_of(const char *workflow)
+{
+    struct certificates n = {0};
+    struct store_conn *conn;
+    struct fault why;
+    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
+    assert_int_equal(certify_each(conn, workflow, true, count_certificate, &n, &why), FAIL_NONE);
+    store_reader_close(conn);
+    return n;
+}
+
+static void wait_ms(int ms)
+{
+    loop_timer_add(loop, ms, stop_loop, NULL);
+    run();
+}
+
+static void another_definition_or_model_voids_what_it_touches(void **state)
+{
+    (void)state;
+    set_rules(rules_out);
+    hosted_says = "{\"priority\":\"low\",\"summary\":\"Where is the parcel\"}";
+    struct certificates before = certificates_of("sent");
+    assert_true(before.live == 1 && before.voided == 0);
+    load_as(FLEET_LIGHT, 'z'); /* the hosted model's certificate is not of it */
+    wait_ms(300);
+    task_fleet_changed(desk);
+    wait_ms(50);
+    assert_int_equal(certificates_of("sent").live, 1);
+    struct ladder_form *form = make_form();
+    snprintf(form->name, sizeof(form->name), "sent");
+    form->label = SECRECY_INTERNAL;
+    memset(form->release, '9', 64);
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    wait_ms(100);
+    struct certificates after = certificates_of("sent");
+    assert_int_equal(after.live, 0);
+    assert_int_equal(after.voided, 1);
+    assert_string_equal(after.detail, "the definition has changed");
+    submit_sent(SECRECY_PUBLIC, 0);
+    assert_string_equal(field_str("priority", "rung"), "person");
+    set_rules("name: none\nrows: []\n");
+}
+
 static void what_a_label_forbids_is_never_called(void **state)
 {
     (void)state;
@@ -252,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_hosted_answer_that_cannot_be_used_goes_back_to_local_models),
         cmocka_unit_test(a_pool_that_is_not_there_leaves_the_work_here),
         cmocka_unit_test(a_hosted_call_ends_with_the_deadline),
+        cmocka_unit_test(another_definition_or_model_voids_what_it_touches),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

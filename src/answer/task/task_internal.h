@@ -209,6 +209,7 @@ struct task_desk {
     struct route_rules *rules;
     struct route_meter *meter;
     double took_ms[LADDER_RUNG_COUNT]; /* running means of a rung's step, 0: not seen */
+    char seen[FLEET_ROLE_COUNT][65]; /* the models that certificates were last held against */
     int learning;
     int reuse_jobs;
     struct reuse_stream streams[TASK_STREAMS];
@@ -270,6 +271,8 @@ void climb_after_hosted(struct task *t, bool answered);
 void where_decide(struct task *t);
 void where_facts(struct task *t, struct route_facts *f);
 void where_free(struct task *t);
+/* Raises t->label to that of the dataset its replies come from. */
+void where_label(struct task *t);
 /* The same for one that names a model of another server: naming it says that it needs one beyond
    what runs here, no more. FAIL_FORBIDDEN names the rule. */
 MUST_CHECK enum fail where_named(struct task *t, struct fault *why);
@@ -388,6 +391,10 @@ const char *heads_releases(struct arena *arena, enum ladder_rung rung, const cha
                            const char *embed, const struct ladder_form *form, size_t field);
 /* Evidence of another model than the one now loaded is void. */
 void heads_void_stale(struct task_desk *desk, struct entry *e);
+/* voids.c: ends, on the record, certificates of another definition than this one, or of other
+   models than those that serve. Core thread; what it writes is queued. */
+void voids_of_form(struct task_desk *desk, struct ladder_form *form);
+void voids_of_models(struct task_desk *desk);
 /* trials.c: labelled tasks that several rungs answered, and the choice of climb */
 struct trials *trials_new(void);
 void trials_free(struct trials *t); /* accepts NULL */

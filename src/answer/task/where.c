@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "answer/dataset/dataset.h"
 #include "answer/route/route.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
@@ -68,6 +69,10 @@ static void hosted_facts(struct task *t, struct route_facts *f)
     if (pool.usable && pool.cost_nano >= 0) {
         route_facts_set(f, ROUTE_PRICE, (double)pool.cost_nano / NANO);
     }
+    if (pool.budget_left < INT64_MAX) {
+        route_facts_set(f, ROUTE_BUDGET_LEFT, (double)pool.budget_left / NANO);
+        route_facts_set(f, ROUTE_BUDGET_FORECAST, pool.budget_forecast);
+    }
     if (t->desk->took_ms[LADDER_HOSTED] > 0) {
         route_facts_set(f, ROUTE_HOSTED_S, t->desk->took_ms[LADDER_HOSTED] / 1000);
     }
@@ -109,6 +114,14 @@ void where_facts(struct task *t, struct route_facts *f)
         route_zone_at(t->desk->house.zone, t->created_at, &f->weekday, &f->minute);
     }
     route_facts_complete(f);
+}
+
+void where_label(struct task *t)
+{
+    if (t->shelf != NULL) {
+        enum secrecy label = dataset_label(t->desk->reader, t->form->dataset);
+        t->label = label > t->label ? label : t->label;
+    }
 }
 
 static bool is_reused(const struct task *t)

@@ -22,6 +22,7 @@
 #include "base/clock/clock.h"
 #include "base/log/log.h"
 #include "http/api/api.h"
+#include "http/house/house_internal.h"
 #include "run/upstream/upstream.h"
 #include "trust/policy/policy.h"
 #include "work/review/review.h"
@@ -371,7 +372,12 @@ static enum fail open_records(struct house *s, struct fault *why)
         struct policy_defaults limits = limits_of(s->config);
         f = policy_open(s->store, s->audit, &limits, &s->policy, why);
     }
-    return f == FAIL_NONE ? store_write_wait(s->store, note_write, s, why) : f;
+    if (f == FAIL_NONE) {
+        f = store_write_wait(s->store, note_write, s, why);
+    }
+    return f == FAIL_NONE
+               ? house_rules_propose(s->store, s->audit, s->config->route_rules, why)
+               : f;
 }
 
 static void fleet_changed(void *arg)

@@ -151,6 +151,24 @@ bool upstream_find(const struct upstream *u, const char *model, enum upstream_wo
     return false;
 }
 
+/* Spend as if the period went on at its pace so far, in budgets. */
+static double forecast(const struct server *s, int64_t now)
+{
+    double share = (double)(now - s->from_at) / (double)(s->to_at - s->from_at);
+    double spent = (double)(s->spent + s->reserved) / (double)(s->budget > 0 ? s->budget : 1);
+    /* Under a hundredth of the period one call would look like a flood. */
+    return spent / (share > 0.01 ? share : 0.01);
+}
+
+static void take_budget(const struct server *s, bool first, struct upstream_pool_state *out)
+{
+    int64_t left = s->budget >= 0 ? s->budget - s->spent - s->reserved : INT64_MAX;
+    if (first || left > out->budget_left) {
+        out->budget_left = left;
+        out->budget_forecast = s->budget >= 0 ? forecast(s, clock_now_us()) : 0;
+    }
+}
+
 void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_in,
                          int64_t tokens_out, struct upstream_pool_state *out)
 {
@@ -159,6 +177,7 @@ void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_i
     char room[240];
     int64_t wait;
     *out = (struct upstream_pool_state){.on_prem = true, .restricted = true, .cost_nano = -1,
+                                        .budget_left = INT64_MAX,
                                         .why_not = u->why_not};
     (void)snprintf(u->why_not, sizeof(u->why_not), "there is no upstream model \"%.64s\"", pool);
     for (size_t i = 0; i < u->members_len; i++) {
@@ -167,6 +186,8 @@ void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_i
             continue;
         }
         int64_t cost = member_cost(m, tokens_in, 0, tokens_out);
+        server_period(m->server, clock_now_us());
+        take_budget(m->server, !any, out);
         any = true;
         out->on_prem = out->on_prem && m->server->on_prem;
         out->restricted = out->restricted && m->server->restricted;

@@ -159,6 +159,10 @@ struct upstream_pool_state {
     bool usable, on_prem;
     bool restricted; /* all of them may hold restricted text, for a local role */
     int64_t cost_nano;
+    /* of the server that has most left: what may still be reserved, INT64_MAX without a budget; and
+       its spend at the end of the period at its present pace, divided by the budget */
+    int64_t budget_left;
+    double budget_forecast;
     const char *why_not; /* when not usable; valid until the next call into the room */
 };
 void upstream_pool_check(struct upstream *u, const char *model, int64_t tokens_in,
