@@ -4,7 +4,7 @@
  *
  * learn_rows WHAT... with WHAT among cv, few, self, scope, blind (all without any); options --draws
  * N (10), --self-draws N (3), --shots N (0: 5 and 10), --cost X, --ew X, --ww X, --cw X, --df N,
- * --folds N (inside), --seed N,
+ * --light X, --folds N (inside), --seed N,
  * --no-names. learn_rows names DATA.csv prints the label names as CSV.
  * Everything a text is answered with comes from other texts than it: cv and scope are
  * cross-validations, few and self train on a drawn few of each label and answer those that were
@@ -205,7 +205,7 @@ static void shuffle(uint32_t *x, size_t n, uint64_t seed)
 struct answers {
     float *score, *none; /* none: how little it is like the known ones */
     bool *ok, *outside;
-    size_t n;
+    size_t n, light, light_outside; /* answered by n-grams alone: of the labels, of none */
 };
 
 static void answers_init(struct answers *a, size_t n)
@@ -214,7 +214,7 @@ static void answers_init(struct answers *a, size_t n)
     a->none = mem_alloc_array(n, sizeof(*a->none));
     a->ok = mem_alloc_array(n, sizeof(*a->ok));
     a->outside = mem_alloc_array(n, sizeof(*a->outside));
-    a->n = 0;
+    a->n = a->light = a->light_outside = 0;
 }
 
 static void answers_done(struct answers *a)
@@ -260,6 +260,7 @@ static bool answer(const struct learn_options *o, const struct learn_example *ex
         a->score[a->n] = p.confidence;
         a->none[a->n] = o->plain ? 1 - p.top[0].p : p.odd;
         a->outside[a->n] = strcmp(e->label, LEARN_NONE) == 0;
+        *(a->outside[a->n] ? &a->light_outside : &a->light) += p.light ? 1 : 0;
         a->ok[a->n++] = strcmp(learn_head_label(h, p.top[0].label), e->label) == 0;
     }
     if (report != NULL) {
@@ -270,6 +271,16 @@ static bool answer(const struct learn_options *o, const struct learn_example *ex
     learn_report_done(&r);
     learn_head_free(h);
     return true;
+}
+
+static void print_light(const struct answers *a)
+{
+    size_t in = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        in += a->outside[i] ? 0 : 1;
+    }
+    printf("  by n-grams alone: %zu of %zu texts of the labels, %zu of %zu others\n", a->light, in,
+           a->light_outside, a->n - in);
 }
 
 static double share_right(const struct answers *a, size_t from)
@@ -375,6 +386,7 @@ static bool run_cv(struct setup *s, const struct set *d)
     printf("Banking77, %zu examples, 10-fold cross-validation\n", d->n);
     bool ok = cross(s, d, &s->o, 10, false, &a) && cross(s, d, &o, 10, false, &p);
     if (ok) {
+        print_light(&a);
         row(s, "banking77-cv", share_right(&a, 0), share_right(&p, 0), 0.930, true);
         row(s, "banking77-ece", ece_of(&a), ece_of(&p), 0.007, false);
     }
@@ -425,6 +437,7 @@ static bool run_scope(struct setup *s, const struct set *d, bool with)
     printf("CLINC150, %zu examples, 10-fold cross-validation, %s examples of none of the labels\n",
            d->n, with ? "with" : "without");
     bool ok = cross(s, d, &s->o, 10, with, &a) && cross(s, d, &o, 10, false, &p);
+    print_light(&a);
     if (ok && with) {
         row(s, "clinc-scope", share_right(&a, 0), share_right(&p, 0), 0.955, true);
         row(s, "clinc-ece", ece_of(&a), ece_of(&p), 0.007, false);
@@ -563,6 +576,8 @@ static bool read_option(struct setup *s, const char *a, double x)
         s->o.word_weight = x;
     } else if (strcmp(a, "--cw") == 0) {
         s->o.char_weight = x;
+    } else if (strcmp(a, "--light") == 0) {
+        s->o.light = x;
     } else if (strcmp(a, "--df") == 0 && x >= 1) {
         s->o.min_df = (unsigned)x;
     } else if (strcmp(a, "--folds") == 0) {

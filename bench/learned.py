@@ -5,7 +5,8 @@ choices, queue (12) and priority (4), on inhouse with heads trained on the other
 slots and a JSON schema of the same two fields (SmolLM2 135M, prompt and settings as in bench/form.py).
 
 Ours goes through the whole server: one API request a task, identity, limits, the embedding model, the heads, and a
-durable record each; reuse is off. The messages of the run are in no head: every k-th one is kept out of learning. Banking77
+durable record each; reuse is off. The share whose embedding was needed is printed: heads answer from n-grams alone where
+that loses nothing (docs/decisions/0168). The messages of the run are in no head: every k-th one is kept out of learning. Banking77
 has no priorities: each intent is given one (PRIORITY), told to the peer in its prompt and learned by ours.
 Both are started by this script on loopback or a socket file, run in turn, ROUNDS times each; the row has the medians of
 tasks per hour. Accuracy of both is printed beside it, and how many of ours waited for a person.
@@ -87,7 +88,8 @@ class Ours:
         body = json.dumps({"workflow": "bench", "input": {"text": row["text"]}, "rungs": ["learned"],
                            "draft": False, "artifact": False, "class": "workflow"})
         answer = common.call(self.local.connection, "POST", "/api/v1/tasks", body)
-        return {**{f["name"]: f["value"] for f in answer["fields"]}, "_alone": answer["state"] == "done"}
+        return {**{f["name"]: f["value"] for f in answer["fields"]}, "_alone": answer["state"] == "done",
+                "_embedded": answer["tokens_in"] > 0}
 
     def drive(self, rows):
         return common.drive(self.ask, rows * self.repeat, PARALLEL)
@@ -142,6 +144,11 @@ def measure(kind, rows, past, queues, repeat):
     print("  %-12s %9.0f tasks/h  %d of %d legal  queue right %.1f %%  both right %.1f %%  answered alone %.1f %%, of those the "
           "queue wrong %.2f %%" % (kind.name, len(legal) / seconds * 3600, len(legal), n, 100 * right / n, 100 * both / n,
                                    100 * len(alone) / n, 100 * wrong / max(1, len(alone))), flush=True)
+    if kind is Ours:
+        light = [(a, r) for a, r in pairs if not a["_embedded"]]
+        wrong = sum(a.get("queue") != r["category"] for a, r in light)
+        print("  %-12s %.1f %% needed no embedding, of those the queue wrong %.2f %%"
+              % ("", 100 * len(light) / n, 100 * wrong / max(1, len(light))), flush=True)
     return len(legal) / seconds * 3600
 
 

@@ -8,8 +8,10 @@
  * refuse; f32[5] of oddness; f32[101] support; f32[101] oddness; languages (u8[8] code, u32 n, u32
  * correct, f32 expected, f32 variance); labels (u16 length, bytes); report (u32 length, bytes); u64
  * keys ascending; f32 idf; f16 weights [(dim + 1 + n-grams) x (labels + outside)]; rows (u32
- * example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all before. Owns
- * nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
+ * example, u32 label, u8 length, ref, f32 scale, i8[dim or 256]); SHA-256 of all before.
+ * "IHHEAD3\n" is a head with a light one: before the hash, f32 confidence from which that answers,
+ * f32 factor of its doubt, and it as a blob of its own (u32 length, bytes), with the same labels
+ * and dim 0. Owns nothing between calls. Threads: pure. Limits: LEARN_MAX_BLOB.
  */
 #include "answer/learn/learn_internal.h"
 
@@ -19,6 +21,7 @@
 #include "base/text/text.h"
 
 #define MAGIC "IHHEAD2\n"
+#define MAGIC_LIGHT "IHHEAD3\n"
 #define MAGIC_LEN 8
 #define MAX_REPORT ((size_t)1 << 20)
 
@@ -81,7 +84,7 @@ static void put_float(struct buf *b, float f)
 
 static void put_head(const struct learn_head *h, struct buf *b)
 {
-    buf_add(b, MAGIC, MAGIC_LEN);
+    buf_add(b, h->light != NULL ? MAGIC_LIGHT : MAGIC, MAGIC_LEN);
     put32(b, (uint32_t)h->labels);
     put32(b, (uint32_t)h->dim);
     put32(b, (uint32_t)h->vocabulary.n);
@@ -123,6 +126,21 @@ static void put_head(const struct learn_head *h, struct buf *b)
     buf_add_str(b, h->report);
 }
 
+static enum fail put_light(const struct learn_head *h, struct buf *out, struct fault *why)
+{
+    struct buf b;
+    buf_init(&b, LEARN_MAX_BLOB);
+    enum fail f = learn_save(h->light, &b, why);
+    if (f == FAIL_NONE) {
+        put_float(out, h->light_sure);
+        put_float(out, h->light_doubt);
+        put32(out, (uint32_t)b.len);
+        buf_add(out, b.data, b.len);
+    }
+    buf_done(&b);
+    return f;
+}
+
 enum fail learn_save(const struct learn_head *h, struct buf *out, struct fault *why)
 {
     size_t before = out->len;
@@ -150,8 +168,10 @@ enum fail learn_save(const struct learn_head *h, struct buf *out, struct fault *
         put_float(out, s->scale[i]);
         buf_add(out, s->row + i * (size_t)s->dim, (size_t)s->dim);
     }
-    if (out->overflow) {
-        return FAULT(why, FAIL_TOO_LARGE, "the head does not fit into %zu bytes", out->cap);
+    enum fail f = h->light != NULL ? put_light(h, out, why) : FAIL_NONE;
+    if (f != FAIL_NONE || out->overflow) {
+        return f != FAIL_NONE ? f : FAULT(why, FAIL_TOO_LARGE,
+                                          "the head does not fit into %zu bytes", out->cap);
     }
     uint8_t hash[32];
     text_sha256(out->data + before, out->len - before, hash);
@@ -388,9 +408,30 @@ static void get_head(struct reader *r, struct learn_head *h)
     }
 }
 
+/* A light head has none of its own, no embedding and the same labels. */
+static void get_light(struct reader *r, struct learn_head *h)
+{
+    struct fault why;
+    h->light_sure = get_float(r, 0, 1);
+    h->light_doubt = get_float(r, 0, LEARN_LIGHT_DOUBT);
+    size_t n = get32(r);
+    const uint8_t *blob = take(r, n);
+    if (blob == NULL || n < MAGIC_LEN || memcmp(blob, MAGIC, MAGIC_LEN) != 0 ||
+        learn_load(blob, n, &h->light, &why) != FAIL_NONE) {
+        r->bad = true;
+        return;
+    }
+    r->bad = h->dim == 0 || h->light->dim != 0 || h->light->labels != h->labels;
+    for (size_t i = 0; i < h->labels && !r->bad; i++) {
+        r->bad = strcmp(h->label[i], h->light->label[i]) != 0;
+    }
+}
+
 enum fail learn_load(const void *blob, size_t n, struct learn_head **out, struct fault *why)
 {
-    if (n < MAGIC_LEN + 32 || n > LEARN_MAX_BLOB || memcmp(blob, MAGIC, MAGIC_LEN) != 0) {
+    bool light = n >= MAGIC_LEN && memcmp(blob, MAGIC_LIGHT, MAGIC_LEN) == 0;
+    if (n < MAGIC_LEN + 32 || n > LEARN_MAX_BLOB ||
+        (!light && memcmp(blob, MAGIC, MAGIC_LEN) != 0)) {
         return FAULT(why, FAIL_BAD_REQUEST, "these %zu bytes are not a head of this version", n);
     }
     uint8_t hash[32];
@@ -407,6 +448,9 @@ enum fail learn_load(const void *blob, size_t n, struct learn_head **out, struct
         r.bad = true;
         h->vocabulary.n = 0;
         h->store.n = 0;
+    }
+    if (light && !r.bad) {
+        get_light(&r, h);
     }
     if (r.bad || r.left != 0) {
         learn_head_free(h);

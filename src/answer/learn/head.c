@@ -21,6 +21,7 @@ void learn_head_free(struct learn_head *h)
     learn_vocabulary_done(&h->vocabulary);
     mem_free(h->w);
     learn_store_done(&h->store);
+    learn_head_free(h->light);
     mem_free(h->report);
     mem_free(h);
 }
@@ -116,6 +117,30 @@ size_t learn_store_voters(const struct learn_head *h, const float *near, const f
     return v->n;
 }
 
+bool learn_predict_light(const struct learn_head *h, const char *text, size_t text_len,
+                         struct learn_prediction *out)
+{
+    struct fault why;
+    if (h->light == NULL || text_len > LEARN_LIGHT_TEXT ||
+        learn_predict(h->light, text, text_len, NULL, 0, out, &why) != FAIL_NONE ||
+        out->confidence < h->light_sure || out->none > LEARN_LIGHT_NONE ||
+        out->known < LEARN_LIGHT_KNOWN) {
+        memset(out, 0, sizeof(*out));
+        return false;
+    }
+    out->light = true;
+    float doubt = fminf(1, h->light_doubt * (1 - out->top[0].p));
+    float share = out->top[0].p < 1 ? doubt / (1 - out->top[0].p) : 0;
+    out->top[0].p = 1 - doubt;
+    for (size_t i = 1; i < out->n_top; i++) {
+        out->top[i].p *= share;
+    }
+    out->confidence = fmaxf(0, 1 - h->light_doubt * (1 - out->confidence));
+    out->odd = learn_none_odd(h, out->none); /* one scale for both */
+    out->refused = out->none >= 1 - h->refuse;
+    return true;
+}
+
 static void finish(const struct learn_head *h, const float *z, const struct learn_voters *v,
                    const uint32_t *place, struct learn_prediction *out)
 {
@@ -145,6 +170,9 @@ enum fail learn_predict(const struct learn_head *h, const char *text, size_t tex
               "came with %d", h->dim, embedding == NULL ? 0 : dim);
         return fail_hint(why, "Ask with the embedding model the head was trained on, or train it "
                          "again.");
+    }
+    if (learn_predict_light(h, text, text_len, out)) {
+        return FAIL_NONE;
     }
     memset(out, 0, sizeof(*out));
     float dense[LEARN_MAX_DIM];

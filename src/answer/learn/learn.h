@@ -10,6 +10,9 @@
  * decided on #4711"); logits and vote are mixed and tempered by three numbers fitted on out-of-fold
  * predictions. A none-of-these score says how far off a text is; far off lowers the confidence,
  * and beyond the share of known texts that may be refused the text is refused.
+ * Lighter first: beside a head with embeddings stands one on the n-grams alone, which answers where
+ * it is very sure and, out of fold, loses nothing against the whole head (light.c); such a text
+ * needs no embedding.
  * Unlabelled traffic, where given, teaches what texts look like and, by self-training, which label
  * the clear ones have; the figures of the report come from labelled examples alone.
  *
@@ -75,12 +78,14 @@ struct learn_options {
     bool plain;              /* the regression alone, as a yardstick: no neighbours, no shared
                                 covariance, no self-training */
     double refuse;           /* share of known texts that may be refused as none of these */
+    double light;            /* how sure the n-grams alone must be to answer without the embedding;
+                                1: they never do */
     double target_error;     /* of the suggested threshold, 0 < x < 1 */
     double delta;            /* its chance of being wrong */
     enum learn_evidence evidence;
 };
 /* The measured defaults: folds 0, C 30, weights 3, 1, 1, min_df 2, refuse 1 %,
-   error 2 %, delta 5 %. */
+   light 0.99, error 2 %, delta 5 %. */
 struct learn_options learn_defaults(void);
 
 /* Called between passes with 0 <= done <= total, on the training thread; return false to cancel. */
@@ -136,6 +141,15 @@ struct learn_certificate {
     size_t needed;     /* accepted items without an error that the first test needs */
 };
 
+/* What the n-grams alone may answer; all 0 where they may not. */
+struct learn_light {
+    double threshold;   /* least confidence of their own */
+    double doubt;       /* what 1 - that confidence is multiplied by: errors seen over foretold */
+    double share;       /* of the decisions that they answer, out of fold */
+    size_t wrong;       /* of those, */
+    size_t wrong_whole; /* and how many of the same the whole head has wrong */
+};
+
 struct learn_report {
     size_t n;            /* decisions: examples with a label that are not extra */
     size_t extra;
@@ -156,6 +170,7 @@ struct learn_report {
     double shared_rate;  /* of the shared covariance's logits, in units of the regression's */
     double coverage_at_1, coverage_at_2, coverage_at_5; /* share answerable at that error; a
                             plain reading of the sample, not a guarantee */
+    struct learn_light light; /* the other figures are of both together, as they answer */
     struct learn_certificate certificate; /* on out-of-fold scores: provisional */
     enum learn_evidence evidence;
     double train_ms;
@@ -208,6 +223,7 @@ struct learn_prediction {
                          to others, surer) than this text: 0.99 = odder than 99 % of them */
     float odd;        /* the same on no scale, finer at the far end */
     bool refused;     /* none passes 1 - the options' refuse: no label should be taken for it */
+    bool light;       /* answered by the n-grams alone: the embedding was not looked at */
     float support;    /* the nearest example's cosine */
     float known;      /* share of the text's distinct n-grams that the head has seen */
     struct learn_neighbour nearest[LEARN_TOP]; /* nearest first, among the examples of the labels
@@ -223,6 +239,15 @@ struct learn_prediction {
 MUST_CHECK enum fail learn_predict(const struct learn_head *h, const char *text, size_t text_len,
                                    const float *embedding, int dim, struct learn_prediction *out,
                                    struct fault *why);
+
+/*
+ * Answers as learn_predict would without looking at the embedding; false where that is not enough,
+ * and then *out holds nothing. Always false for heads without embeddings or without a light one.
+ * Takes as long as learn_predict; texts over LEARN_LIGHT_TEXT bytes are not tried.
+ */
+#define LEARN_LIGHT_TEXT 4096
+bool learn_predict_light(const struct learn_head *h, const char *text, size_t text_len,
+                         struct learn_prediction *out);
 
 size_t learn_head_labels(const struct learn_head *h);
 const char *learn_head_label(const struct learn_head *h, size_t i); /* borrowed */

@@ -230,9 +230,19 @@ struct learn_head {
     struct learn_language languages[LEARN_MAX_LANGUAGES];
     size_t n_languages;
     struct learn_store store;
+    struct learn_head *light; /* on the n-grams alone, the same labels; NULL: none */
+    float light_sure;         /* its own confidence from which it answers */
+    float light_doubt;        /* what its doubt (1 - confidence) is multiplied by then */
     char *report;
     uint8_t hash[32];
 };
+/* May an answer of the light head stand, but for its confidence? So many of the known are less odd
+   than the oddest it takes, and so many of its n-grams are known at least. */
+#define LEARN_LIGHT_NONE 0.9F
+#define LEARN_LIGHT_KNOWN 0.9F
+#define LEARN_LIGHT_DOUBT 4.0F /* largest factor */
+/* The oddness that so large a share of known examples stays under: learn_none's inverse. */
+float learn_none_odd(const struct learn_head *h, float none);
 /* Share of known examples that were less odd, out of fold. */
 float learn_none(const struct learn_head *h, float odd);
 /* What the confidence is multiplied by: 1 unless the text is farther off than 99 % of the known. */

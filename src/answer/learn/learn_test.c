@@ -161,6 +161,128 @@ static void equal_input_gives_equal_bytes_and_they_load(void **state)
     }
 }
 
+#define MANY 2400
+
+/* Texts of one to three words of their label's list; one in eight of a label the words do not
+   tell, with a vector that does (blind: all of them). */
+struct many {
+    char text[MANY][64];
+    float vector[MANY][DIM];
+    struct learn_example ex[MANY];
+};
+
+static struct many *make_many(bool blind, uint64_t seed)
+{
+    struct many *m = mem_alloc(sizeof(*m));
+    for (size_t i = 0; i < MANY; i++) {
+        size_t k = i % LABELS;
+        size_t from = blind || dice(&seed) % 8 == 0 ? dice(&seed) % LABELS : k;
+        int at = 0;
+        for (int w = 0; w < 3; w++) {
+            at += snprintf(m->text[i] + at, sizeof(m->text[i]) - (size_t)at, "%s ",
+                           from == k ? words[k][dice(&seed) % 8] : filler[dice(&seed) % 8]);
+        }
+        m->vector[i][k] = 1;
+        m->ex[i] = (struct learn_example){.text = m->text[i], .text_len = (size_t)at,
+                                          .label = labels[k], .embedding = m->vector[i]};
+    }
+    return m;
+}
+
+static struct learn_head *train_many(struct many *m, size_t n, double light, struct learn_report *r)
+{
+    struct learn_options o = small_options();
+    struct learn_head *h;
+    struct fault why = {0};
+    o.light = light;
+    if (learn_train(m->ex, n, &o, NULL, &h, r, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    return h;
+}
+
+static void words_alone_answer_where_that_loses_nothing(void **state)
+{
+    (void)state;
+    struct many *m = make_many(false, 11);
+    struct learn_report r;
+    struct learn_head *h = train_many(m, MANY, 0.99, &r);
+    struct learn_prediction p, q, whole;
+    struct fault why = {0};
+    assert_true(r.light.threshold >= 0.99 && r.light.share > 0.5 && r.light.share < 0.95);
+    assert_true(r.light.wrong <= r.light.wrong_whole + 2);
+    assert_true(r.accuracy > 0.99); /* the rest is the whole head's */
+    const char *clear = "courier shipment lost";
+    assert_true(learn_predict_light(h, clear, strlen(clear), &p));
+    assert_string_equal(learn_head_label(h, p.top[0].label), labels[1]);
+    assert_true(p.light && p.confidence >= 0.96F && !p.refused);
+    assert_true(p.n_nearest > 0 && p.n_top == LABELS);
+    /* The same by the way of the whole head, whatever the vector says. */
+    assert_int_equal(learn_predict(h, clear, strlen(clear), m->vector[0], DIM, &q, &why),
+                     FAIL_NONE);
+    assert_true(q.light && q.top[0].label == p.top[0].label);
+    /* Without a sign, with a stranger's words, too long: the embedding decides. */
+    const char *unclear[] = {"please the my", "zebra quartz courier vivid jumbo"};
+    for (size_t i = 0; i < COUNT_OF(unclear); i++) {
+        size_t n = strlen(unclear[i]);
+        assert_false(learn_predict_light(h, unclear[i], n, &p));
+        assert_int_equal(p.n_top, 0);
+        assert_int_equal(learn_predict(h, unclear[i], n, m->vector[2], DIM, &whole, &why),
+                         FAIL_NONE);
+        assert_false(whole.light);
+        assert_string_equal(learn_head_label(h, whole.top[0].label), labels[2]);
+    }
+    struct buf text, blob;
+    buf_init(&text, LEARN_MAX_TEXT);
+    while (text.len <= LEARN_LIGHT_TEXT) {
+        buf_add_str(&text, "courier shipment lost ");
+    }
+    assert_false(learn_predict_light(h, text.data, text.len, &p));
+    buf_done(&text);
+
+    struct learn_head *again;
+    struct learn_head *bad;
+    buf_init(&blob, LEARN_MAX_BLOB);
+    assert_int_equal(learn_save(h, &blob, &why), FAIL_NONE);
+    assert_int_equal(learn_load(blob.data, blob.len, &again, &why), FAIL_NONE);
+    assert_true(learn_predict_light(again, clear, strlen(clear), &p));
+    assert_memory_equal(p.top, q.top, sizeof(p.top));
+    /* Without its light part under the old name: bytes are left over. */
+    memcpy(blob.data, "IHHEAD2\n", 8);
+    text_sha256(blob.data, blob.len - 32, (uint8_t *)blob.data + blob.len - 32);
+    assert_int_equal(learn_load(blob.data, blob.len, &bad, &why), FAIL_BAD_REQUEST);
+    buf_done(&blob);
+    learn_report_done(&r);
+    learn_head_free(h);
+    learn_head_free(again);
+    mem_free(m);
+}
+
+static void words_alone_do_not_answer_without_evidence(void **state)
+{
+    (void)state;
+    static const struct {
+        bool blind;
+        size_t n;
+        double light;
+    } cases[] = {{true, MANY, 0.99},  /* the words say nothing */
+                 {false, 1500, 0.99}, /* too few to know that nothing is lost */
+                 {false, MANY, 1}};   /* not asked for */
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct many *m = make_many(cases[i].blind, 5);
+        struct learn_report r;
+        struct learn_head *h = train_many(m, cases[i].n, cases[i].light, &r);
+        struct learn_prediction p;
+        assert_true(r.light.share < 0.01);
+        if (!cases[i].blind) {
+            assert_false(learn_predict_light(h, "courier shipment lost", 21, &p));
+        }
+        learn_report_done(&r);
+        learn_head_free(h);
+        mem_free(m);
+    }
+}
+
 /* Every byte changed and every length cut is refused, even when the hash is made to fit. */
 static void changed_bytes_are_refused(void **state)
 {
@@ -734,6 +856,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learns_two_languages_and_answers),
         cmocka_unit_test(equal_input_gives_equal_bytes_and_they_load),
+        cmocka_unit_test(words_alone_answer_where_that_loses_nothing),
+        cmocka_unit_test(words_alone_do_not_answer_without_evidence),
         cmocka_unit_test(changed_bytes_are_refused),
         cmocka_unit_test(far_off_texts_lower_the_confidence),
         cmocka_unit_test(a_mask_leaves_no_trace_of_a_person),

@@ -214,28 +214,55 @@ static void fit_odd(struct learn_training *t, float *p)
     learn_odd_fit(parts, outside, n, h->odd_weight);
 }
 
+static void fit_mix(struct learn_training *t, const bool *leave)
+{
+    struct learn_head *h = t->h;
+    if (leave == NULL) {
+        h->mix = learn_fit_mix(t->logits, h->stride, h->labels, t->o->plain ? NULL : t->voters,
+                               t->scored_truth, t->n_scored, NULL);
+        return;
+    }
+    AUTO_FREE float *z = mem_alloc_array(t->n_scored * h->stride, sizeof(*z));
+    AUTO_FREE struct learn_voters *v = mem_alloc_array(t->n_scored, sizeof(*v));
+    AUTO_FREE uint32_t *truth = mem_alloc_array(t->n_scored, sizeof(*truth));
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_scored; i++) {
+        if (!leave[i]) {
+            memcpy(z + n * h->stride, t->logits + i * h->stride, h->stride * sizeof(*z));
+            v[n] = t->voters[i];
+            truth[n++] = t->scored_truth[i];
+        }
+    }
+    h->mix = learn_fit_mix(z, h->stride, h->labels, v, truth, n, NULL);
+}
+
+void learn_calibrate(struct learn_training *t, const bool *leave)
+{
+    struct learn_head *h = t->h;
+    AUTO_FREE float *odd = mem_alloc_array(t->n_scored, sizeof(*odd));
+    AUTO_FREE float *p = mem_alloc_array(2 * h->stride, sizeof(*p));
+    fit_mix(t, leave);
+    fit_odd(t, p);
+    for (size_t i = 0; i < t->n_scored; i++) {
+        odd[i] = oddness(t, i, best_label(t, i, p).p);
+    }
+    take_quantiles(odd, t->n_scored, h->odd);
+}
+
 void learn_look(struct learn_training *t)
 {
     struct learn_head *h = t->h;
     size_t cells = ((size_t)t->m.dim + 1 + h->vocabulary.n) * h->stride;
     t->voters = mem_alloc_array(t->n_scored + t->n_outside, sizeof(*t->voters));
     AUTO_FREE float *support = mem_alloc_array(t->n_scored + t->n_outside, sizeof(*support));
-    AUTO_FREE float *odd = mem_alloc_array(t->n_scored, sizeof(*odd));
-    AUTO_FREE float *p = mem_alloc_array(2 * h->stride, sizeof(*p));
     remember(t);
     add_shared(t);
     for (size_t i = 0; i < cells; i++) {
         h->w[i] = learn_unhalf(learn_half(h->w[i])); /* what is saved is what was measured */
     }
     find_voters(t, support);
-    h->mix = learn_fit_mix(t->logits, h->stride, h->labels, t->o->plain ? NULL : t->voters,
-                           t->scored_truth, t->n_scored, NULL);
-    fit_odd(t, p);
-    for (size_t i = 0; i < t->n_scored; i++) {
-        odd[i] = oddness(t, i, best_label(t, i, p).p);
-    }
+    learn_calibrate(t, NULL);
     take_quantiles(support, t->n_scored, h->support);
-    take_quantiles(odd, t->n_scored, h->odd);
 }
 
 /* ---- the report ---- */
@@ -254,13 +281,13 @@ static void count_language(struct learn_training *t, size_t i, float confidence,
 }
 
 /* Shares that the none-of-these threshold refuses, out of fold. */
-static void count_refused(struct learn_training *t, float *p, struct learn_report *r)
+static void count_refused(const struct learn_training *t, const struct learn_said *said,
+                          struct learn_report *r)
 {
     size_t known = 0;
     size_t outside = 0;
     for (size_t i = 0; i < t->n_scored + t->n_outside; i++) {
-        float none = learn_none(t->h, oddness(t, i, best_label(t, i, p).p));
-        bool refused = none >= 1 - t->h->refuse;
+        bool refused = said[i].none >= 1 - t->h->refuse;
         *(i < t->n_scored ? &known : &outside) += refused ? 1 : 0;
     }
     r->refuse = (double)known / (double)t->n_scored;
@@ -268,7 +295,20 @@ static void count_refused(struct learn_training *t, float *p, struct learn_repor
     r->outside_refused = t->n_outside == 0 ? 0 : (double)outside / (double)t->n_outside;
 }
 
-void learn_fill_report(struct learn_training *t, struct learn_report *r)
+void learn_say(const struct learn_training *t, struct learn_said *said)
+{
+    AUTO_FREE float *p = mem_alloc_array(2 * t->h->stride, sizeof(*p));
+    for (size_t i = 0; i < t->n_scored + t->n_outside; i++) {
+        const struct learn_voters *v = &t->voters[i];
+        struct learn_choice top = best_label(t, i, p);
+        said[i].label = top.label;
+        said[i].none = learn_none(t->h, oddness(t, i, top.p));
+        said[i].confidence = top.p * learn_reach(t->h, v->n > 0 ? v->cosine[0] : -1);
+    }
+}
+
+void learn_fill_report(struct learn_training *t, const struct learn_said *said,
+                       struct learn_report *r)
 {
     struct learn_head *h = t->h;
     size_t n = t->n_scored;
@@ -282,22 +322,20 @@ void learn_fill_report(struct learn_training *t, struct learn_report *r)
     for (size_t i = 0; i < n; i++) {
         struct learn_choice top;
         struct learn_oof *o = &r->oof[i];
-        const struct learn_voters *v = &t->voters[i];
         learn_softmax(t->logits + i * h->stride, h->labels, p);
         learn_rank(p, h->labels, &top, 1);
         raw[i] = top.p;
         raw_ok[i] = top.label == t->scored_truth[i];
-        top = best_label(t, i, p);
         o->truth = t->scored_truth[i];
-        o->answered = top.label;
-        o->none = learn_none(h, oddness(t, i, top.p));
-        o->confidence = top.p * learn_reach(h, v->n > 0 ? v->cosine[0] : -1);
+        o->answered = said[i].label;
+        o->none = said[i].none;
+        o->confidence = said[i].confidence;
         score[i] = o->confidence;
         ok[i] = o->truth == o->answered;
         right += ok[i] ? 1 : 0;
         count_language(t, i, score[i], ok[i]);
     }
-    count_refused(t, p, r);
+    count_refused(t, said, r);
     r->n = n;
     r->traffic = t->n_traffic;
     r->extra = t->n - n - t->n_outside - t->n_traffic;

@@ -73,6 +73,16 @@ float learn_none(const struct learn_head *h, float odd)
     return ((float)(i - 1) + part) / (float)(LEARN_QUANTILES - 1);
 }
 
+float learn_none_odd(const struct learn_head *h, float none)
+{
+    float at = none * (float)(LEARN_QUANTILES - 1);
+    size_t i = at <= 0 ? 0 : (size_t)at;
+    if (i >= LEARN_QUANTILES - 1) {
+        return h->odd[LEARN_QUANTILES - 1];
+    }
+    return h->odd[i] + (at - (float)i) * (h->odd[i + 1] - h->odd[i]);
+}
+
 float learn_reach(const struct learn_head *h, float support)
 {
     float edge = h->support[1];

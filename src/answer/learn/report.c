@@ -123,6 +123,14 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_kv_real(&w, "coverage_at_1", r->coverage_at_1, 4);
     jn_kv_real(&w, "coverage_at_2", r->coverage_at_2, 4);
     jn_kv_real(&w, "coverage_at_5", r->coverage_at_5, 4);
+    jn_key(&w, "light");
+    jn_object_begin(&w);
+    jn_kv_real(&w, "threshold", r->light.threshold, 6);
+    jn_kv_real(&w, "doubt", r->light.doubt, 4);
+    jn_kv_real(&w, "share", r->light.share, 4);
+    jn_kv_int(&w, "wrong", (int64_t)r->light.wrong);
+    jn_kv_int(&w, "wrong_whole", (int64_t)r->light.wrong_whole);
+    jn_object_end(&w);
     put_certificate(&w, &r->certificate);
     put_languages(&w, r);
     jn_key(&w, "per_label");
@@ -160,6 +168,11 @@ void learn_report_text(const struct learn_report *r, struct buf *out)
                100 * r->accuracy, r->macro_f1, r->ece, r->ece_raw);
     buf_printf(out, "answers %.0f %% at 1 %% error, %.0f %% at 2 %%, %.0f %% at 5 %%\n",
                100 * r->coverage_at_1, 100 * r->coverage_at_2, 100 * r->coverage_at_5);
+    if (r->light.share > 0) {
+        buf_printf(out, "%.0f %% need no embedding: the n-grams alone are %.1f %% sure or more, "
+                   "%zu wrong (with the embedding %zu)\n", 100 * r->light.share,
+                   100 * r->light.threshold, r->light.wrong, r->light.wrong_whole);
+    }
     if (r->outside > 0) {
         buf_printf(out, "none of these: %.1f %% of %zu such texts refused, with %.1f %% of the "
                    "known ones\n", 100 * r->outside_refused, r->outside, 100 * r->refuse);

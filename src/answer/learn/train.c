@@ -30,6 +30,7 @@ struct learn_options learn_defaults(void)
                                   .min_df = 2,
                                   .max_features = 150000,
                                   .refuse = 0.01,
+                                  .light = 0.99,
                                   .target_error = 0.02,
                                   .delta = 0.05,
                                   .evidence = LEARN_EVIDENCE_HISTORY};
@@ -51,8 +52,8 @@ static enum fail check_options(const struct learn_options *o, struct fault *why)
         return FAULT(why, FAIL_BAD_REQUEST, "min_df and max_features (at most 1000000) must be "
                      "at least 1");
     }
-    if (!(o->refuse >= 0 && o->refuse <= 0.5)) {
-        return FAULT(why, FAIL_BAD_REQUEST, "refuse must be 0 to 0.5");
+    if (!(o->refuse >= 0 && o->refuse <= 0.5) || !(o->light > 0 && o->light <= 1)) {
+        return FAULT(why, FAIL_BAD_REQUEST, "refuse must be 0 to 0.5 and light in (0, 1]");
     }
     if (!(o->target_error > 0 && o->target_error < 1 && o->delta > 0 && o->delta < 1)) {
         return FAULT(why, FAIL_BAD_REQUEST, "target_error and delta must be between 0 and 1");
@@ -219,10 +220,15 @@ static void deal_parts(struct learn_training *t)
     }
 }
 
-static enum fail train(struct learn_training *t, struct learn_report *r, struct fault *why)
+enum fail learn_train_weights(struct learn_training *t, struct fault *why)
 {
+    t->h = mem_alloc(sizeof(*t->h));
+    t->truth = mem_alloc_array(t->n, sizeof(*t->truth));
+    t->weight = mem_alloc_array(t->n, sizeof(*t->weight));
+    t->scored = mem_alloc_array(t->n, sizeof(*t->scored));
+    t->scored_truth = mem_alloc_array(t->n, sizeof(*t->scored_truth));
+    t->part = mem_alloc_array(t->n, 1);
     struct learn_head *h = t->h;
-    int64_t start = clock_monotonic_us();
     enum fail f = collect_labels(t, why);
     f = f == FAIL_NONE ? sort_examples(t, why) : f;
     if (f != FAIL_NONE) {
@@ -247,7 +253,47 @@ static enum fail train(struct learn_training *t, struct learn_report *r, struct 
         return FAULT(why, FAIL_STOPPED, "training was cancelled");
     }
     learn_look(t);
-    learn_fill_report(t, r);
+    return FAIL_NONE;
+}
+
+void learn_training_done(struct learn_training *t)
+{
+    if (t->light != NULL) {
+        learn_head_free(t->light->h);
+        learn_training_done(t->light);
+        mem_free(t->light);
+        mem_free(t->light_ex);
+    }
+    learn_matrix_done(&t->m);
+    mem_free(t->truth);
+    mem_free(t->weight);
+    mem_free(t->scored);
+    mem_free(t->scored_truth);
+    mem_free(t->part);
+    mem_free(t->logits);
+    mem_free(t->shared);
+    mem_free(t->shared_w);
+    mem_free(t->guess);
+    mem_free(t->traffic);
+    mem_free(t->kept);
+    learn_graph_free(t->graph);
+    mem_free(t->voters);
+}
+
+static enum fail train(struct learn_training *t, struct learn_report *r, struct fault *why)
+{
+    int64_t start = clock_monotonic_us();
+    enum fail f = learn_train_weights(t, why);
+    f = f == FAIL_NONE ? learn_light_train(t, why) : f;
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    struct learn_head *h = t->h;
+    AUTO_FREE struct learn_said *said =
+        mem_alloc_array(t->n_scored + t->n_outside, sizeof(*said));
+    learn_say(t, said);
+    learn_light_take(t, said, &r->light);
+    learn_fill_report(t, said, r);
     struct buf json;
     buf_init(&json, (size_t)1 << 20);
     learn_report_json(r, &json); /* without the time it took: equal input, equal bytes */
@@ -269,28 +315,10 @@ enum fail learn_train(const struct learn_example *examples, size_t n,
     struct learn_options o = *options;
     o.folds = o.folds == 0 ? (n <= 2000 ? 10 : 5) : o.folds;
     struct learn_training t = {.ex = examples, .n = n, .o = &o, .progress = progress,
-                         .total = (o.folds + 1) * o.max_epochs};
-    t.h = mem_alloc(sizeof(*t.h));
-    t.truth = mem_alloc_array(n, sizeof(*t.truth));
-    t.weight = mem_alloc_array(n, sizeof(*t.weight));
-    t.scored = mem_alloc_array(n, sizeof(*t.scored));
-    t.scored_truth = mem_alloc_array(n, sizeof(*t.scored_truth));
-    t.part = mem_alloc_array(n, 1);
+                         .total = (o.folds + 1) * o.max_epochs *
+                                  (learn_light_wanted(&o, examples, n) ? 2 : 1)};
     f = train(&t, &r, why);
-    learn_matrix_done(&t.m);
-    mem_free(t.truth);
-    mem_free(t.weight);
-    mem_free(t.scored);
-    mem_free(t.scored_truth);
-    mem_free(t.part);
-    mem_free(t.logits);
-    mem_free(t.shared);
-    mem_free(t.shared_w);
-    mem_free(t.guess);
-    mem_free(t.traffic);
-    mem_free(t.kept);
-    learn_graph_free(t.graph);
-    mem_free(t.voters);
+    learn_training_done(&t);
     if (f != FAIL_NONE) {
         learn_report_done(&r);
         learn_head_free(t.h);

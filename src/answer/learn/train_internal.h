@@ -38,7 +38,29 @@ struct learn_training {
     uint32_t *traffic; /* the examples they are, n_traffic */
     uint32_t *kept;    /* of those, the ones remembered as neighbours, behind the decisions */
     struct learn_graph *graph; /* of all rows, NULL without traffic */
+    /* The same examples without embeddings, for the light head; NULL without one. */
+    struct learn_training *light;
+    struct learn_example *light_ex;
+    struct learn_options light_o;
+    struct learn_progress light_progress;
 };
+
+/* What a training says out of fold of its i-th scored row. */
+struct learn_said {
+    uint32_t label;
+    float confidence, none;
+};
+
+/* train.c: everything but the report and the seal. t holds ex, n, o, progress and total. */
+MUST_CHECK enum fail learn_train_weights(struct learn_training *t, struct fault *why);
+void learn_training_done(struct learn_training *t); /* without its head */
+/* light.c */
+/* Will there be a light head to try? Then twice as many passes. */
+bool learn_light_wanted(const struct learn_options *o, const struct learn_example *ex, size_t n);
+MUST_CHECK enum fail learn_light_train(struct learn_training *t, struct fault *why);
+/* Finds from when on the light head may answer, changes said[n_scored + n_outside] where it does,
+   and gives the head to t->h; nothing when it may not. */
+void learn_light_take(struct learn_training *t, struct learn_said *said, struct learn_light *out);
 
 /* fit.c: fills the head's weights, the logits out of fold; false when cancelled. */
 bool learn_fit(struct learn_training *t);
@@ -49,4 +71,10 @@ void learn_add_scaled(float *to, const float *from, float rate, size_t rows, siz
                       size_t labels);
 /* Remembers the examples, fits the mix, the distances and the none-of-these score. */
 void learn_look(struct learn_training *t);
-void learn_fill_report(struct learn_training *t, struct learn_report *r);
+/* Fits the mix on the decisions but those in leave (by scored row; NULL: on all), then the scale of
+   none of these. */
+void learn_calibrate(struct learn_training *t, const bool *leave);
+/* All scored rows: n_scored + n_outside. */
+void learn_say(const struct learn_training *t, struct learn_said *said);
+void learn_fill_report(struct learn_training *t, const struct learn_said *said,
+                       struct learn_report *r);

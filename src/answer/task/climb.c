@@ -348,13 +348,47 @@ static void wake(const struct task *t, enum fleet_role role)
     }
 }
 
+/* May the sentences of a draft be looked for? */
+static bool drafts(const struct task *t)
+{
+    bool wanted = false;
+    for (size_t i = 0; i < t->form->fields_len; i++) {
+        wanted = wanted || t->form->fields[i].type == LADDER_DRAFT;
+    }
+    return wanted && !t->no_draft && t->shelf != NULL && t->stake == NULL;
+}
+
+/* Lighter first: does an open field need the embedding? What n-grams alone answer is kept. */
+static bool heads_need_embedding(struct task *t)
+{
+    bool needed = false;
+    if (t->heads == NULL || !may(t, LADDER_LEARNED)) {
+        return false;
+    }
+    for (size_t i = 0; i < t->form->fields_len && !needed; i++) {
+        const struct learn_head *head = t->heads->head[i];
+        if (head == NULL || learn_head_dim(head) == 0 || !ladder_field_is_open(&t->climb, i)) {
+            continue;
+        }
+        struct learn_prediction p;
+        needed = !learn_predict_light(head, t->input, t->input_len, &p);
+        if (!needed) {
+            t->light[i] = arena_dup(t->arena, &p, sizeof(p));
+        }
+    }
+    return needed;
+}
+
 /* The task's one embedding, of masked text: heads were trained on such. */
 static void step_embed(struct task *t)
 {
-    bool wanted = t->heads != NULL || t->shelf != NULL || t->form->reuse_semantic;
-    wanted = wanted && !t->late && !t->cancelled;
-    if (!wanted || !fleet_is_serving(t->desk->house.fleet, FLEET_EMBED)) {
+    bool wanted = !t->late && !t->cancelled;
+    wanted = wanted && (heads_need_embedding(t) || drafts(t) || t->form->reuse_semantic);
+    bool serving = wanted && fleet_is_serving(t->desk->house.fleet, FLEET_EMBED);
+    if (wanted && !serving) {
         wake(t, FLEET_EMBED);
+    }
+    if (!serving) {
         next_step(t);
         return;
     }
@@ -381,18 +415,29 @@ static void step_embed(struct task *t)
     }
 }
 
-static bool offer_learned(struct task *t, size_t i, const struct learn_head *head)
+/* What the head says, with the embedding where it needs one; false: nothing. */
+static bool ask_head(const struct task *t, size_t i, const struct learn_head *head,
+                     struct learn_prediction *p)
 {
-    struct learn_prediction p;
     struct fault why;
     bool with = learn_head_dim(head) > 0;
     const char *embed = t->heads->embed[i];
+    if (t->light[i] != NULL) {
+        *p = *t->light[i];
+        return p->n_top > 0;
+    }
     /* Vectors of another model mean nothing to it, however sure it sounds. */
     bool other = with && embed[0] != '\0' && strcmp(embed, t->used[FLEET_EMBED]) != 0;
-    if ((with && t->embedding == NULL) || other ||
-        learn_predict(head, t->input, t->input_len, with ? t->embedding : NULL, (int)t->dim, &p,
-                      &why) != FAIL_NONE ||
-        p.n_top == 0) {
+    return !(with && t->embedding == NULL) && !other &&
+           learn_predict(head, t->input, t->input_len, with ? t->embedding : NULL, (int)t->dim, p,
+                         &why) == FAIL_NONE &&
+           p->n_top > 0;
+}
+
+static bool offer_learned(struct task *t, size_t i, const struct learn_head *head)
+{
+    struct learn_prediction p;
+    if (!ask_head(t, i, head, &p)) {
         return false;
     }
     struct ladder_proposal offer = {.rung = LADDER_LEARNED, .raw = p.confidence,
@@ -424,6 +469,7 @@ static bool offer_learned(struct task *t, size_t i, const struct learn_head *hea
 static void step_learned(struct task *t)
 {
     bool answered = false;
+    bool light = false;
     if (t->heads == NULL || !may(t, LADDER_LEARNED)) {
         note(t, LADDER_LEARNED, LADDER_SKIPPED,
              t->heads == NULL ? "nothing learned yet" : "not asked for");
@@ -433,13 +479,16 @@ static void step_learned(struct task *t)
     for (size_t i = 0; i < t->form->fields_len; i++) {
         if (t->heads->head[i] != NULL && ladder_field_is_open(&t->climb, i)) {
             answered = offer_learned(t, i, t->heads->head[i]) || answered;
+            light = light || t->light[i] != NULL;
         }
         if (t->heads->found[i] != NULL && ladder_field_is_open(&t->climb, i)) {
             answered = found_offer(t, i, t->heads->found[i]) || answered;
         }
     }
     note(t, LADDER_LEARNED, answered ? LADDER_ANSWERED : LADDER_ABSTAINED,
-         answered ? NULL : "no embedding, or what is held is surer");
+         !answered                        ? "no embedding, or what is held is surer"
+         : light && t->embedding == NULL ? "by its words alone, no embedding was needed"
+                                          : NULL);
     next_step(t);
 }
 
@@ -453,11 +502,7 @@ static const char *known_lang(const struct task *t)
 
 static void step_draft(struct task *t)
 {
-    bool wanted = false;
-    for (size_t i = 0; i < t->form->fields_len; i++) {
-        wanted = wanted || t->form->fields[i].type == LADDER_DRAFT;
-    }
-    if (wanted && !t->no_draft && t->shelf != NULL && t->stake == NULL) {
+    if (drafts(t)) {
         draft_compose(t, known_lang(t));
     }
     next_step(t);

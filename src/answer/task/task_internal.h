@@ -131,6 +131,8 @@ struct task {
     int step;            /* index into the climb's order */
     int64_t step_us;
     float *embedding;
+    /* By field: its head's answer from n-grams alone, in the arena; NULL: the embedding is asked */
+    struct learn_prediction *light[LADDER_MAX_FIELDS];
     size_t dim;
     char used[FLEET_ROLE_COUNT][65]; /* the models that answered, '' for none */
     const char *lang;

@@ -602,6 +602,68 @@ static void a_definition_put_while_learning_stays(void **state)
     }
 }
 
+static const char *learned_note(const char *text)
+{
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "clear", .text = text,
+                             .rungs = 1U << LADDER_LEARNED, .no_draft = true, .on_done = on_form};
+    pending++;
+    task_submit(desk, &r);
+    run();
+    json_t *step;
+    size_t i;
+    json_array_foreach(json_object_get(last, "climb"), i, step)
+    {
+        if (strcmp(json_string_value(json_object_get(step, "rung")), "learned") == 0) {
+            const char *note = json_string_value(json_object_get(step, "note"));
+            return note == NULL ? "" : note;
+        }
+    }
+    return NULL;
+}
+
+static int64_t tokens_in(void)
+{
+    return json_integer_value(json_object_get(last, "tokens_in"));
+}
+
+/* Enough examples for the n-grams to be trusted alone: the model is asked only where they say
+   too little. */
+static void clear_texts_need_no_embedding(void **state)
+{
+    (void)state;
+    enum { N = 1700 };
+    static char ids[N][16], texts[N][48];
+    static const char *values[N][5];
+    static struct task_example examples[N];
+    static const char *const things[] = {"refund money", "money back", "password reset",
+                                         "login password"};
+    static const char *const others[] = {"today", "please", "again", "quickly", "hello", "now"};
+    for (int i = 0; i < N; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "C%d", i);
+        snprintf(texts[i], sizeof(texts[i]), "%s %s %s", others[i / 4 % 6], things[i % 4],
+                 others[i / 24 % 6]);
+        values[i][0] = i % 4 < 2 ? "billing" : "account";
+        values[i][1] = i % 4 < 2 ? "high" : "low";
+        examples[i] = (struct task_example){.id = ids[i], .text = texts[i], .values = values[i]};
+    }
+    struct ladder_form *form = make_form();
+    snprintf(form->name, sizeof(form->name), "clear");
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    task_learn(desk, &me, "clear", examples, N, 3, false, on_progress, on_job, &me);
+    run();
+    assert_string_equal(last_why, "");
+    assert_string_equal(learned_note("please refund money now"),
+                        "by its words alone, no embedding was needed");
+    assert_int_equal(tokens_in(), 0);
+    assert_string_equal(field_str("queue", "value"), "billing");
+    assert_string_equal(field_str("priority", "value"), "high");
+    assert_string_equal(field_str("queue", "rung"), "learned");
+    assert_string_not_equal(learned_note("vexed zebra jumps over quartz"),
+                            "by its words alone, no embedding was needed");
+    assert_true(tokens_in() > 0);
+}
+
 static void submit_reply(const char *text)
 {
     struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "replies",
@@ -702,6 +764,7 @@ int main(void)
         cmocka_unit_test(more_labels_than_a_form_can_score_are_not_asked_for),
         cmocka_unit_test(values_are_found_in_the_text_and_checked),
         cmocka_unit_test(a_definition_put_while_learning_stays),
+        cmocka_unit_test(clear_texts_need_no_embedding),
         cmocka_unit_test(drafts_are_rewritten_unless_somebody_opened_them),
         cmocka_unit_test(everything_recorded_verifies),
     };
