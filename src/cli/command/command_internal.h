@@ -362,6 +362,7 @@ int command_audit_search(struct cli *cli);
 int command_audit_export(struct cli *cli);
 int command_audit_checkpoint(struct cli *cli);
 int command_doctor(struct cli *cli);
+int command_read(struct cli *cli);
 int command_try(struct cli *cli);
 int command_demo(struct cli *cli);
 int command_help(struct cli *cli);

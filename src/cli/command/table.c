@@ -133,6 +133,11 @@ static const struct cli_option demo_options[] = {
     {"minutes", 0, "N", "how long it may take beside the downloads (default: 12)"},
     {0}};
 
+static const struct cli_option read_options[] = {
+    {"format", 'f', "FORMAT",
+     "html, xml, mail, docx, pdf, csv, json, jsonl, markdown or text (default: found)"},
+    {"charset", 0, "NAME", "overrules what the document says"},
+    {0}};
 static const char route_explain_help[] =
     "A request is what POST /api/v1/tasks takes; \"facts\" in it stand over what was found, for\n"
     "trying: {\"workflow\": ..., \"input\": {\"text\": ...}, \"facts\": {\"wait_s\": 90}}.";
@@ -204,6 +209,10 @@ const struct command command_table[] = {
      "overrules.\n"
      "Learns on the older 70 %, answers the newer 30 %, and holds them against what people did.",
      try_options, command_try, false},
+    {"read", "FILE", 1, 1, "what the reader sees in a document; needs no server",
+     "Opens the file in a sealed process, as for a dataset or a mail, and prints its text, links,\n"
+     "metadata and attachments; - is standard input. Nothing in it is followed, fetched or run.",
+     read_options, command_read, false},
     {"review list", "", 0, 0, "what waits for a person", NULL, list_options, command_review_list,
      false},
     {"review show", "ID", 1, 1, "one of them, with its draft and sources", NULL, NULL,

@@ -14,6 +14,8 @@
 /* What is looked at to guess a charset; below this confidence (of 100) it is Western European. */
 #define GUESS_BYTES 65536
 #define CONFIDENCE_MIN 15
+/* Fewer letters beyond ASCII than this do not tell one Latin set from another. */
+#define HIGH_FEW 32
 
 /* Names that mean a larger set in practice (as browsers read them, encoding.spec.whatwg.org). */
 static const char *const wider[][2] = {{"iso-8859-1", "windows-1252"},
@@ -84,15 +86,41 @@ static bool convert(struct decoded *d, const char *bytes, size_t len, const char
     return ok;
 }
 
+/* The Latin sets differ in a few letters: what few letters say about that is noise, and Western
+   European is what most texts are. */
+static bool is_latin(const char *name)
+{
+    static const char *const sets[] = {"windows-1250", "windows-1252", "windows-1254",
+                                       "ISO-8859-1",   "ISO-8859-2",   "ISO-8859-9"};
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        if (strcmp(name, sets[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t count_high(const char *bytes, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len && n < HIGH_FEW; i++) {
+        n += (unsigned char)bytes[i] >= 0x80 ? 1 : 0;
+    }
+    return n;
+}
+
 static bool guess(const char *bytes, size_t len, char out[64])
 {
     UErrorCode e = U_ZERO_ERROR;
     bool found = false;
+    size_t look = len > GUESS_BYTES ? GUESS_BYTES : len;
     UCharsetDetector *detector = ucsdet_open(&e);
-    ucsdet_setText(detector, bytes, (int32_t)(len > GUESS_BYTES ? GUESS_BYTES : len), &e);
+    ucsdet_setText(detector, bytes, (int32_t)look, &e);
     const UCharsetMatch *match = ucsdet_detect(detector, &e);
     if (U_SUCCESS(e) && match != NULL && ucsdet_getConfidence(match, &e) >= CONFIDENCE_MIN) {
-        found = tidy_name(ucsdet_getName(match, &e), out);
+        const char *name = ucsdet_getName(match, &e);
+        bool few = is_latin(name) && count_high(bytes, look) < HIGH_FEW;
+        found = tidy_name(few ? "windows-1252" : name, out);
     }
     ucsdet_close(detector);
     return found;

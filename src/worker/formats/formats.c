@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <string.h>
 
+#include <cmark-gfm-core-extensions.h>
 #include <gmime/gmime.h>
 #include <libxml/parser.h>
 
@@ -19,7 +20,15 @@ static const struct {
     const char *endings; /* of file names, the same way */
 } table[] = {
     {"html", html_read, " text/html application/xhtml+xml ", " html htm xhtml "},
+    {"xml", xml_read, " text/xml application/xml ", " xml trx xsd rss "},
     {"mail", mail_read, " message/rfc822 ", " eml mail mht mhtml "},
+    {"docx", docx_read,
+     " application/vnd.openxmlformats-officedocument.wordprocessingml.document ", " docx docm "},
+    {"pdf", pdf_read, " application/pdf ", " pdf "},
+    {"csv", csv_read, " text/csv text/tab-separated-values ", " csv tsv "},
+    {"json", json_read, " application/json ", " json "},
+    {"jsonl", jsonl_read, " application/jsonl application/x-ndjson ", " jsonl ndjson "},
+    {"markdown", markdown_read, " text/markdown ", " md markdown "},
     {"text", text_read, " text/plain ", " txt text log "},
 };
 
@@ -80,7 +89,7 @@ static const char *by_head(const char *s, size_t n)
     if (memmem(s, n > 1024 ? 1024 : n, "%PDF-", 5) != NULL) {
         return "pdf";
     }
-    if (n > 3 && memcmp(s, "PK\3\4", 4) == 0) {
+    if (n > 3 && (memcmp(s, "PK\3\4", 4) == 0 || memcmp(s, "\xD0\xCF\x11\xE0", 4) == 0)) {
         return "docx";
     }
     if (is_mail(s, n)) {
@@ -122,6 +131,7 @@ void formats_start(void)
     charset_own_iconv();
     xmlInitParser();
     g_mime_init();
+    cmark_gfm_core_extensions_ensure_registered();
 }
 
 static enum fail read_as(const char *bytes, size_t len, const struct formats_ask *ask,

@@ -17,6 +17,8 @@ struct sink {
     uint64_t text, attached;
     uint32_t blocks, links, attachments, metas, warnings, tables;
     uint32_t page, part; /* put into every block */
+    uint64_t base;       /* added to every span and line: where this piece of the source begins */
+    uint32_t base_line;
     bool started;
     char early[SINK_EARLY_MAX][DOCUMENT_WARNING_MAX + 1]; /* warnings before the first frame */
     uint32_t early_len;
@@ -124,3 +126,25 @@ enum fail html_read_text(const char *text, size_t len, struct sink *out, bool wi
 enum fail text_read_paragraphs(const char *text, size_t len, struct sink *out);
 /* A message's text: quotes and signature apart. flowed: RFC 3676. */
 enum fail text_read_message(const char *text, size_t len, bool flowed, struct sink *out);
+
+/* ---- XML, for DOCX as well ---- */
+
+/* An element as it opens: five strings an attribute (name, prefix, uri, value, end of value). */
+struct xml_element {
+    const char *name, *uri; /* without its prefix */
+    const char *const *attributes;
+    size_t n;
+    size_t at; /* where it begins in the text */
+};
+struct xml_events {
+    void (*open)(void *ctx, const struct xml_element *e);
+    void (*close)(void *ctx, const char *name);
+    void (*text)(void *ctx, const char *text, size_t len, size_t begin, size_t end);
+};
+/* Walks well-formed UTF-8 text; stops when the sink has failed. */
+enum fail xml_walk(struct sink *out, const char *text, size_t len, const struct xml_events *events,
+                   void *ctx);
+/* An attribute by its name without prefix, *len bytes, no NUL after them; NULL: none. */
+const char *xml_attribute(const struct xml_element *e, const char *name, size_t *len);
+/* The charset that the XML declaration names, "" when none. */
+void xml_find_charset(const char *bytes, size_t len, char out[64]);

@@ -189,6 +189,10 @@ static void take_meta(struct html *h, const xmlChar **atts)
                  {"keywords", DOCUMENT_META_KEYWORDS},
                  {"generator", DOCUMENT_META_GENERATOR},
                  {"date", DOCUMENT_META_DATE},
+                 {"subject", DOCUMENT_META_SUBJECT},
+                 {"creationdate", DOCUMENT_META_CREATED},
+                 {"lastmodifieddate", DOCUMENT_META_MODIFIED},
+                 {"moddate", DOCUMENT_META_MODIFIED},
                  {"article:published_time", DOCUMENT_META_CREATED},
                  {"article:modified_time", DOCUMENT_META_MODIFIED}};
     const char *name = attribute(atts, "name"), *content = attribute(atts, "content");
@@ -483,10 +487,10 @@ static void run(struct html *h)
     *parser->sax = events;
     parser->userData = h;
     h->parser = parser;
-    (void)htmlCtxtReadMemory(parser, h->text, (int)h->len, NULL, "UTF-8",
+    htmlDocPtr rest = htmlCtxtReadMemory(parser, h->text, (int)h->len, NULL, "UTF-8",
                              HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                                  HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
-    xmlFreeDoc(parser->myDoc);
+    xmlFreeDoc(rest);
     htmlFreeParserCtxt(parser);
 }
 
@@ -506,11 +510,12 @@ enum fail html_read_text(const char *text, size_t len, struct sink *out, bool wi
         flush(&h, cell_of(&h));
     }
     if (with_meta && h.title.len > 0) {
-        AUTO_FREE char *title = buf_take(&h.title);
-        for (char *p = title; *p != '\0'; p++) {
-            *p = *p == '\n' || *p == '\r' || *p == '\t' ? ' ' : *p;
-        }
-        (void)sink_meta_str(out, DOCUMENT_META_TITLE, title);
+        struct prose title; /* for its white space */
+        prose_init(&title, out);
+        prose_add(&title, h.title.data, h.title.len, 0, 0);
+        (void)sink_meta(out, DOCUMENT_META_TITLE, title.text.data == NULL ? "" : title.text.data,
+                        title.text.len);
+        prose_done(&title);
     }
     if (h.hidden > 0) {
         sink_warn(out, "%u hidden elements were left out", h.hidden);

@@ -102,11 +102,29 @@ static enum fail count(struct sink *s, const struct document_block *b)
                                           : s->failed;
 }
 
+/* A path is one line. */
+static char *one_line(const char *path)
+{
+    char *copy = mem_dup_str(path);
+    for (char *p = copy; p != NULL && *p != '\0'; p++) {
+        *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+    }
+    return copy;
+}
+
 static enum fail put(struct sink *s, const struct document_block *b)
 {
     struct document_block whole = *b;
+    AUTO_FREE char *path = b->path == NULL || strpbrk(b->path, "\n\t") == NULL ? NULL
+                                                                              : one_line(b->path);
+    whole.path = path != NULL ? path : b->path;
     whole.page = b->page != 0 ? b->page : s->page;
     whole.part = b->part != 0 ? b->part : s->part;
+    if (whole.end > whole.begin) {
+        whole.begin += s->base;
+        whole.end += s->base;
+    }
+    whole.line += whole.line > 0 ? s->base_line : 0;
     if (whole.path != NULL && strlen(whole.path) > DOCUMENT_PATH_MAX) {
         return too_large(s, "bytes in a path", DOCUMENT_PATH_MAX);
     }
