@@ -17,7 +17,7 @@
 #define ALARMS 0.005
 #define LEAST 0.10 /* whatever the ordinary sentences say */
 
-static const char *task_label_of(const struct route_sentence *s)
+static const char *label_of(const struct route_sentence *s)
 {
     return s->near ? "none" : route_stake_name(s->stake);
 }
@@ -36,7 +36,7 @@ static enum fail train(const struct route_sentences *s, size_t fold, struct lear
         if (i % FOLDS != fold) {
             examples[n++] = (struct learn_example){.text = s->list[i].text,
                                                    .text_len = strlen(s->list[i].text),
-                                                   .label = task_label_of(&s->list[i])};
+                                                   .label = label_of(&s->list[i])};
         }
     }
     enum fail f = learn_train(examples, n, &o, NULL, out, NULL, why);
