@@ -40,7 +40,8 @@ class HostileJson(unittest.TestCase):
         cls.s = e2e.House().__enter__()
         paths = cls.s.call("GET", "/api/v1/openapi.json")[1]["paths"]
         fill = {"workflow": "colours", "artifact": "art_00000000000000000000000000", "dataset": "faq", "model": "fake-a",
-                "task": "tsk_00000000000000000000000000", "release": "0" * 64}
+                "task": "tsk_00000000000000000000000000", "release": "0" * 64,
+                "key": "none-such", "user": "none-such", "team": "none-such"}
         cls.bodies = [(m.upper(), p.format(**fill)) for p, ms in paths.items() for m, o in ms.items()
                       if "x-body-bytes-max" in o and p != "/api/v1/stop"]
         # these read lines or YAML, not one JSON body

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server itself: serve, stop, status, keys, datasets, ask. Threads: one. */
+/* The server itself: serve, stop, status, datasets, ask. Threads: one. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -92,8 +92,10 @@ int command_serve(struct cli *cli)
     client_close(cli->client);
     cli->client = NULL;
     if (cli->tty_err) {
-        cli_note(cli, "Ctrl-C ends it. In another terminal: `inhouse keys add NAME` makes a key\n"
-                      "for programs, `inhouse status` shows the models. Its log:");
+        cli_note(cli,
+                 "Ctrl-C ends it. In another terminal: `inhouse users init NAME` makes the first\n"
+                 "administrator, `inhouse keys add NAME` a key for programs, `inhouse status`\n"
+                 "shows the models. Its log:");
     }
     (void)signal(SIGPIPE, SIG_DFL);
     execv(program, argv);
@@ -240,92 +242,6 @@ int command_status(struct cli *cli)
         (long long)json_integer_value(json_object_get(rewrite, "replaced")),
         (long long)json_integer_value(json_object_get(rewrite, "refused")),
         (long long)json_integer_value(json_object_get(rewrite, "waiting")));
-    return COMMAND_OK;
-}
-
-/* ---- keys ---- */
-
-int command_keys_add(struct cli *cli)
-{
-    struct fault why;
-    const char *role = cli_option(cli, "role"), *team = cli_option(cli, "team");
-    const char *expires = cli_option(cli, "expires");
-    json_t *j AUTO_JSON = NULL;
-    json_t *ask AUTO_JSON = json_pack("{s:s,s:s}", "name", cli->words[0], "role",
-                                      role != NULL ? role : "member");
-    if (ask == NULL) {
-        return cli_usage(cli, "the name must be UTF-8");
-    }
-    if (team != NULL) {
-        (void)json_object_set_new(ask, "team", json_string(team));
-    }
-    if (expires != NULL) {
-        (void)json_object_set_new(ask, "expires_at", json_string(expires));
-    }
-    char *body = json_dumps(ask, JSON_COMPACT);
-    enum fail f = cli_send(cli, "POST", "/api/v1/keys", NULL, body, strlen(body), &j, &why);
-    free(body); /* tidy: memory: jansson's own */
-    if (f != FAIL_NONE) {
-        return cli_fail(cli, &why);
-    }
-    if (cli->json) {
-        cli_print_json(j);
-        return COMMAND_OK;
-    }
-    printf("%s\n", cli_str(j, "key"));
-    cli_note(cli, "The key of %s, role %s. It is shown this once; only its hash is kept.\n"
-                  "Use it as: Authorization: Bearer KEY, or set INHOUSE_API_KEY.",
-             cli_str(j, "name"), cli_str(j, "role"));
-    return COMMAND_OK;
-}
-
-int command_keys_list(struct cli *cli)
-{
-    static const char *const columns[] = {"*name",   "team",      "role", "made",
-                                          "expires", "last used", "state"};
-    struct fault why;
-    json_t *j AUTO_JSON = NULL, *k;
-    size_t i;
-    if (cli_send(cli, "GET", "/api/v1/keys", NULL, NULL, 0, &j, &why) != FAIL_NONE) {
-        return cli_fail(cli, &why);
-    }
-    if (cli->json) {
-        cli_print_json(j);
-        return COMMAND_OK;
-    }
-    if (json_array_size(json_object_get(j, "keys")) == 0) {
-        printf("No keys yet: inhouse keys add NAME\n");
-        return COMMAND_OK;
-    }
-    struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
-    json_array_foreach(json_object_get(j, "keys"), i, k) {
-        const char *revoked = json_string_value(json_object_get(k, "revoked_at"));
-        const char *cells[] = {cli_str(k, "name"), cli_str(k, "team"), cli_str(k, "role"),
-                               json_string_value(json_object_get(k, "created_at")),
-                               json_string_value(json_object_get(k, "expires_at")),
-                               json_string_value(json_object_get(k, "last_use_at")),
-                               revoked != NULL ? "revoked" : "good"};
-        measure_table_row(t, cells);
-    }
-    cli_print_table(cli, t);
-    return COMMAND_OK;
-}
-
-int command_keys_revoke(struct cli *cli)
-{
-    struct fault why;
-    struct buf path;
-    buf_init(&path, 1024);
-    (void)buf_add_str(&path, "/api/v1/keys/");
-    client_escape(&path, cli->words[0]);
-    enum fail f = path.overflow ? FAULT(&why, FAIL_BAD_REQUEST, "the name is too long")
-                                : cli_send(cli, "DELETE", path.data, NULL, NULL, 0, NULL, &why);
-    buf_done(&path);
-    if (f != FAIL_NONE) {
-        return cli_fail(cli, &why);
-    }
-    printf(cli->json ? "{\"revoked\":true}\n"
-                     : "Revoked: requests with it are refused from now on.\n");
     return COMMAND_OK;
 }
 

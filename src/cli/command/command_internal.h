@@ -114,6 +114,14 @@ MUST_CHECK enum fail cli_follow(struct cli *cli, const json_t *job, const char *
 MUST_CHECK enum fail cli_send(struct cli *cli, const char *method, const char *path,
                               const char *type, const void *body, size_t len, json_t **out,
                               struct fault *why);
+/* The same of an object, which it frees; NULL: no body. */
+MUST_CHECK enum fail cli_send_json(struct cli *cli, const char *method, const char *path,
+                                   json_t *body, json_t **out, struct fault *why);
+/* A secret's first line: from the file that the option names ("-": standard input), else asked on
+   the terminal without showing it, twice when `twice`. Never from the command line. false after
+   saying what is wrong. */
+bool cli_secret(struct cli *cli, const char *option, const char *ask, bool twice, char *out,
+                size_t room);
 const char *cli_str(const json_t *obj, const char *key); /* "" when absent */
 /* How sure a field's proposal is, as "0.93"; "-" where nothing was proposed. */
 #define CLI_SURE_SIZE 16
@@ -352,6 +360,18 @@ int command_upstream_calls(struct cli *cli);
 int command_keys_add(struct cli *cli);
 int command_keys_list(struct cli *cli);
 int command_keys_revoke(struct cli *cli);
+int command_keys_rotate(struct cli *cli);
+int command_users_init(struct cli *cli);
+int command_users_setup(struct cli *cli);
+int command_users_add(struct cli *cli);
+int command_users_list(struct cli *cli);
+int command_users_role(struct cli *cli);
+int command_users_password(struct cli *cli);
+int command_users_disable(struct cli *cli);
+int command_users_enable(struct cli *cli);
+int command_teams_add(struct cli *cli);
+int command_teams_list(struct cli *cli);
+int command_teams_label(struct cli *cli);
 int command_ask(struct cli *cli);
 int command_reuse_revoke(struct cli *cli);
 int command_erase(struct cli *cli);

@@ -64,7 +64,36 @@ static const struct cli_option upstream_options[] = {
 static const struct cli_option key_options[] = {
     {"role", 'r', "ROLE", "member, reviewer, approver, auditor or admin (default: member)"},
     {"team", 't', "NAME", "default: the caller's"},
+    {"owner", 'u', "USER", "a person or service account: the key ends with it; default: nobody"},
+    {"scopes", 0, "NAMES", "fewer than the role's"},
+    {"models", 0, "NAMES", "only these; the same for --datasets and --workflows"},
+    {"datasets", 0, "NAMES", "only these"},
+    {"workflows", 0, "NAMES", "only these"},
     {"expires", 0, "DATE", "RFC 3339; default: never"},
+    {0}};
+static const struct cli_option rotate_options[] = {
+    {"overlap", 0, "HOURS", "the old secret stays good for so long, at most 720 (default: 24)"},
+    {0}};
+static const struct cli_option init_options[] = {
+    {"password-file", 0, "FILE", "its first line is the password; - reads it from standard input"},
+    {"out", 'o', "FILE", "write the token there (0600) instead of the terminal"},
+    {0}};
+static const struct cli_option setup_options[] = {
+    {"token-file", 0, "FILE",
+     "its first line is the token (default: setup.token in the data folder)"},
+    {"password-file", 0, "FILE", "its first line is the password; - reads it from standard input"},
+    {0}};
+static const struct cli_option user_options[] = {
+    {"team", 't', "NAME", "in this team (default: in none yet)"},
+    {"role", 'r', "ROLE", "member, reviewer, approver, auditor or admin (default: member)"},
+    {"service", 0, NULL, "a service account: it has keys and no password"},
+    {0}};
+static const struct cli_option password_options[] = {
+    {"token", 0, NULL, "make a one-time token with which the person sets it"},
+    {"password-file", 0, "FILE", "its first line is the password; - reads it from standard input"},
+    {0}};
+static const struct cli_option team_options[] = {
+    {"label", 'l', "LABEL", "public, internal, confidential or restricted (default: internal)"},
     {0}};
 static const struct cli_option ask_options[] = {
     {"model", 'm', "NAME", "a model's name or role (default: light)"},
@@ -154,6 +183,10 @@ static const char lint_help[] =
     "rules\n"
     "it does not check. Exits with 1 when an alert is an error. Files that end in .md are read as\n"
     "Markdown. docs/reference/style.md says what is supported.";
+
+static const char users_init_help[] =
+    "On the server's own machine and as its user. With NAME it asks for the password; without, it\n"
+    "prints a token, good once and for 24 hours, for `inhouse users setup NAME` elsewhere.";
 
 const struct command command_table[] = {
     {"serve", "", 0, 0, "run the server in the foreground", NULL, serve_options, command_serve,
@@ -270,6 +303,29 @@ const struct command command_table[] = {
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},
     {"keys revoke", "NAME", 1, 1, "refuse a key from now on", NULL, NULL, command_keys_revoke,
      false},
+    {"keys rotate", "NAME", 1, 1, "a new secret for a key; the old one stays good for a while",
+     NULL, rotate_options, command_keys_rotate, false},
+    {"users init", "[NAME]", 0, 1, "make the first administrator", users_init_help, init_options,
+     command_users_init, false},
+    {"users setup", "[NAME]", 0, 1, "use a one-time token: set the password", NULL, setup_options,
+     command_users_setup, false},
+    {"users add", "NAME", 1, 1, "add a person or a service account", NULL, user_options,
+     command_users_add, false},
+    {"users list", "", 0, 0, "people and service accounts, with their teams", NULL, NULL,
+     command_users_list, false},
+    {"users role", "NAME TEAM ROLE", 3, 3, "give a role in a team; none takes it away", NULL, NULL,
+     command_users_role, false},
+    {"users password", "NAME", 1, 1, "set a password, or make a token for it", NULL,
+     password_options, command_users_password, false},
+    {"users disable", "NAME", 1, 1, "end its sessions and refuse its keys", NULL, NULL,
+     command_users_disable, false},
+    {"users enable", "NAME", 1, 1, "let a disabled account act again", NULL, NULL,
+     command_users_enable, false},
+    {"teams add", "NAME", 1, 1, "add a team", NULL, team_options, command_teams_add, false},
+    {"teams list", "", 0, 0, "the teams, their labels and members", NULL, NULL, command_teams_list,
+     false},
+    {"teams label", "NAME LABEL", 2, 2, "change how far a team's texts may go", NULL, NULL,
+     command_teams_label, false},
     {"upstreams", "", 0, 0, "other servers: health, spend, circuits", NULL, NULL, command_upstreams,
      false},
     {"upstreams calls", "", 0, 0, "the calls made to them, each attempt named", NULL,

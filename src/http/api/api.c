@@ -39,15 +39,37 @@ const struct wire_route *api_routes(size_t *count)
 
 /* ---- the gate ---- */
 
+/* X-Inhouse-Team: a key acts for its own team only; the server's own user for any. */
+static enum fail acted_for(struct api *a, struct principal *p, const char *team, struct fault *why)
+{
+    struct keyring_team t;
+    if (team == NULL || strcmp(team, p->team) == 0) {
+        return FAIL_NONE;
+    }
+    if (p->kind != PRINCIPAL_KIND_LOCAL || !keyring_team_find(a->h.keyring, team, &t)) {
+        FAULT(why, FAIL_FORBIDDEN, "you have no role in a team of that name");
+        return fail_param(why, "X-Inhouse-Team");
+    }
+    (void)text_copy(p->team, sizeof(p->team), t.name);
+    p->label = t.label;
+    return FAIL_NONE;
+}
+
 static enum fail authenticate(void *arg, const struct wire_credentials *c, void *who,
                               struct fault *why)
 {
     struct api *a = arg;
+    char cookie[KEYRING_COOKIE_SIZE];
     if (c->token != NULL) {
-        return keyring_lookup(a->h.keyring, c->token, who, why);
+        enum fail f = keyring_lookup(a->h.keyring, c->token, who, why);
+        return f == FAIL_NONE ? acted_for(a, who, c->team, why) : f;
+    }
+    if (api_cookie(a, c->cookies, cookie)) {
+        return keyring_session_lookup(a->h.keyring, cookie, c->csrf, c->changes, c->team, who, why);
     }
     if (c->peer_uid >= 0) {
-        return keyring_local((uid_t)c->peer_uid, who, why);
+        enum fail f = keyring_local((uid_t)c->peer_uid, who, why);
+        return f == FAIL_NONE ? acted_for(a, who, c->team, why) : f;
     }
     FAULT(why, FAIL_UNAUTHENTICATED, "this path needs an API key");
     return fail_hint(why,

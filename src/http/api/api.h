@@ -42,6 +42,8 @@ struct api_house {
     const char *engine; /* "llama" or "fake" */
     int64_t context_max;
     bool raw_grammar;            /* engine.raw_grammar */
+    const char *public_url;      /* login.public_url: "https://inhouse.example"; "": none */
+    bool forwarded;              /* login.forwarded */
     void (*stop)(void *arg);     /* POST /api/v1/stop; core thread */
     void *stop_arg;
 };
@@ -53,6 +55,13 @@ MUST_CHECK enum fail api_new(const struct api_house *house, struct api **out, st
 void api_free(struct api *a);
 void api_set_wire(struct api *a, struct wire *w);              /* once, for counters */
 void api_set_raw_grammar(struct api *a, bool on);              /* any thread */
+
+/* For keyring_options: a change's record. arg: the struct audit. */
+MUST_CHECK enum fail api_record_keyring(struct store_tx *tx, void *arg,
+                                        const struct keyring_event *e, struct fault *why);
+/* A server that stays and has no administrator: a one-time token in HOME/setup.token (0600), said
+   in the log; with an administrator that file goes. Blocks. */
+MUST_CHECK enum fail api_first_run(struct keyring *k, const char *home, struct fault *why);
 
 /* For wire_options: the table and the gate. `arg` of the handlers is the api. */
 const struct wire_route *api_routes(size_t *count);

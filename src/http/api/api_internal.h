@@ -42,6 +42,7 @@ struct api {
     struct store_conn *readers[API_MAX_READERS];
     size_t readers_len;
     struct job jobs[API_MAX_JOBS];
+    int sign_ins; /* atomic: passwords being checked now */
 };
 
 /* Every handler of routes.def. */
@@ -100,6 +101,20 @@ void api_open(struct jn_writer *w, struct buf *body);
 void api_send(struct wire_request *r, int status, struct jn_writer *w);
 void api_put_time(struct jn_writer *w, const char *key, int64_t at_us); /* 0: null */
 void api_put_id(struct jn_writer *w, const char *key, const char *prefix, const struct id *id);
+
+/* ---- who: session.c, accounts.c ---- */
+/* The session's cookie in this header, if it is there. */
+bool api_cookie(const struct api *a, const char *cookies, char out[KEYRING_COOKIE_SIZE]);
+const char *api_cookie_name(const struct api *a);
+/* Answers with a session begun: its cookie, its CSRF token, who it is. Wipes it. */
+void api_session_reply(struct api *a, struct wire_request *r, struct keyring_session *s);
+/* The address that the throttle counts by. Handler only. */
+void api_client_address(struct api *a, struct wire_request *r, char out[WIRE_PEER_SIZE]);
+/* Refuses (and answers) what another site's page sent. */
+bool api_same_site(struct api *a, struct wire_request *r);
+void api_put_account(struct jn_writer *w, const struct keyring_account *a);
+/* keys.c */
+void api_put_key(struct jn_writer *w, const struct keyring_key *k);
 
 /* forms: a reference, or NULL. Any thread. */
 struct ladder_form *api_form_find(struct api *a, const char *name);

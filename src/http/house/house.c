@@ -366,7 +366,11 @@ static enum fail open_records(struct house *s, struct fault *why)
         f = audit_open(s->home, s->store, s->master, &s->audit, why);
     }
     if (f == FAIL_NONE) {
-        f = keyring_open(s->store, s->master, &s->keyring, why);
+        struct keyring_options keyring = {.record = api_record_keyring,
+                                          .record_arg = s->audit,
+                                          .session_idle_s = s->config->login_idle_minutes * 60,
+                                          .session_absolute_s = s->config->login_hours * 3600};
+        f = keyring_open(s->store, s->master, &keyring, &s->keyring, why);
     }
     if (f == FAIL_NONE) {
         struct policy_defaults limits = limits_of(s->config);
@@ -508,6 +512,8 @@ static enum fail open_api(struct house *s, struct fault *why)
                                                  ? c->models_ctx_light
                                                  : c->models_ctx_heavy,
                               .raw_grammar = c->engine_raw_grammar,
+                              .public_url = c->login_public_url,
+                              .forwarded = c->login_forwarded,
                               .stop = stop_all,
                               .stop_arg = s};
     return api_new(&house, &s->api, why);
@@ -555,6 +561,11 @@ static enum fail open_wire(struct house *s, struct fault *why)
         return FAULT_ERRNO(why, FAIL_BAD_REQUEST, "--listen-fd %d is no socket to listen on", fd);
     }
     bool tcp = s->o.linger_s <= 0 || s->o.listen_address != NULL;
+    enum fail first = tcp ? api_first_run(s->keyring, s->home, why) : FAIL_NONE;
+    if (first != FAIL_NONE) {
+        close(fd);
+        return first;
+    }
     struct wire_options w = {.address = tcp ? c->listen_address : NULL,
                              .port = (int)c->listen_port,
                              .unix_fd = fd,

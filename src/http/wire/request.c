@@ -55,7 +55,7 @@ void request_unref(struct wire_request *r)
 /* ---- framing ---- */
 
 struct framing {
-    int hosts, lengths, encodings, credentials;
+    int hosts, lengths, encodings, credentials, cookies;
     bool bad_host;
     size_t content_length;
     bool bad_length;
@@ -87,6 +87,8 @@ static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char
     } else if (strcasecmp(key, "Authorization") == 0 || strcasecmp(key, "x-api-key") == 0 ||
                strcasecmp(key, "api-key") == 0) {
         f->credentials++;
+    } else if (strcasecmp(key, "Cookie") == 0) {
+        f->cookies++;
     }
     return MHD_YES;
 }
@@ -104,6 +106,9 @@ static enum fail check_framing(const struct framing *f, const char *version, str
         return FAULT(
             why, FAIL_BAD_REQUEST,
             "a request has one Content-Length or one Transfer-Encoding: chunked, not more");
+    }
+    if (f->cookies > 1) {
+        return FAULT(why, FAIL_BAD_REQUEST, "a request has one Cookie header, not several");
     }
     if (f->credentials > 1) {
         return FAULT(why, FAIL_BAD_REQUEST, "a request names one credential, not several");
@@ -301,7 +306,11 @@ static enum fail check_identity(struct wire_request *r, struct fault *why)
     enum fail f = FAIL_NONE;
     if (r->route->scope != 0) {
         struct wire_credentials c = {.token = token_of(r),
-                                     .peer_uid = r->slot ? r->slot->peer_uid : -1};
+                                     .peer_uid = r->slot ? r->slot->peer_uid : -1,
+                                     .cookies = wire_header(r, "Cookie"),
+                                     .csrf = wire_header(r, "X-CSRF-Token"),
+                                     .team = wire_header(r, "X-Inhouse-Team"),
+                                     .changes = strcmp(r->route->method, "GET") != 0};
         f = g->authenticate(g->arg, &c, r->who, why);
     }
     return f == FAIL_NONE ? g->admit(g->arg, r->who, r, why) : f;

@@ -49,6 +49,10 @@ struct wire_route {
 struct wire_credentials {
     const char *token; /* Authorization: Bearer, x-api-key or api-key; NULL when there is none */
     int64_t peer_uid;  /* the peer of a Unix socket, -1 on TCP */
+    const char *cookies; /* the Cookie header, for wire_cookie_read; NULL when there is none */
+    const char *csrf;    /* X-CSRF-Token, or NULL */
+    const char *team;    /* X-Inhouse-Team, or NULL */
+    bool changes;        /* the method is neither GET nor HEAD */
 };
 
 /* Brought by the caller; called on http threads, must not block. */
@@ -108,6 +112,15 @@ const char *wire_query(const struct wire_request *r, const char *name);
 MUST_CHECK enum fail wire_query_only(const struct wire_request *r, const char *const *names,
                                      struct fault *why);
 const char *wire_header(struct wire_request *r, const char *name); /* handler only; may be NULL */
+/* The client's address as text; what ends with it is one of a block for IPv6 (its first 64 bits).
+   "" on the Unix socket. Handler only. */
+#define WIRE_PEER_SIZE 64
+void wire_peer(struct wire_request *r, char out[WIRE_PEER_SIZE]);
+/* The value of one cookie in a Cookie header (RFC 6265 section 4.2.1); false when it is not there,
+   there more than once, longer than room - 1, or not made of cookie-octets. Pure. */
+bool wire_cookie_read(const char *header, const char *name, char *out, size_t room);
+/* Overwrites the body: it held a password. The handler is done with it. */
+void wire_body_wipe(struct wire_request *r);
 /* Memory that lives as long as the request; handler only. */
 void *wire_alloc(struct wire_request *r, size_t size);
 

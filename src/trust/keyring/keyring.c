@@ -24,6 +24,17 @@ static const struct {
 #undef ROLE
 };
 
+const char *keyring_event_name(enum keyring_event_kind kind)
+{
+    static const char *const names[KEYRING_EVENT_COUNT] = {
+#define EVENT(name, text) [KEYRING_EVENT_##name] = text,
+#include "trust/keyring/events.def"
+#undef EVENT
+    };
+    ASSERT(kind < KEYRING_EVENT_COUNT);
+    return names[kind];
+}
+
 const char *keyring_scope_name(enum keyring_scope_bit bit)
 {
     ASSERT(bit < KEYRING_SCOPE_COUNT);
@@ -71,7 +82,7 @@ enum fail keyring_scopes_read(const char *names, uint32_t *out, struct fault *wh
             i++;
         }
         if (i == KEYRING_SCOPE_COUNT) {
-            char all[160];
+            char all[KEYRING_SCOPES_SIZE];
             keyring_scopes_show(KEYRING_SCOPES_ALL, all, sizeof(all));
             FAULT(why, FAIL_BAD_REQUEST, "\"%.*s\" is not a scope", (int)(n < 40 ? n : 40), p);
             fail_param(why, "scopes");
@@ -105,7 +116,7 @@ enum fail keyring_require(const struct principal *p, uint32_t needed, struct fau
     if (missing == 0) {
         return FAIL_NONE;
     }
-    char names[160];
+    char names[KEYRING_SCOPES_SIZE];
     keyring_scopes_show(missing, names, sizeof(names));
     FAULT(why, FAIL_FORBIDDEN, "%s may not do this: its key lacks the scope %s", p->name, names);
     return fail_hint(why, "Ask an administrator for a key with that scope (`inhouse keys add`).");

@@ -22,6 +22,20 @@ static struct keyring_master *master;
 static struct keyring *ring;
 static struct principal admin;
 
+static int64_t idle_s;
+static char noted[200]; /* the last event, in words */
+static bool refuse_records;
+
+static enum fail note(struct store_tx *tx, void *arg, const struct keyring_event *e,
+                      struct fault *why)
+{
+    (void)tx;
+    (void)arg;
+    snprintf(noted, sizeof(noted), "%s %s %s: %s", keyring_event_name(e->kind), e->actor, e->object,
+             e->what);
+    return refuse_records ? FAULT(why, FAIL_RECORD_UNAVAILABLE, "no record") : FAIL_NONE;
+}
+
 static void open_all(void)
 {
     struct fault why;
@@ -31,7 +45,9 @@ static void open_all(void)
     if (store_open(path, &store_schema_data, &store, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
-    assert_int_equal(keyring_open(store, master, &ring, &why), FAIL_NONE);
+    struct keyring_options o = {.record = note, .password_ops = 1, .password_bytes = 8192,
+                                .session_idle_s = idle_s};
+    assert_int_equal(keyring_open(store, master, &o, &ring, &why), FAIL_NONE);
     assert_int_equal(keyring_local(geteuid(), &admin, &why), FAIL_NONE);
 }
 
@@ -45,6 +61,8 @@ static void close_all(void)
 static int set_up(void **state)
 {
     (void)state;
+    idle_s = 0;
+    refuse_records = false;
     snprintf(dir, sizeof(dir), "/tmp/keyring-test-XXXXXX");
     assert_non_null(mkdtemp(dir));
     open_all();
@@ -87,7 +105,8 @@ static void a_key_names_its_bearer_also_after_a_restart(void **state)
         assert_int_equal(p.kind, PRINCIPAL_KIND_KEY);
         assert_string_equal(p.name, "ci-bot");
         assert_string_equal(p.team, "payments");
-        assert_int_equal(p.scopes, KEYRING_SCOPE_INFER | KEYRING_SCOPE_WORK);
+        assert_int_equal(p.scopes,
+                         KEYRING_SCOPE_INFER | KEYRING_SCOPE_WORK | KEYRING_SCOPE_SELF);
         assert_false(text_id_is_zero(&p.id));
         assert_int_equal(keyring_require(&p, KEYRING_SCOPE_INFER, &why), FAIL_NONE);
         assert_int_equal(keyring_require(&p, KEYRING_SCOPE_AUDIT, &why), FAIL_FORBIDDEN);
@@ -135,9 +154,9 @@ static void expired_and_revoked_keys_are_refused(void **state)
     usleep(60000);
     assert_int_equal(keyring_lookup(ring, secret, &p, &why), FAIL_UNAUTHENTICATED);
     add("gone", NULL, KEYRING_ROLE_ADMIN, secret);
-    assert_int_equal(keyring_revoke(ring, "gone", &why), FAIL_NONE);
+    assert_int_equal(keyring_revoke(ring, "gone", &admin, &why), FAIL_NONE);
     assert_int_equal(keyring_lookup(ring, secret, &p, &why), FAIL_UNAUTHENTICATED);
-    assert_int_equal(keyring_revoke(ring, "gone", &why), FAIL_NOT_FOUND);
+    assert_int_equal(keyring_revoke(ring, "gone", &admin, &why), FAIL_NOT_FOUND);
     close_all();
     open_all();
     assert_int_equal(keyring_lookup(ring, secret, &p, &why), FAIL_UNAUTHENTICATED);
@@ -195,7 +214,7 @@ static void names_of_scopes_and_roles_are_read_back(void **state)
     (void)state;
     struct fault why;
     uint32_t bits;
-    char text[160];
+    char text[KEYRING_SCOPES_SIZE];
     keyring_scopes_show(KEYRING_SCOPES_ALL, text, sizeof(text));
     assert_int_equal(keyring_scopes_read(text, &bits, &why), FAIL_NONE);
     assert_int_equal(bits, KEYRING_SCOPES_ALL);
@@ -303,7 +322,7 @@ static void lookups_from_many_threads_agree_while_keys_change(void **state)
         char name[32];
         snprintf(name, sizeof(name), "k%d", i);
         add(name, NULL, KEYRING_ROLE_MEMBER, other);
-        assert_int_equal(keyring_revoke(ring, name, &why), FAIL_NONE);
+        assert_int_equal(keyring_revoke(ring, name, &admin, &why), FAIL_NONE);
     }
     for (int i = 0; i < 4; i++) {
         pthread_join(askers[i].thread, NULL);
