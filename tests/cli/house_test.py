@@ -144,7 +144,7 @@ class EveryCommand(House):
     def test_doctor_looks_at_everything(self):
         report = json.loads(subprocess.run([INHOUSE, "doctor", "--json"], env=self.env, capture_output=True, text=True,
                                            timeout=60).stdout)
-        for part in ("inhoused", "inhouse-worker", "engine", "processor", "memory", "sandbox", "disk", "store", "server"):
+        for part in ("inhoused", "inhouse-worker", "inhouse-reader", "documents", "engine", "processor", "memory", "sandbox", "disk", "store", "server"):
             self.assertIn(part, report)
 
 

@@ -45,13 +45,24 @@ static void say(struct doctor *d, const char *what, bool good, const char *fmt, 
 
 static void programs(struct doctor *d)
 {
-    static const char *const names[] = {"inhoused", "inhouse-worker"};
+    static const char *const names[] = {"inhoused", "inhouse-worker", "inhouse-reader"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char path[CLIENT_PATH_SIZE];
         bool there = client_program(names[i], path) && access(path, X_OK) == 0;
         say(d, names[i], there,
             there ? "%s" : "%s is missing: build or install it beside this program", path);
     }
+}
+
+/* PDF needs the program, and a kernel that can hold it to its libraries. */
+static void documents(struct doctor *d)
+{
+    bool there = access("/usr/bin/pdftotext", X_OK) == 0;
+    bool held = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u) > 0;
+    say(d, "documents", there && held,
+        !there ? "PDF cannot be read without pdftotext: apt install poppler-utils"
+        : held ? "HTML, XML, mail, DOCX, CSV, JSON, Markdown, and PDF through pdftotext"
+               : "PDF cannot be read: pdftotext is only started under Landlock");
 }
 
 /* The features of the processor that the engine has variants for, widest last. */
@@ -323,6 +334,7 @@ int command_doctor(struct cli *cli)
 {
     struct doctor d = {.cli = cli, .out = json_object()};
     programs(&d);
+    documents(&d);
     engine(&d);
     processor(&d);
     sandbox(&d);
