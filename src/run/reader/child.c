@@ -385,11 +385,32 @@ static enum fail copy_bytes(const char *data, size_t len, int to, struct fault *
     return FAIL_NONE;
 }
 
+#define CLOSED_TO_CHANGE (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* A memfd that nobody can change any more is opened once more instead of copied: with a position of
+   its own. */
+static bool take_closed(const struct reader_ask *ask, uint64_t most, int *fd)
+{
+    char path[64];
+    struct stat st;
+    int seals = ask->data != NULL ? -1 : fcntl(ask->fd, F_GET_SEALS);
+    if (seals < 0 || (seals & CLOSED_TO_CHANGE) != CLOSED_TO_CHANGE || fstat(ask->fd, &st) != 0 ||
+        (uint64_t)st.st_size > most) {
+        return false;
+    }
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ask->fd);
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd >= 0;
+}
+
 enum fail reader_copy(const struct reader_ask *ask, int *fd, struct fault *why)
 {
     struct document_limits limits = ask->limits;
     document_limits_fill(&limits);
     uint64_t size = ask->data != NULL ? ask->len : 0;
+    if (take_closed(ask, limits.input_bytes, fd)) {
+        return FAIL_NONE;
+    }
     *fd = memfd_create("document", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*fd < 0) {
         return FAULT_ERRNO(why, FAIL_INTERNAL, "no memory for the document");
@@ -407,7 +428,7 @@ enum fail reader_copy(const struct reader_ask *ask, int *fd, struct fault *why)
     }
     if (f == FAIL_NONE &&
         (lseek(*fd, 0, SEEK_SET) != 0 ||
-         fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)) {
+         fcntl(*fd, F_ADD_SEALS, CLOSED_TO_CHANGE | F_SEAL_SEAL) != 0)) {
         f = FAULT_ERRNO(why, FAIL_INTERNAL, "the document's copy cannot be closed to change");
     }
     if (f != FAIL_NONE) {

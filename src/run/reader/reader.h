@@ -26,7 +26,8 @@
 
 struct reader_ask {
     /* The document: bytes, or a descriptor that can be read from its start (it is not closed and
-       its position moves). data wins when it is not NULL. */
+       its position moves). data wins when it is not NULL. Both are copied, but for a memfd sealed
+       against writing, growing and shrinking: hand such a one to readers_ask for long documents. */
     const void *data;
     size_t len;
     int fd;
@@ -72,9 +73,10 @@ struct readers *readers_new(struct loop *loop, const struct reader_programs *pro
 void readers_free(struct readers *r);
 /*
  * Asks; done is called once, from the loop, never from inside this call. The document is copied
- * (into memory of the kernel) before it returns, strings too. The deadline counts from its start,
- * not from its wait. *id is for readers_cancel; may be NULL. FAIL_QUEUE_FULL when
- * READER_WAITING_MAX wait already; FAIL_TOO_LARGE, FAIL_INTERNAL at once: then done is not called.
+ * (into memory of the kernel; 64 MiB take some 30 ms) before it returns, strings too. The deadline
+ * counts from its start, not from its wait. *id is for readers_cancel; may be NULL. FAIL_QUEUE_FULL
+ * when READER_WAITING_MAX wait already; FAIL_TOO_LARGE, FAIL_INTERNAL at once: then done is not
+ * called.
  */
 MUST_CHECK enum fail readers_ask(struct readers *r, const struct reader_ask *ask,
                                  reader_done_fn done, void *ctx, uint64_t *id, struct fault *why);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,30 @@ static void a_document_goes_in_and_its_blocks_come_out(void **state)
     assert_int_equal(d->blocks_len, 1);
     assert_string_equal(d->blocks[0].text, "hello");
     document_free(d);
+}
+
+/* From a file, and from a memfd that cannot change: read whole from its start, though its position
+   is elsewhere. */
+static void a_descriptor_is_read_from_its_start(void **state)
+{
+    (void)state;
+    write_script("#!/bin/sh\n[ \"$(cat)\" = inside ] || exit 9\n" GOOD);
+    for (int sealed = 0; sealed < 2; sealed++) {
+        struct document *d = NULL;
+        struct fault why = {0};
+        struct reader_ask ask = {.fd = memfd_create("d", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+        assert_int_equal(write(ask.fd, "inside", 6), 6);
+        if (sealed == 1) {
+            assert_int_equal(
+                fcntl(ask.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+        }
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(reader_read(&programs, &ask, &d, &why), FAIL_NONE);
+            assert_string_equal(d->blocks[0].text, "hello");
+            document_free(d);
+        }
+        close(ask.fd);
+    }
 }
 
 static void every_bad_end_is_said(void **state)
@@ -162,6 +187,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document_goes_in_and_its_blocks_come_out),
+        cmocka_unit_test(a_descriptor_is_read_from_its_start),
         cmocka_unit_test(every_bad_end_is_said),
         cmocka_unit_test(what_is_not_installed_is_said),
         cmocka_unit_test(many_are_read_a_few_at_once),
