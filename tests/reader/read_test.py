@@ -270,6 +270,11 @@ class Real(unittest.TestCase):
                     theirs = [r for r in csv.reader(f) if r]
                 self.assertEqual([[c.replace("\r\n", "\n") for c in r] for r in theirs], list(rows.values()))
 
+    def test_json_lines_are_known_by_their_first_two_lines(self):
+        for name in ("dorny/dart-json.json", "dorny/golang-json.json", "dorny/empty/dart-json.json"):
+            self.assertEqual(read(DATA / "test_reports" / name)["format"], "jsonl", name)
+        self.assertEqual(read(DATA / "test_reports/dorny/mocha-json.json")["format"], "json")
+
     def test_every_jsonl_line(self):
         path = DATA / "pii/presidio_synth_v2.jsonl"
         d = read(path)

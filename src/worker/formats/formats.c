@@ -105,6 +105,21 @@ static const char *by_head(const char *s, size_t n)
     return begins(s, n, "<?xml") ? "xml" : NULL;
 }
 
+/* One value on the first line and another one below: JSON cannot be that, JSON lines are. Test
+   runners call such files .json. */
+static bool is_lines(const char *s, size_t n)
+{
+    const char *nl = memchr(s, '\n', n);
+    size_t line = nl == NULL ? 0 : (size_t)(nl - s), next = line;
+    while (line > 0 && isspace((unsigned char)s[line - 1])) {
+        line--;
+    }
+    while (next < n && isspace((unsigned char)s[next])) {
+        next++;
+    }
+    return line > 1 && s[0] == '{' && s[line - 1] == '}' && next < n && s[next] == '{';
+}
+
 const char *formats_find(const void *bytes, size_t len, const char *name, const char *type)
 {
     const char *ending = name == NULL ? NULL : strrchr(name, '.');
@@ -119,7 +134,8 @@ const char *formats_find(const void *bytes, size_t len, const char *name, const 
     }
     for (size_t i = 0; ending != NULL && i < COUNT_OF(table); i++) {
         if (among(table[i].endings, ending + 1)) {
-            return table[i].name;
+            bool lines = strcmp(table[i].name, "json") == 0 && is_lines(bytes, len);
+            return lines ? "jsonl" : table[i].name;
         }
     }
     return head != NULL ? head : "text";

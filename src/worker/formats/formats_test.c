@@ -38,6 +38,9 @@ static void the_format_is_found(void **state)
                  {"x", "A.CSV", NULL, "csv"},
                  {"x", "x.csv", "text/html; charset=utf-8", "html"},
                  {"x", "x.md", "text/plain", "markdown"},
+                 {"{\"a\": {}}", "x.json", NULL, "json"},
+                 {"{\"a\":\n{}}", "x.json", NULL, "json"},
+                 {"{\"a\":1}\r\n{\"a\":2}", "x.json", NULL, "jsonl"},
                  {"x", "x.unknown", "application/x-odd", "text"},
                  {"", NULL, NULL, "text"}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
