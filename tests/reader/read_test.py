@@ -79,6 +79,20 @@ class Made(unittest.TestCase):
             ("signature", "Jörg\nTel. 1")])
         self.assertEqual(d["attachments"], [{"name": "r.pdf", "type": "application/pdf", "bytes": 4, "part": 4, "inline": False}])
 
+    def test_mail_in_html_alone(self):
+        head = "From: a@b\nSubject: x\nContent-Type: text/html; charset=utf-8\n\n"
+        d = read(head + "<div>New text</div><br><div class='gmail_signature'><p>Jo<br>Tel. 1</p></div><div class='gmail_quote'>"
+                 "<div class='gmail_attr'>On Monday Bob wrote:</div><blockquote>old</blockquote></div><p>after</p>", "x.eml")
+        self.assertEqual([(b["kind"], b["text"]) for b in d["blocks"]], [
+            ("paragraph", "New text"), ("signature", "Jo\nTel. 1"), ("quote", "On Monday Bob wrote:"), ("quote", "old"), ("paragraph", "after")])
+        d = read(head + "<p>New</p><hr><div id='divRplyFwdMsg'>From: Bob</div><p>old</p>", "x.eml")
+        self.assertEqual([b["kind"] for b in d["blocks"]], ["paragraph", "quote", "quote"])
+
+    def test_mail_ruled_off(self):
+        d = read("From: a@b\nSubject: x\n\nNew\n________________________________\nnot a head\n\n"
+                 "________________________________\nFrom: Bob\n\nold\n", "x.eml")
+        self.assertEqual([b["kind"] for b in d["blocks"]], ["paragraph", "quote", "quote"])
+
     def test_docx(self):
         body = (paragraph("Überschrift & mehr", "berschrift1") + paragraph("Ein Satz.  Zwei Leerzeichen.") +
                 paragraph("Eigene", "Eigene") + paragraph("eins", item=0) + paragraph("zwei", item=1) +

@@ -67,6 +67,7 @@ struct html {
     struct table tables[TABLES_MAX];
     unsigned tables_len, tables_deep; /* deep: beyond TABLES_MAX */
     unsigned depth, skip, heading, quote, list, items, pre;
+    unsigned signature_at, quote_at; /* the depth where a mail program's mark was opened; 0: none */
     uint32_t hidden;
     struct buf title;
     bool in_title, with_meta;
@@ -118,9 +119,11 @@ static void flush(struct html *h, const struct table *cell)
         b->level = h->heading;
     } else if (h->pre > 0) {
         b->kind = DOCUMENT_CODE;
+    } else if (h->signature_at > 0) {
+        b->kind = DOCUMENT_SIGNATURE;
     } else if (h->quote > 0) {
         b->kind = DOCUMENT_QUOTE;
-        b->level = h->quote;
+        b->level = h->quote > 200 ? 200 : h->quote;
     } else if (h->items > 0) {
         b->kind = DOCUMENT_ITEM;
         b->level = h->list > 0 ? h->list : 1;
@@ -277,6 +280,54 @@ static void open_row(struct html *h, enum role role, bool header)
     }
 }
 
+/* ---- what mail programs mark ---- */
+
+static bool has_word(const char *s, const char *const *words, size_t n)
+{
+    for (size_t i = 0; s != NULL && i < n; i++) {
+        if (strstr(s, words[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The names under which Gmail, Thunderbird, Yahoo and Apple mark signatures and what is answered;
+   below Outlook's mark all is the mail that is answered. */
+static void see_mark(struct html *h, const xmlChar **atts)
+{
+    static const char *const signatures[] = {"gmail_signature", "moz-signature",
+                                             "AppleMailSignature"};
+    static const char *const quotes[] = {"gmail_attr", "moz-cite-prefix", "yahoo_quoted"};
+    static const char *const below[] = {"divRplyFwdMsg", "OutlookMessageHeader"};
+    const char *class = attribute(atts, "class"), *id = attribute(atts, "id");
+    if (h->signature_at == 0 && (has_word(class, signatures, COUNT_OF(signatures)) ||
+                                 has_word(id, signatures, COUNT_OF(signatures)))) {
+        part(h);
+        h->signature_at = h->depth;
+    } else if (h->quote_at == 0 && has_word(class, quotes, COUNT_OF(quotes))) {
+        part(h);
+        h->quote_at = h->depth;
+        h->quote++;
+    } else if (has_word(id, below, COUNT_OF(below)) || has_word(class, below, COUNT_OF(below))) {
+        part(h);
+        h->quote++;
+    }
+}
+
+static void end_mark(struct html *h)
+{
+    if (h->signature_at > h->depth) {
+        part(h);
+        h->signature_at = 0;
+    }
+    if (h->quote_at > h->depth) {
+        part(h);
+        h->quote_at = 0;
+        h->quote -= h->quote > 0 ? 1 : 0;
+    }
+}
+
 /* ---- events ---- */
 
 static void open_role(struct html *h, enum role role, unsigned arg, const xmlChar **atts)
@@ -355,6 +406,9 @@ static void on_open(void *ctx, const xmlChar *name, const xmlChar **atts)
         h->skip++;
         h->hidden++;
     } else {
+        if (!h->with_meta && atts != NULL) {
+            see_mark(h, atts);
+        }
         open_role(h, role, arg, atts);
     }
     h->last = position(h);
@@ -423,6 +477,7 @@ static void on_close(void *ctx, const xmlChar *name)
         h->skip--;
     } else {
         close_role(h, role_of((const char *)name, &arg));
+        end_mark(h);
     }
     h->last = position(h);
     h->last += h->last < h->len && h->text[h->last] == '>' ? 1 : 0;

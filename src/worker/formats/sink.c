@@ -125,6 +125,7 @@ static enum fail put(struct sink *s, const struct document_block *b)
         whole.end += s->base;
     }
     whole.line += whole.line > 0 ? s->base_line : 0;
+    whole.level = whole.level > 255 ? 255 : whole.level;
     if (whole.path != NULL && strlen(whole.path) > DOCUMENT_PATH_MAX) {
         return too_large(s, "bytes in a path", DOCUMENT_PATH_MAX);
     }

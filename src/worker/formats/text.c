@@ -183,11 +183,27 @@ static bool is_divider(const struct line *l)
 {
     static const char *const lines[] = {"-----Original Message-----", "----- Original Message",
                                         "-----Urspr\xC3\xBCngliche Nachricht-----",
-                                        "-----Message d'origine-----",
-                                        "________________________________"};
+                                        "-----Message d'origine-----"};
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         if (starts_with(l, lines[i])) {
             return true;
+        }
+    }
+    return false;
+}
+
+/* Outlook's other way: a line of 32, then the head of the mail that is answered. */
+static bool is_ruled_off(const struct reader *r, const struct line *l)
+{
+    static const char *const heads[] = {"From:", "Von:", "De :", "De:", "Da:", "Van:", "*From:*"};
+    size_t at = r->at;
+    while (at < r->len && strchr(" \r\n", r->text[at]) != NULL) {
+        at++;
+    }
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        size_t n = strlen(heads[i]);
+        if (r->len - at >= n && memcmp(r->text + at, heads[i], n) == 0) {
+            return starts_with(l, "________________________________");
         }
     }
     return false;
@@ -218,7 +234,7 @@ static void take_message_line(struct reader *r, struct line *l, bool *below, boo
     if (l->quote > 0) {
         turn(r, DOCUMENT_QUOTE, l->quote > 200 ? 200 : (unsigned)l->quote);
         *signature = false;
-    } else if (*below || is_divider(l)) {
+    } else if (*below || is_divider(l) || is_ruled_off(r, l)) {
         *below = true;
         turn(r, DOCUMENT_QUOTE, 1);
     } else if (is_signature(l)) {
