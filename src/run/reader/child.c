@@ -310,13 +310,22 @@ static enum fail finish(struct child *c, enum fail f, struct document **out, str
     }
     int said = c->reader == 0 ? 0 : reap(c->reader, f == FAIL_NONE ? HELPER_END_MS : 0);
     int helped = c->helper == 0 ? 0 : reap(c->helper, f == FAIL_NONE ? HELPER_END_MS : 0);
-    if (f == FAIL_NONE && helped != 0) {
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    if (!document_taker_is_done(c->taker) && said != 0) {
+        f = say_end("inhouse-reader", said, why);
+    } else {
+        f = document_taker_end(c->taker, out, why);
+    }
+    /* A reader that has said "too large" stops reading, and pdftotext ends of that. */
+    bool cut = f == FAIL_TOO_LARGE || (WIFSIGNALED(helped) && WTERMSIG(helped) == SIGPIPE);
+    if (helped != 0 && !cut) {
+        document_free(*out);
+        *out = NULL;
         f = say_helper(c, helped, why);
     }
-    if (f == FAIL_NONE && !document_taker_is_done(c->taker) && said != 0) {
-        f = say_end("inhouse-reader", said, why);
-    }
-    return f == FAIL_NONE ? document_taker_end(c->taker, out, why) : f;
+    return f;
 }
 
 enum fail reader_run(const struct reader_programs *programs, const struct reader_ask *ask, int doc,

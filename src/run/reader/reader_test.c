@@ -101,6 +101,40 @@ static void every_bad_end_is_said(void **state)
     }
 }
 
+/* Of two children that work in a row the one that knows why speaks. */
+static void of_a_pdfs_two_children_the_right_one_speaks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *helper, *reader, *says;
+        enum fail code;
+    } ends[] = {
+        {"echo text; exit 0", "cat >/dev/null\n" GOOD, NULL, FAIL_NONE},
+        {"exit 1", "cat >/dev/null\n" GOOD, "cannot open this PDF", FAIL_BAD_REQUEST},
+        {"exit 4", "cat >/dev/null\n", "cannot be sealed", FAIL_UNSUPPORTED},
+        {"kill -XCPU $$", "cat >/dev/null\n" GOOD, "used up its time", FAIL_DEADLINE},
+        /* ERROR too_large "m", before all is read: the helper's pipe breaks. */
+        {"exec yes", "printf '\\015\\0\\0\\0\\10\\0\\0\\0\\11too_large\\0m\\0'\n", "m",
+         FAIL_TOO_LARGE}};
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        struct fault why = {0};
+        struct document *d = NULL;
+        char text[1000];
+        static const struct reader_programs with_helper = {script, "/bin/true"};
+        struct reader_ask ask = {.data = "%PDF-1.4", .len = 8};
+        (void)snprintf(text, sizeof(text),
+                       "#!/bin/sh\nif [ \"$1\" = --pdftotext ]; then %s; fi\n%s", ends[i].helper,
+                       ends[i].reader);
+        write_script(text);
+        enum fail f = reader_read(&with_helper, &ask, &d, &why);
+        if (f != ends[i].code || (f == FAIL_NONE) != (d != NULL) ||
+            (f != FAIL_NONE && strstr(why.message, ends[i].says) == NULL)) {
+            fail_msg("pair %zu: %s: %s", i, fail_name(f), why.message);
+        }
+        document_free(d);
+    }
+}
+
 static void what_is_not_installed_is_said(void **state)
 {
     (void)state;
@@ -189,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_document_goes_in_and_its_blocks_come_out),
         cmocka_unit_test(a_descriptor_is_read_from_its_start),
         cmocka_unit_test(every_bad_end_is_said),
+        cmocka_unit_test(of_a_pdfs_two_children_the_right_one_speaks),
         cmocka_unit_test(what_is_not_installed_is_said),
         cmocka_unit_test(many_are_read_a_few_at_once),
         cmocka_unit_test(cancelled_and_stopped_ones_end_at_once),
