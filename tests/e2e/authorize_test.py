@@ -19,8 +19,10 @@ ROLES = {
 MISSING = {"task": "tsk_00000000000000000000000000", "artifact": "art_00000000000000000000000000",
            "job": "job_00000000000000000000000000", "workflow": "none-such", "dataset": "none-such", "key": "none-such",
            "model": "none-such", "release": "0" * 64,
-           "user": "none-such", "team": "none-such"}
-PUBLIC = {"/health", "/healthz", "/health/ready", "/api/v1/openapi.json", "/api/v1/login", "/api/v1/setup"}
+           "user": "none-such", "team": "none-such", "issuer": "none-such"}
+# What is open to everybody, and what a GET without anything gets.
+PUBLIC = {"/health": 200, "/healthz": 200, "/health/ready": 200, "/api/v1/openapi.json": 200, "/api/v1/login": 200,
+          "/api/v1/setup": None, "/api/v1/login/oidc/{issuer}": 404, "/api/v1/login/callback": 401}
 
 
 class Authorize(unittest.TestCase):
@@ -75,9 +77,9 @@ class Authorize(unittest.TestCase):
                     if path in PUBLIC:
                         self.assertIsNone(scope)
                         if not key:
-                            self.assertEqual(status, 200 if method == "GET" else 400)
+                            self.assertEqual(status, PUBLIC[path] if method == "GET" else 400)
                         continue
-                    self.assertIsNotNone(scope, "only six paths are public")
+                    self.assertIsNotNone(scope, "only these paths are public")
                     self.assertEqual((status, answer["error"]["code"]), (401, "unauthenticated"), answer)
                     self.assertTrue(answer["error"]["hint"])
 

@@ -215,6 +215,31 @@ class People(unittest.TestCase):
         status, answer = b.login("anna")
         self.assertEqual((status, answer["error"]["code"]), (429, "rate_limited"))
 
+    def test_access_review(self):
+        self.s.call("POST", "/api/v1/teams", {"name": "legal", "label": "confidential"})
+        b = self.person("anna", team="legal", role="reviewer")
+        self.person("ben")
+        self.assertEqual(b.call("POST", "/api/v1/me/keys", {"name": "laptop"})[0], 201)
+        self.assertEqual(b.call("GET", "/api/v1/access?team=legal")[0], 403)
+        team = self.s.call("GET", "/api/v1/access?team=legal")[1]
+        self.assertEqual([(m["kind"], m["name"], m["role"]) for m in team["members"]],
+                         [("person", "anna", "reviewer"), ("key", "laptop", "reviewer")])
+        self.assertEqual(team["label"], "confidential")
+        user = self.s.call("GET", "/api/v1/access?user=anna")[1]
+        self.assertEqual([k["name"] for k in user["keys"]], ["laptop"])
+        self.s.call("POST", "/api/v1/users/anna/disable", {})
+        self.assertEqual(self.s.call("GET", "/api/v1/access?team=legal")[1]["members"], [])
+        for query in ("", "?team=legal&user=anna", "?x=1", "?team="):
+            self.assertIn(self.s.call("GET", f"/api/v1/access{query}")[0], (400, 404), query)
+        missing = [self.s.call("GET", f"/api/v1/access?dataset={d}")[0] for d in ("none", "x" * 150)]
+        self.assertEqual(missing, [404, 404])
+        for form in ("--json", "--markdown", "--csv", "--quiet"):
+            done = e2e.inhouse("access", "review", "--user", "ben", form, home=self.s.home)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotIn("anna", done.stdout)
+        self.assertIn('"kind","name"', e2e.inhouse("access", "review", "--team", "default", "--csv", home=self.s.home).stdout)
+        self.assertEqual(e2e.inhouse("access", "review", home=self.s.home).returncode, 2)
+
     def test_hostile_bodies_of_signing_in(self):
         for path in ("/api/v1/login", "/api/v1/setup"):
             for body in ("", "[]", "{", '{"name":1}', '{"name":"a"}', '{"name":"a","password":null}',

@@ -173,6 +173,41 @@ struct config_candidate {
     int line;
 };
 
+#define CONFIG_MAX_ISSUERS 8
+#define CONFIG_MAX_GRANTS 64
+
+/* What a claim's value, or a directory's group, means here. */
+struct config_grant {
+    const char *claim; /* "groups", "realm_access.roles"; "group" of a directory */
+    const char *value; /* a group's: its DN, or its name alone */
+    const char *team, *role;
+};
+
+/* A row of `oidc`. docs/reference/access.md describes the keys of both. */
+struct config_issuer {
+    const char *name, *issuer, *client_id;
+    const char *client_secret; /* "os.environ/NAME", "file:/path", "": a public client */
+    const char *audience;      /* of machines' tokens; "": none are taken */
+    const char *name_claim, *scope, *ca_file;
+    struct config_grant grants[CONFIG_MAX_GRANTS];
+    size_t grants_len;
+    int line;
+};
+
+struct config_ldap {
+    const char *url; /* NULL: there is no directory */
+    const char *bind_dn, *password; /* who looks people up; "": nobody by name */
+    const char *base, *user_filter; /* {name} in it is the name that signs in */
+    const char *valid_filter;       /* what somebody who may sign in matches */
+    const char *group_base, *group_filter; /* {dn}, {name}; group_base "": memberOf alone */
+    const char *id_attribute;       /* never given to another: entryUUID, objectGUID */
+    const char *ca_file;
+    bool start_tls;
+    int64_t timeout_ms, recheck_s;
+    struct config_grant grants[CONFIG_MAX_GRANTS];
+    size_t grants_len;
+};
+
 #define CONFIG_MAX_NOTES 64
 
 struct config {
@@ -183,6 +218,9 @@ struct config {
     size_t candidates_len;
     struct config_upstream upstreams[CONFIG_MAX_UPSTREAMS];
     size_t upstreams_len;
+    struct config_issuer issuers[CONFIG_MAX_ISSUERS];
+    size_t issuers_len;
+    struct config_ldap ldap;
     const char *notes[CONFIG_MAX_NOTES]; /* what was read and is not used, in sentences */
     size_t notes_len;
     struct arena *arena; /* of the strings */

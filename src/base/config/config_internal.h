@@ -14,5 +14,9 @@ bool config_money_read(const char *s, int64_t *out);
 /* The sections `upstreams` and `model_list` of the root. */
 void config_upstreams_read(struct config *c, const struct config_node *root,
                            struct config_faults *faults);
+/* The sections `oidc` and `ldap`, after the options. */
+void config_login_read(struct config *c, const struct config_node *root,
+                       struct config_faults *faults);
+bool config_login_same(const struct config *a, const struct config *b);
 /* Do both say the same of other servers? */
 bool config_upstreams_same(const struct config *a, const struct config *b);

@@ -369,6 +369,7 @@ int command_users_role(struct cli *cli);
 int command_users_password(struct cli *cli);
 int command_users_disable(struct cli *cli);
 int command_users_enable(struct cli *cli);
+int command_access_review(struct cli *cli);
 int command_teams_add(struct cli *cli);
 int command_teams_list(struct cli *cli);
 int command_teams_label(struct cli *cli);

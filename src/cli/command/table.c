@@ -92,6 +92,13 @@ static const struct cli_option password_options[] = {
     {"token", 0, NULL, "make a one-time token with which the person sets it"},
     {"password-file", 0, "FILE", "its first line is the password; - reads it from standard input"},
     {0}};
+static const struct cli_option access_options[] = {
+    {"dataset", 'd', "NAME", "who can read it: people, service accounts and keys, and why"},
+    {"user", 'u', "NAME", "what this account can read, its roles and keys"},
+    {"team", 't', "NAME", "who is in it, its keys, what it can read"},
+    {"markdown", 0, NULL, "as Markdown, to file"},
+    {"csv", 0, NULL, "as CSV"},
+    {0}};
 static const struct cli_option team_options[] = {
     {"label", 'l', "LABEL", "public, internal, confidential or restricted (default: internal)"},
     {0}};
@@ -321,6 +328,8 @@ const struct command command_table[] = {
      command_users_disable, false},
     {"users enable", "NAME", 1, 1, "let a disabled account act again", NULL, NULL,
      command_users_enable, false},
+    {"access review", "", 0, 0, "who can read what, now, and by which grant", NULL, access_options,
+     command_access_review, false},
     {"teams add", "NAME", 1, 1, "add a team", NULL, team_options, command_teams_add, false},
     {"teams list", "", 0, 0, "the teams, their labels and members", NULL, NULL, command_teams_list,
      false},

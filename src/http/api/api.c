@@ -60,6 +60,9 @@ static enum fail authenticate(void *arg, const struct wire_credentials *c, void 
 {
     struct api *a = arg;
     char cookie[KEYRING_COOKIE_SIZE];
+    if (c->token != NULL && login_is_token(c->token)) {
+        return login_bearer(a->h.login, c->token, c->team, who, why);
+    }
     if (c->token != NULL) {
         enum fail f = keyring_lookup(a->h.keyring, c->token, who, why);
         return f == FAIL_NONE ? acted_for(a, who, c->team, why) : f;

@@ -24,6 +24,7 @@
 #include "run/upstream/upstream.h"
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
+#include "trust/login/login.h"
 #include "trust/policy/policy.h"
 
 /* What the handlers work with; outlives the api. */
@@ -33,6 +34,7 @@ struct api_house {
     struct store *store;
     struct audit *audit;
     struct keyring *keyring;
+    struct login *login;
     struct policy *policy;
     struct task_desk *desk;
     struct fleet *fleet;

@@ -62,6 +62,9 @@ void api_on_core(struct api *a, struct wire_request *r, api_step_fn fn, void *ar
 /* Runs fn on a crunch thread; answers queue_full itself when none can take it. */
 void api_on_crunch(struct api *a, struct wire_request *r, api_step_fn fn, void *arg);
 
+/* Runs fn on a thread of login's: what waits for a directory or an issuer. */
+void api_on_login(struct api *a, struct wire_request *r, api_step_fn fn, void *arg);
+
 /* A reader of the store for the calling thread, given back at once after use. NULL: why is set. */
 struct store_conn *api_reader_take(struct api *a, struct fault *why);
 void api_reader_give(struct api *a, struct store_conn *c);

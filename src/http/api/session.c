@@ -219,6 +219,33 @@ static void login_on_crunch(struct api *a, struct wire_request *r, void *arg)
     api_session_reply(a, r, &session);
 }
 
+static void directory_on_login(struct api *a, struct wire_request *r, void *arg)
+{
+    struct secrets *s = arg;
+    struct keyring_account account;
+    struct keyring_session session;
+    struct fault why;
+    enum fail f = login_directory(a->h.login, s->name, s->password, s->address, &account, &why);
+    if (f == FAIL_NONE) {
+        f = keyring_session_start(a->h.keyring, &account.id, s->has_team ? s->team : NULL, &session,
+                                  &why);
+    }
+    sodium_memzero(s, sizeof(*s));
+    if (f != FAIL_NONE) {
+        wire_fail(r, f, &why);
+        return;
+    }
+    api_session_reply(a, r, &session);
+}
+
+/* A name that is ours has its password here, whatever a directory says of it. */
+static bool is_of_directory(struct api *a, const char *name)
+{
+    struct keyring_account account;
+    return login_has_directory(a->h.login) &&
+           (!keyring_account_find(a->h.keyring, name, &account) || account.subject[0] != '\0');
+}
+
 void api_login(struct wire_request *r, void *arg)
 {
     static const char *const keys[] = {"name", "password", "team", NULL};
@@ -226,11 +253,15 @@ void api_login(struct wire_request *r, void *arg)
         return;
     }
     struct secrets *s = read_secrets(r, keys, true, false, true);
-    if (s == NULL || !hash_begin(arg, r)) {
+    if (s == NULL) {
         return;
     }
     api_client_address(arg, r, s->address);
-    api_on_crunch(arg, r, login_on_crunch, s);
+    if (is_of_directory(arg, s->name)) {
+        api_on_login(arg, r, directory_on_login, s);
+    } else if (hash_begin(arg, r)) {
+        api_on_crunch(arg, r, login_on_crunch, s);
+    }
 }
 
 static void setup_on_crunch(struct api *a, struct wire_request *r, void *arg)

@@ -49,6 +49,7 @@ struct house {
     struct keyring_master *master;
     struct audit *audit;
     struct keyring *keyring;
+    struct login *login;
     struct policy *policy;
     struct states *states;
     struct fleet *fleet;
@@ -373,6 +374,9 @@ static enum fail open_records(struct house *s, struct fault *why)
         f = keyring_open(s->store, s->master, &keyring, &s->keyring, why);
     }
     if (f == FAIL_NONE) {
+        f = login_open(s->first, s->keyring, s->loop, &s->login, why);
+    }
+    if (f == FAIL_NONE) {
         struct policy_defaults limits = limits_of(s->config);
         f = policy_open(s->store, s->audit, &limits, &s->policy, why);
     }
@@ -501,6 +505,7 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .store = s->store,
                               .audit = s->audit,
                               .keyring = s->keyring,
+                              .login = s->login,
                               .policy = s->policy,
                               .desk = s->desk,
                               .fleet = s->fleet,
@@ -713,6 +718,7 @@ void house_close(struct house *s)
     if (s->policy != NULL) {
         policy_flush_wait(s->policy);
     }
+    login_close(s->login);
     keyring_close(s->keyring);
     store_close(s->store);
     policy_close(s->policy);

@@ -446,6 +446,7 @@ enum fail keyring_account_disable(struct keyring *k, const char *name, bool on,
                                   .object = old->name,
                                   .what = on ? "disabled" : "enabled"};
         as.disabled_at = on ? clock_now_us() : 0;
+        as.checked_at = as.subject[0] != '\0' && as.checked_at == 0 ? 1 : as.checked_at;
         f = account_replace(k, old, &as, on, &e, why);
     }
     pthread_mutex_unlock(&k->change);
@@ -600,6 +601,47 @@ static bool same_members(const struct account *a, const struct account *b)
     return same;
 }
 
+bool keyring_subject_find(struct keyring *k, const char *origin, const char *subject,
+                          struct keyring_account *out)
+{
+    pthread_rwlock_rdlock(&k->lock);
+    const struct account *a = find_subject(k, origin, subject);
+    if (a != NULL) {
+        ring_account_show(a, out);
+    }
+    pthread_rwlock_unlock(&k->lock);
+    return a != NULL;
+}
+
+/* checked_at 0 beside disabled_at says that the directory did it. */
+static bool is_withdrawn(const struct account *a)
+{
+    return a->disabled_at != 0 && a->checked_at == 0;
+}
+
+enum fail keyring_withdrawn(struct keyring *k, const char *origin, const char *subject,
+                            struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    pthread_mutex_lock(&k->change);
+    struct account *old = find_subject(k, origin, subject);
+    if (old == NULL) {
+        f = FAULT(why, FAIL_NOT_FOUND, "nobody of that directory is here under that id");
+    } else if (old->disabled_at == 0) {
+        struct account as = *old;
+        struct keyring_event e = {.kind = KEYRING_EVENT_USER_CHANGED,
+                                  .actor = origin,
+                                  .team = KEYRING_TEAM_DEFAULT,
+                                  .object = old->name,
+                                  .what = "disabled: gone from the directory"};
+        as.disabled_at = clock_now_us();
+        as.checked_at = 0;
+        f = account_replace(k, old, &as, true, &e, why);
+    }
+    pthread_mutex_unlock(&k->change);
+    return f;
+}
+
 /* A first sign-in. k->change is held. */
 static enum fail vouched_new(struct keyring *k, const struct keyring_vouch *v,
                              struct account **made, struct fault *why)
@@ -643,9 +685,12 @@ static enum fail vouched_again(struct keyring *k, const struct keyring_vouch *v,
                               .team = KEYRING_TEAM_DEFAULT,
                               .object = old->name,
                               .what = "roles of the directory"};
+    bool back = is_withdrawn(old);
     as.checked_at = clock_now_us();
+    as.disabled_at = 0;
+    e.what = back ? "enabled: the directory vouches again" : e.what;
     members_of_directory(k, v, &as);
-    if (!same_members(old, &as)) {
+    if (back || !same_members(old, &as)) {
         return account_replace(k, old, &as, as.members_len == 0, &e, why);
     }
     enum fail f = ring_write(k, write_account, &w, NULL, why);
@@ -665,7 +710,7 @@ enum fail keyring_vouched(struct keyring *k, const struct keyring_vouch *v,
     pthread_mutex_lock(&k->change);
     enum fail f = FAIL_NONE;
     struct account *a = find_subject(k, v->origin, v->subject);
-    if (a != NULL && a->disabled_at != 0) {
+    if (a != NULL && a->disabled_at != 0 && !is_withdrawn(a)) {
         FAULT(why, FAIL_FORBIDDEN, "the account \"%s\" is disabled here", a->name);
         f = fail_hint(why, "An administrator enables it: inhouse users enable %s.", a->name);
     } else {

@@ -309,6 +309,14 @@ struct keyring_vouch {
 MUST_CHECK enum fail keyring_vouched(struct keyring *k, const struct keyring_vouch *v,
                                      struct keyring_account *out, struct fault *why);
 
+/* Whom that directory vouches for under that subject; false: nobody. */
+bool keyring_subject_find(struct keyring *k, const char *origin, const char *subject,
+                          struct keyring_account *out);
+/* The directory does not know it any more: disabled, until the directory vouches for it again (or
+   for good, when an administrator disables it). FAIL_NOT_FOUND. */
+MUST_CHECK enum fail keyring_withdrawn(struct keyring *k, const char *origin, const char *subject,
+                                       struct fault *why);
+
 /* ---- passwords, first run ---- */
 
 #define KEYRING_PASSWORD_MIN 12
@@ -349,7 +357,7 @@ struct keyring_session {
 /* address: of the client, for the throttle. team may be NULL: the first. An unknown name, a
    disabled account, one without a password and a wrong password are one answer after one time.
    FAIL_RATE_LIMITED (with retry_after) after 5 failures of a name from an address, 20 of a name, 50
-   from an address: for 1 s, doubled each time, up to 15 minutes. */
+   from an address: for 5 s, doubled each time, up to 15 minutes. */
 MUST_CHECK enum fail keyring_sign_in(struct keyring *k, const char *name, const char *password,
                                      const char *address, const char *team,
                                      struct keyring_session *out, struct fault *why);

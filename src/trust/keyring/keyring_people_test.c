@@ -566,6 +566,39 @@ static void a_directory_gives_roles_and_takes_its_own_away(void **state)
     REFUSED(keyring_vouched(ring, &v, &b, &why), FAIL_FORBIDDEN);
 }
 
+static void whom_a_directory_withdraws_comes_back_only_through_it(void **state)
+{
+    (void)state;
+    struct keyring_account a;
+    struct keyring_member m = {.team = "default", .role = KEYRING_ROLE_MEMBER};
+    struct keyring_vouch v = {.origin = "ldap:ldaps://dc",
+                              .subject = "u-1",
+                              .name = "anna",
+                              .members = &m,
+                              .members_len = 1};
+    char secret[KEYRING_SECRET_SIZE];
+    struct keyring_session s;
+    struct principal p;
+    OK(keyring_vouched(ring, &v, &a, &why));
+    OK(keyring_session_start(ring, &a.id, NULL, &s, &why));
+    (void)key("laptop", "anna", "default", KEYRING_ROLE_MEMBER, &root, secret);
+    OK(keyring_lookup(ring, secret, &p, &why));
+    OK(keyring_withdrawn(ring, v.origin, v.subject, &why));
+    REFUSED(keyring_withdrawn(ring, v.origin, "u-2", &why), FAIL_NOT_FOUND);
+    for (int round = 0; round < 2; round++) {
+        REFUSED(keyring_lookup(ring, secret, &p, &why), FAIL_UNAUTHENTICATED);
+        REFUSED(keyring_session_lookup(ring, s.cookie, NULL, false, NULL, &p, &why),
+                FAIL_UNAUTHENTICATED);
+        REFUSED(keyring_session_start(ring, &a.id, NULL, &s, &why), FAIL_UNAUTHENTICATED);
+        again();
+    }
+    OK(keyring_vouched(ring, &v, &a, &why));
+    OK(keyring_lookup(ring, secret, &p, &why));
+    OK(keyring_account_disable(ring, "anna", true, &root, &why));
+    OK(keyring_withdrawn(ring, v.origin, v.subject, &why));
+    REFUSED(keyring_vouched(ring, &v, &a, &why), FAIL_FORBIDDEN); /* an administrator's word */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +620,7 @@ int main(void)
         T(a_service_account_has_keys_and_no_password),
         T(a_change_that_cannot_be_recorded_is_not_made),
         T(a_directory_gives_roles_and_takes_its_own_away),
+        T(whom_a_directory_withdraws_comes_back_only_through_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,7 @@ enum fail ring_password_good(const char *name, const char *password, struct faul
 #define SLOTS 4096
 #define PROBES 8
 #define FORGET_US (60 * 60 * 1000000LL)
+#define WAIT_MIN_S 5
 #define WAIT_MAX_S 900
 
 struct slot {
@@ -172,7 +173,8 @@ static struct slot *slot_of(struct throttle *t, int by, const char *name, const 
 static int wait_s(const struct slot *s, int by)
 {
     int over = s != NULL ? s->failures - free_failures[by] : -1;
-    int64_t pause = over < 0 ? 0 : over >= 10 ? WAIT_MAX_S : 1LL << over;
+    int64_t pause = over < 0 ? 0 : over >= 8 ? WAIT_MAX_S : (int64_t)WAIT_MIN_S << over;
+    pause = pause < WAIT_MAX_S ? pause : WAIT_MAX_S;
     int64_t left = pause > 0 ? pause * 1000000 - (clock_monotonic_us() - s->last_us) : 0;
     return left > 0 ? (int)(left / 1000000 + 1) : 0;
 }
