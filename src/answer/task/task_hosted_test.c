@@ -4,6 +4,7 @@
 #include "answer/task/task.h"
 
 #include "answer/certify/certify.h"
+#include "answer/dataset/dataset.h"
 #include "answer/task/task_fixture_internal.h"
 
 static const char rules_out[] = "name: out\n"
@@ -90,6 +91,106 @@ static void a_rule_sends_open_fields_out(void **state)
     assert_false(hosted_last.redact);
     assert_non_null(strstr(hosted_body, "json_schema"));
     assert_non_null(strstr(hosted_body, "\"enum\":[\"high\",\"low\"]"));
+}
+
+/* ---- the reply ---- */
+
+static const char *draft_text(void)
+{
+    return json_string_value(json_object_get(json_object_get(last, "draft"), "text"));
+}
+
+/* What the hosted model answers, as JSON. */
+static void say_reply(const char *reply)
+{
+    static char *text;
+    json_t *j = json_pack("{s:s, s:s}", "priority", "low", "reply", reply);
+    free(text); /* tidy: memory: jansson's own */
+    text = json_dumps(j, JSON_COMPACT);
+    json_decref(j);
+    hosted_says = text;
+}
+
+static void ask_reply(int n)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "How do I reset my password for the sign-in page?%*s", n, "!");
+    struct task_request r = {.kind = TASK_FORM, .who = me, .workflow = "replies", .text = text,
+                             .on_done = on_form};
+    pending = 1;
+    task_submit(desk, &r);
+    run();
+    assert_string_equal(last_why, "");
+}
+
+static void a_hosted_model_edits_the_reply_and_may_add_nothing(void **state)
+{
+    (void)state;
+    static const char article[] =
+        "---\nid: login\ntitle: Sign in\nlang: en\nqueue: account\n---\n"
+        "To reset your password, open the sign-in page and choose Forgot password.\n";
+    static const char refund[] =
+        "---\nid: refund\ntitle: Refunds\nlang: en\nqueue: billing\n---\n"
+        "To get a refund, open Orders and choose Refund. We pay within 5 days.\n";
+    struct task_article articles[] = {{"login.md", article, sizeof(article) - 1},
+                                      {"refund.md", refund, sizeof(refund) - 1}};
+    struct ladder_form *form = make_form();
+    char composed[4096], said[8192];
+    task_articles_put(desk, &me, "help", articles, 2, on_progress, on_job, &me);
+    run();
+    assert_string_equal(last_why, "");
+    snprintf(form->name, sizeof(form->name), "replies");
+    form->label = SECRECY_INTERNAL;
+    form->rewrite = true;
+    form->frames_len = 1;
+    snprintf(form->frames[0].lang, sizeof(form->frames[0].lang), "en");
+    form->frames[0].greeting_plain = mem_dup_str("Hello,");
+    form->frames[0].opening = mem_dup_str("Thank you for writing to us.");
+    form->frames[0].sign_off = mem_dup_str("Kind regards");
+    task_form_set(desk, form);
+    ladder_form_unref(form);
+    set_rules("name: none\nrows: []\n");
+    ask_reply(1);
+    assert_non_null(draft_text());
+    snprintf(composed, sizeof(composed), "%s", draft_text());
+    set_rules(rules_out);
+    snprintf(said, sizeof(said), "%s\nThank you for writing to us.", composed);
+    say_reply(said);
+    ask_reply(2);
+    assert_string_equal(json_string_value(json_object_get(last, "label")), "internal");
+    assert_string_equal(draft_text(), said);
+    assert_true(json_is_true(json_object_get(json_object_get(last, "draft"), "rewritten")));
+    assert_string_equal(artifact_draft, said);
+    snprintf(said, sizeof(said), "%s\nWe will pay you 500 EUR for the trouble.", composed);
+    say_reply(said);
+    ask_reply(3);
+    assert_string_equal(draft_text(), composed);
+    assert_false(json_is_true(json_object_get(json_object_get(last, "draft"), "rewritten")));
+    assert_non_null(strstr(step_str("hosted", "note"), "reply was refused"));
+}
+
+static enum fail write_dataset(struct store_tx *tx, void *arg, struct fault *why)
+{
+    return dataset_add(tx, audit, &me, arg, why);
+}
+
+/* What replies are made of is in what leaves: its label counts as the ticket's own does. */
+static void a_datasets_label_keeps_its_replies_here(void **state)
+{
+    (void)state;
+    struct fault why;
+    struct dataset_about about = {.name = "help", .label = SECRECY_RESTRICTED,
+                                  .owner = {DATASET_TEAM, "default"},
+                                  .purpose = "replies", .source = "the desk"};
+    if (store_write_wait(store, write_dataset, &about, &why) != FAIL_NONE) {
+        fail_msg("%s", why.message);
+    }
+    set_rules(rules_out);
+    hosted_calls = 0;
+    ask_reply(7);
+    assert_string_equal(json_string_value(json_object_get(last, "label")), "restricted");
+    assert_int_equal(hosted_calls, 0);
+    set_rules("name: none\nrows: []\n");
 }
 
 /* ---- evidence ---- */
@@ -310,11 +411,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rule_sends_open_fields_out),
         cmocka_unit_test(reviewed_answers_let_a_hosted_model_decide_and_no_other),
+        cmocka_unit_test(a_hosted_model_edits_the_reply_and_may_add_nothing),
         cmocka_unit_test(what_a_label_forbids_is_never_called),
         cmocka_unit_test(a_hosted_answer_that_cannot_be_used_goes_back_to_local_models),
         cmocka_unit_test(a_pool_that_is_not_there_leaves_the_work_here),
         cmocka_unit_test(a_hosted_call_ends_with_the_deadline),
         cmocka_unit_test(another_definition_or_model_voids_what_it_touches),
+        cmocka_unit_test(a_datasets_label_keeps_its_replies_here),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -118,10 +118,18 @@ void where_facts(struct task *t, struct route_facts *f)
 
 void where_label(struct task *t)
 {
-    if (t->shelf != NULL) {
-        enum secrecy label = dataset_label(t->desk->reader, t->form->dataset);
-        t->label = label > t->label ? label : t->label;
+    struct dataset_about d;
+    struct fault why;
+    if (t->shelf == NULL) {
+        return;
     }
+    /* Articles put without a dataset's entry have no label of their own: internal, as a workflow's.
+       What cannot be read counts as the highest. */
+    enum fail f = dataset_find(t->desk->reader, t->form->dataset, &d, &why);
+    enum secrecy label = f == FAIL_NONE        ? d.label
+                         : f == FAIL_NOT_FOUND ? SECRECY_INTERNAL
+                                               : SECRECY_RESTRICTED;
+    t->label = label > t->label ? label : t->label;
 }
 
 static bool is_reused(const struct task *t)
