@@ -55,10 +55,9 @@ static void add_hole(struct task *t, size_t i, const char **names)
     t->plan_field[t->plan_holes++] = (int)i;
 }
 
-/* The labels, which scoring alone does not tell a model until it has read the text. Descriptions
-   are for the larger one: a small model loses itself in them. A list that is too long is left out
-   whole: a part of it would speak for the labels that are in it. */
-static void add_labels(struct buf *b, const struct ladder_field *f, bool describe)
+/* The labels, which scoring alone does not tell a model until it has read the text. A list that is
+   too long is left out whole: a part of it would speak for the labels that are in it. */
+static void add_labels(struct buf *b, const struct ladder_field *f)
 {
     size_t names = 0, all = 0;
     bool described = false;
@@ -71,7 +70,7 @@ static void add_labels(struct buf *b, const struct ladder_field *f, bool describ
     if (names > LIST_BYTES) {
         return;
     }
-    if (!describe || !described || names + all > LIST_BYTES) {
+    if (!described || names + all > LIST_BYTES) {
         buf_add_str(b, "One of: ");
         for (size_t k = 0; k < f->labels_len; k++) {
             buf_printf(b, "%s%s", k > 0 ? ", " : "", f->labels[k].name);
@@ -101,8 +100,9 @@ void form_ask_prefix(const struct ladder_form *form, enum ladder_rung rung, stru
             continue;
         }
         buf_printf(b, "%s: %s\n", f->name, f->instruct != NULL ? f->instruct : "choose one");
-        if (f->type == LADDER_CHOICE) {
-            add_labels(b, f, rung == LADDER_HEAVY);
+        /* A small model loses itself in a list, and pays for it at each step. */
+        if (f->type == LADDER_CHOICE && rung == LADDER_HEAVY) {
+            add_labels(b, f);
         }
     }
     buf_printf(b, "\n%s", form->prefix != NULL ? form->prefix : "");

@@ -37,14 +37,11 @@ static void labels_are_listed_with_and_without_descriptions(void **state)
     (void)state;
     static const char *const names[] = {"billing", "account", "other"};
     set_labels(names, 3);
-    for (enum ladder_rung r = LADDER_LIGHT; r <= LADDER_HEAVY; r++) {
-        assert_non_null(
-            strstr(prefix_for(r), "queue: choose one\nOne of: billing, account, other\n"));
-    }
+    assert_non_null(strstr(prefix_for(LADDER_HEAVY),
+                           "queue: choose one\nOne of: billing, account, other\n"));
     form.fields[0].labels[0].describe = mem_dup_str("money");
     assert_non_null(strstr(prefix_for(LADDER_HEAVY), "- billing: money\n- account\n- other\n"));
-    assert_non_null(strstr(prefix_for(LADDER_LIGHT), "One of: billing, account, other\n"));
-    assert_null(strstr(prefix_for(LADDER_LIGHT), "money"));
+    assert_null(strstr(prefix_for(LADDER_LIGHT), "billing")); /* a small model is not given it */
 }
 
 static void a_list_that_is_too_long_is_left_out_whole(void **state)
