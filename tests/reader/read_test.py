@@ -137,6 +137,10 @@ class Made(unittest.TestCase):
         self.assertEqual(d["blocks"][-1]["line"], 6)
         self.assertNotIn("header", read("1,2\n3,4\n", "x.csv")["blocks"][0])
 
+    def test_a_tab_in_a_name_does_not_break_the_frames(self):
+        self.assertEqual(read("a\tb;c\n1;2\n3;4\n", "x.csv")["blocks"][2]["path"], "a b")
+        self.assertEqual(read("---\na\tb: c\n---\ntext\n", "x.md")["blocks"][0]["path"], "/a b")
+
     def test_json_and_lines(self):
         text = '{"a": [1.10, -2e+5, "x\\u00e9\\ud83d\\ude00\\n"], "b/c~": {"": null}, "t": true}'
         d = read(text, "x.json")
