@@ -39,8 +39,10 @@ class HostileJson(unittest.TestCase):
     def setUpClass(cls):
         cls.s = e2e.House().__enter__()
         paths = cls.s.call("GET", "/api/v1/openapi.json")[1]["paths"]
-        fill = {"workflow": "colours", "artifact": "art_00000000000000000000000000", "dataset": "faq", "model": "fake-a",
-                "task": "tsk_00000000000000000000000000", "release": "0" * 64,
+        # objects that are there: the gate answers for the others before a body is looked at
+        task = cls.s.task("a red one", artifact=True)[1]
+        fill = {"workflow": "colours", "artifact": task["artifact"], "dataset": "faq", "model": "fake-a",
+                "task": task["id"], "release": "0" * 64,
                 "key": "none-such", "user": "none-such", "team": "none-such"}
         cls.bodies = [(m.upper(), p.format(**fill)) for p, ms in paths.items() for m, o in ms.items()
                       if "x-body-bytes-max" in o and p != "/api/v1/stop"]
@@ -107,7 +109,7 @@ class HostileJson(unittest.TestCase):
         }
         for method, path in self.json:
             for name, body in shapes.items():
-                if path.startswith("/api/v1/models/") and name == "nothing":
+                if (path.startswith("/api/v1/models/") or path.endswith("/revoke")) and name == "nothing":
                     continue  # takes none
                 cap = self.caps[method, path]
                 if isinstance(cap, int) and len(body) > cap:

@@ -147,6 +147,11 @@ static void embed_next(struct rebuild *r)
         }
         return;
     }
+    r->code = gate_work(r->desk, &r->who, NULL, &r->why);
+    if (r->code != FAIL_NONE) {
+        rebuild_end(r);
+        return;
+    }
     size_t bytes = 0;
     r->chunk = 0;
     while (r->chunk < EMBED_CHUNK && r->embedded + r->chunk < r->fresh_len) {

@@ -35,6 +35,12 @@ static const task_step_fn climb_steps[] = {step_reuse,   step_rule,  step_embed,
 
 static void next_step(struct task *t)
 {
+    struct fault why;
+    if (t->halted) {
+        gate_why(t, &why);
+        task_fail(t, &why);
+        return;
+    }
     task_step_fn fn = climb_steps[t->step++];
     t->step_us = clock_monotonic_us();
     fn(t);
@@ -78,7 +84,9 @@ static enum fail check_request(struct task *t, struct fault *why)
     t->form = t->own_form ? t->form : ladder_form_ref(e->form);
     t->label = t->form->label > t->label ? t->form->label : t->label;
     t->heads = headset_ref(e->heads);
-    t->shelf = shelf_ref(desk_shelf_find(t->desk, t->form->dataset));
+    t->shelf = gate_may_read(t, t->form->dataset)
+                   ? shelf_ref(desk_shelf_find(t->desk, t->form->dataset))
+                   : NULL;
     where_label(t);
     return FAIL_NONE;
 }
@@ -384,7 +392,8 @@ static void step_embed(struct task *t)
 {
     bool wanted = !t->late && !t->cancelled;
     wanted = wanted && (heads_need_embedding(t) || drafts(t) || t->form->reuse_semantic);
-    bool serving = wanted && fleet_is_serving(t->desk->house.fleet, FLEET_EMBED);
+    bool serving = wanted && !gate_role_is_off(t->desk, FLEET_EMBED) &&
+                   fleet_is_serving(t->desk->house.fleet, FLEET_EMBED);
     if (wanted && !serving) {
         wake(t, FLEET_EMBED);
     }
@@ -406,6 +415,7 @@ static void step_embed(struct task *t)
                                 .body = body.data, .len = body.len, .team = t->who.team,
                                 .class = t->class, .deadline_us = t->due_us,
                                 .done = on_embedded, .arg = t};
+        t->asking = FLEET_EMBED;
         t->ask = fleet_ask(t->desk->house.fleet, &ask);
     }
     buf_done(&masked);
@@ -570,6 +580,8 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
                                     (t->route->go == ROUTE_HOSTED && !t->hosted_failed))) {
         why_not = arena_printf(t->arena, "rule %s: %s", t->route->name,
                                route_go_name(t->route->go));
+    } else if (here && gate_role_is_off(t->desk, role)) {
+        why_not = "its model is switched off";
     } else if (!here && !elsewhere) {
         why_not = "no model is loaded";
         wake(t, role);
@@ -601,6 +613,7 @@ static void step_model(struct task *t, enum ladder_rung rung, enum fleet_role ro
                             .released = form_ask_is_released(t) ? domain : NULL,
                             .plan = t->plan, .team = t->who.team, .class = t->class,
                             .deadline_us = t->due_us, .done = done, .arg = t};
+    t->asking = role;
     t->ask = fleet_ask(t->desk->house.fleet, &ask);
     buf_done(&body);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "answer/task/task_internal.h"
+#include "base/clock/clock.h"
 #include "base/json/json.h"
 
 #define EMBED_CHUNK 64
@@ -387,6 +388,12 @@ void embed_start(struct task *t)
 
 static void go_on(struct task *t)
 {
+    struct fault why;
+    if (gate_check(t, &why) != FAIL_NONE) { /* now that the model behind a role is known */
+        task_fail(t, &why);
+        return;
+    }
+    t->step_us = clock_monotonic_us();
     if (t->kind == TASK_EMBED) {
         embed_next(t);
     } else if (t->kind == TASK_DECIDE && must_reload(t)) {

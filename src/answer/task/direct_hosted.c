@@ -73,6 +73,7 @@ static void ask(struct task *t, struct upstream_ask *ask)
         ask->redact = route_may_leave(t->route, t->label) == ROUTE_REDACTED;
     }
     ask->team = t->who.team;
+    ask->caller = policy_caller(&t->who);
     ask->task = t->id;
     ask->deadline_us = t->due_us;
     ask->arg = t;

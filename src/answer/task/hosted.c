@@ -330,6 +330,8 @@ static bool send_out(struct task *t, struct upstream_ask *ask)
         ask->max_tokens = ANSWER_TOKENS;
         ask->label = t->label;
         ask->team = t->who.team;
+        ask->caller = policy_caller(&t->who);
+        ask->workflow = t->form->name;
         ask->task = t->id;
         ask->deadline_us = t->due_us;
         ask->done = on_hosted;

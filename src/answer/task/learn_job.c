@@ -105,6 +105,11 @@ static void embed_next(struct learn_job *j)
     const char *texts[EMBED_CHUNK];
     struct buf masked[EMBED_CHUNK], body;
     char domain[128];
+    struct fault why;
+    if (gate_work(j->desk, &j->who, j->workflow, &why) != FAIL_NONE) {
+        learn_job_fail(j, &why);
+        return;
+    }
     size_t n = all - j->embedded < EMBED_CHUNK ? all - j->embedded : EMBED_CHUNK;
     desk_domain(&j->who, j->form->dataset, domain, sizeof(domain));
     buf_init(&body, IPC_FRAME_MAX);

@@ -7,15 +7,14 @@ enum fail task_owner(struct store_conn *reader, const struct id *task,
 {
     bool row = false;
     AUTO_STMT struct store_stmt *s =
-        store_query(reader, "SELECT team FROM task WHERE id = ?1");
+        /* The nearest at or before it: one row is read, whether it is the one or not. */
+        store_query(reader, "SELECT id, team FROM task WHERE id <= ?1 ORDER BY id DESC LIMIT 1");
     store_bind_id(s, 1, task);
     enum fail f = store_step(s, &row, why);
-    if (f == FAIL_NONE && !row) {
-        f = FAULT(why, FAIL_NOT_FOUND, "there is no such task");
-    }
-    if (f == FAIL_NONE) {
-        (void)text_copy(team, KEYRING_NAME_SIZE, store_col_text(s, 0));
-    }
+    struct id nearest;
+    bool same = f == FAIL_NONE && row && store_col_id(s, 0, &nearest) &&
+                text_id_equal(&nearest, task);
+    (void)text_copy(team, KEYRING_NAME_SIZE, same ? store_col_text(s, 1) : "");
     return f;
 }
 

@@ -184,6 +184,7 @@ static void next_rewrite(struct rewriter *r)
         !fleet_is_ready(r->desk->house.fleet, FLEET_HEAVY)) {
         return;
     }
+    struct fault why;
     struct rewrite *w = r->first;
     r->first = w->next;
     if (r->first == NULL) {
@@ -192,7 +193,12 @@ static void next_rewrite(struct rewriter *r)
     r->running = w;
     r->counts.waiting--;
     r->counts.running = 1;
-    ask_rewrite(w);
+    if (gate_role_is_off(r->desk, FLEET_HEAVY) ||
+        gate_work(r->desk, &w->who, NULL, &why) != FAIL_NONE) {
+        end_rewrite(w, false); /* the composed draft stays */
+    } else {
+        ask_rewrite(w);
+    }
 }
 
 void rewriter_add(struct rewriter *r, const struct task *t)

@@ -340,6 +340,7 @@ void task_finish(struct task *t)
     } else {
         t->state = TASK_FAILED; /* refused before it started */
     }
+    gate_leave(t);
     deliver(t);
     task_free(t);
     start_waiting(d);
@@ -349,6 +350,9 @@ void task_finish(struct task *t)
 void task_fail(struct task *t, const struct fault *why)
 {
     t->why = *why;
+    if (t->halted && !t->cancelled) {
+        gate_why(t, &t->why);
+    }
     t->state = t->cancelled ? TASK_CANCELLED : TASK_FAILED;
     if (t->kind == TASK_FORM) {
         record_form(t);
@@ -357,8 +361,7 @@ void task_fail(struct task *t, const struct fault *why)
     }
 }
 
-/* Late or cancelled: whatever it waits for ends now. It may be gone afterwards. */
-static void interrupt(struct task *t)
+void task_interrupt(struct task *t)
 {
     if (t->ask != 0) {
         fleet_cancel(t->desk->house.fleet, t->ask);
@@ -377,7 +380,7 @@ static void on_deadline(void *arg)
     struct task *t = arg;
     t->deadline_timer = 0;
     t->late = true;
-    interrupt(t);
+    task_interrupt(t);
 }
 
 void task_start(struct task *t)
@@ -396,6 +399,10 @@ void task_start(struct task *t)
     if (t->cancelled) {
         struct fault why;
         FAULT(&why, FAIL_STOPPED, "the client left before the task started");
+        task_fail(t, &why);
+    } else if (t->halted) {
+        struct fault why;
+        gate_why(t, &why);
         task_fail(t, &why);
     } else if (t->kind == TASK_FORM) {
         climb_start(t);
@@ -425,6 +432,10 @@ static void accept_now(void *arg)
     if (d->draining) {
         FAULT(&why, FAIL_STOPPED, "the server is stopping");
         fail_hint(&why, "Send it again to the server that comes up next.");
+        refuse(t, &why);
+        return;
+    }
+    if (gate_enter(t, &why) != FAIL_NONE) {
         refuse(t, &why);
         return;
     }
@@ -538,7 +549,7 @@ static void cancel_now(void *arg)
     }
     if (found != NULL) {
         found->cancelled = true;
-        interrupt(found);
+        task_interrupt(found);
     }
     mem_free(c);
 }

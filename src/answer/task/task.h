@@ -206,6 +206,7 @@ struct task_house {
     struct pool *crunch;
     struct store *store;
     struct audit *audit;
+    struct policy *policy; /* NULL: no limits, nothing is switched off */
     struct fleet *fleet;
     struct roster *roster; /* NULL: no model is loaded on demand */
     struct task_sink sink;
@@ -235,6 +236,10 @@ void task_desk_free(struct task_desk *desk); /* after drain, loop stopped */
 uint64_t task_submit(struct task_desk *desk, const struct task_request *request);
 /* Any thread: the client is gone. on_done still comes (cancelled) unless it came already. */
 void task_cancel(struct task_desk *desk, uint64_t handle);
+
+/* Any thread: a stop switch was turned. What it stands against ends as stopped, waiting or running;
+   a climb goes on without a model that is off. */
+void task_halted(struct task_desk *desk);
 
 /* Any thread: a person decided an artifact of this workflow; its documents may teach now. */
 void task_decided(struct task_desk *desk, const char *team, const char *workflow);
@@ -315,7 +320,7 @@ void task_rewrite_counts(const struct task_desk *desk, struct task_rewrite_count
 MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
                                const struct principal *who, struct buf *json, struct fault *why);
 
-/* Whose task is it? Any thread's own reader; FAIL_NOT_FOUND. */
+/* Whose task is it? "" when there is none. Any thread's own reader. */
 MUST_CHECK enum fail task_owner(struct store_conn *reader, const struct id *task,
                                 char team[KEYRING_NAME_SIZE], struct fault *why);
 

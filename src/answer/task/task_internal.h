@@ -90,6 +90,9 @@ struct task {
     uint64_t ask;        /* open at the fleet, 0: none */
     bool cancelled;
     bool late;           /* the deadline passed: no further rung is tried */
+    bool halted, swept;  /* a switch was turned on against it; seen by this sweep */
+    enum fleet_role asking; /* role of a climb's open ask */
+    struct policy_hold hold; /* of tokens and a place among those at once */
     task_text_fn on_text;
     task_done_fn on_done;
     void *arg;
@@ -226,6 +229,8 @@ int64_t task_deadline_ms(const struct task *t);
 void task_start(struct task *t);
 void task_finish(struct task *t); /* on_done, then freed */
 void task_fail(struct task *t, const struct fault *why);
+/* Late, cancelled or halted: whatever it waits for ends now. It may be gone afterwards. */
+void task_interrupt(struct task *t);
 struct entry *desk_entry_find(struct task_desk *desk, const char *workflow);
 struct shelf *desk_shelf_find(struct task_desk *desk, const char *dataset);
 /* Takes the reference. A shelf that was read later stays; false when there is no room for another
@@ -259,6 +264,19 @@ void replay_write(struct jn_writer *w, const struct task *t);
 /* The same as text, '' when the task is not reproducible; the caller's to free. */
 char *replay_text(const struct task *t);
 
+/* gate.c: policy's gate */
+MUST_CHECK enum fail gate_enter(struct task *t, struct fault *why);
+void gate_leave(struct task *t); /* once, at the end */
+/* FAIL_STOPPED when a switch stands against it now. */
+MUST_CHECK enum fail gate_check(const struct task *t, struct fault *why);
+void gate_why(const struct task *t, struct fault *why); /* why it was halted */
+/* The highest of what the request and its workflow say, its dataset, team, and the house. */
+enum secrecy gate_label(const struct task *t, enum secrecy dataset);
+bool gate_may_read(const struct task *t, const char *dataset); /* by the caller's own lists */
+bool gate_role_is_off(const struct task_desk *desk, enum fleet_role role);
+/* FAIL_STOPPED when a switch stands against this work; workflow may be NULL. */
+MUST_CHECK enum fail gate_work(const struct task_desk *desk, const struct principal *who,
+                               const char *workflow, struct fault *why);
 /* climb.c: the climb of a form */
 void climb_start(struct task *t);
 /* The answer under the task's Idempotency-Key, into the task; *failed when it was another request

@@ -58,6 +58,26 @@ static void local_facts(const struct task *t, struct route_facts *f)
     }
 }
 
+/* The tighter of the server's own budget and those of the caller, team, workflow and house. */
+static void budget_facts(const struct task *t, const struct upstream_pool_state *pool,
+                         struct route_facts *f)
+{
+    int64_t left = pool->budget_left;
+    double forecast = left < INT64_MAX ? pool->budget_forecast : -1;
+    if (t->desk->house.policy != NULL) {
+        struct policy_payer payer = {policy_caller(&t->who), t->who.team,
+                                     t->form != NULL ? t->form->name : NULL};
+        struct policy_budget own;
+        policy_budget(t->desk->house.policy, &payer, &own);
+        left = own.left < left ? own.left : left;
+        forecast = own.forecast > forecast ? own.forecast : forecast;
+    }
+    if (left < INT64_MAX) {
+        route_facts_set(f, ROUTE_BUDGET_LEFT, (double)left / NANO);
+        route_facts_set(f, ROUTE_BUDGET_FORECAST, forecast);
+    }
+}
+
 static void hosted_facts(struct task *t, struct route_facts *f)
 {
     const struct task_hosted *h = &t->desk->house.hosted;
@@ -69,10 +89,7 @@ static void hosted_facts(struct task *t, struct route_facts *f)
     if (pool.usable && pool.cost_nano >= 0) {
         route_facts_set(f, ROUTE_PRICE, (double)pool.cost_nano / NANO);
     }
-    if (pool.budget_left < INT64_MAX) {
-        route_facts_set(f, ROUTE_BUDGET_LEFT, (double)pool.budget_left / NANO);
-        route_facts_set(f, ROUTE_BUDGET_FORECAST, pool.budget_forecast);
-    }
+    budget_facts(t, &pool, f);
     if (t->desk->took_ms[LADDER_HOSTED] > 0) {
         route_facts_set(f, ROUTE_HOSTED_S, t->desk->took_ms[LADDER_HOSTED] / 1000);
     }
@@ -120,16 +137,16 @@ void where_label(struct task *t)
 {
     struct dataset_about d;
     struct fault why;
-    if (t->shelf == NULL) {
-        return;
+    enum secrecy label = SECRECY_PUBLIC;
+    if (t->shelf != NULL) {
+        /* Articles put without a dataset's entry have no label of their own: internal, as a
+           workflow's. What cannot be read counts as the highest. */
+        enum fail f = dataset_find(t->desk->reader, t->form->dataset, &d, &why);
+        label = f == FAIL_NONE        ? d.label
+                : f == FAIL_NOT_FOUND ? SECRECY_INTERNAL
+                                      : SECRECY_RESTRICTED;
     }
-    /* Articles put without a dataset's entry have no label of their own: internal, as a workflow's.
-       What cannot be read counts as the highest. */
-    enum fail f = dataset_find(t->desk->reader, t->form->dataset, &d, &why);
-    enum secrecy label = f == FAIL_NONE        ? d.label
-                         : f == FAIL_NOT_FOUND ? SECRECY_INTERNAL
-                                               : SECRECY_RESTRICTED;
-    t->label = label > t->label ? label : t->label;
+    t->label = gate_label(t, label);
 }
 
 static bool is_reused(const struct task *t)

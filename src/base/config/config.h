@@ -257,6 +257,9 @@ bool config_reload_check(const struct config *old, const struct config *fresh,
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* accepts NULL */
 
+/* "12.345678901" to nano-units: at most nine decimals, no sign, no exponent. */
+bool config_money_read(const char *s, int64_t *out);
+
 /* Is this address reachable from this machine only? "127.0.0.1", "::1", "localhost". */
 bool config_is_loopback(const char *address);
 

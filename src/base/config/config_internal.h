@@ -9,8 +9,6 @@
 
 /* Keeps a sentence about what was read and is not used. */
 void config_note(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* "12.345678901" to nano-units: at most nine decimals, no sign, no exponent. */
-bool config_money_read(const char *s, int64_t *out);
 /* The sections `upstreams` and `model_list` of the root. */
 void config_upstreams_read(struct config *c, const struct config_node *root,
                            struct config_faults *faults);

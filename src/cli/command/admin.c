@@ -189,6 +189,17 @@ static void show_queues(struct cli *cli, const json_t *queues)
     cli_print_table(cli, t);
 }
 
+static void show_work(const json_t *tasks, const json_t *rewrite)
+{
+    printf(
+        "\ntasks: %lld running, %lld waiting; drafts: %lld rewritten, %lld refused, %lld waiting\n",
+        (long long)json_integer_value(json_object_get(tasks, "running")),
+        (long long)json_integer_value(json_object_get(tasks, "waiting")),
+        (long long)json_integer_value(json_object_get(rewrite, "replaced")),
+        (long long)json_integer_value(json_object_get(rewrite, "refused")),
+        (long long)json_integer_value(json_object_get(rewrite, "waiting")));
+}
+
 int command_status(struct cli *cli)
 {
     struct fault why;
@@ -234,14 +245,11 @@ int command_status(struct cli *cli)
     printf("\n");
     cli_print_table(cli, t);
     show_queues(cli, json_object_get(j, "queues"));
-    const json_t *tasks = json_object_get(j, "tasks"), *rewrite = json_object_get(j, "rewrite");
-    printf(
-        "\ntasks: %lld running, %lld waiting; drafts: %lld rewritten, %lld refused, %lld waiting\n",
-        (long long)json_integer_value(json_object_get(tasks, "running")),
-        (long long)json_integer_value(json_object_get(tasks, "waiting")),
-        (long long)json_integer_value(json_object_get(rewrite, "replaced")),
-        (long long)json_integer_value(json_object_get(rewrite, "refused")),
-        (long long)json_integer_value(json_object_get(rewrite, "waiting")));
+    show_work(json_object_get(j, "tasks"), json_object_get(j, "rewrite"));
+    if (json_array_size(json_object_get(j, "halts")) > 0) {
+        printf("\n");
+        cli_print_halts(cli, json_object_get(j, "halts"));
+    }
     return COMMAND_OK;
 }
 

@@ -354,6 +354,13 @@ int command_route_approve(struct cli *cli);
 int command_route_test(struct cli *cli);
 int command_datasets_add(struct cli *cli);
 int command_datasets_list(struct cli *cli);
+int command_limits_show(struct cli *cli);
+int command_limits_set(struct cli *cli);
+int command_halt_on(struct cli *cli);
+int command_halt_off(struct cli *cli);
+int command_halt_list(struct cli *cli);
+/* What is switched off, in red on a terminal; list: a non-empty "halts". */
+void cli_print_halts(struct cli *cli, const json_t *list);
 int command_upstreams(struct cli *cli);
 int command_certificates(struct cli *cli);
 int command_upstream_calls(struct cli *cli);

@@ -39,7 +39,9 @@ static void say(struct doctor *d, const char *what, bool good, const char *fmt, 
     if (d->cli->json) {
         (void)json_object_set_new(d->out, what, json_pack("{s:b,s:s}", "good", good, "text", text));
     } else {
-        printf("%s %-10s %s\n", good ? "ok  " : "LOOK", what, text);
+        const char *red = !good && d->cli->tty ? "\x1b[31;1m" : "";
+        printf("%s%s%s %-10s %s\n", red, good ? "ok  " : "LOOK", red[0] != '\0' ? "\x1b[0m" : "",
+               what, text);
     }
 }
 
@@ -312,6 +314,18 @@ static void record(struct doctor *d)
     store_reader_close(conn);
 }
 
+/* What somebody switched off explains most of what does not answer. */
+static void halts(struct doctor *d, const json_t *list)
+{
+    const json_t *first = json_array_get(list, 0);
+    size_t n = json_array_size(list);
+    if (n > 0) {
+        say(d, "halts", false, "%zu switched off, the first: %s %s, by %s: %s", n,
+            cli_str(first, "kind"), cli_str(first, "name"), cli_str(first, "by"),
+            cli_str(first, "reason"));
+    }
+}
+
 static void server(struct doctor *d)
 {
     struct fault why;
@@ -327,6 +341,7 @@ static void server(struct doctor *d)
         say(d, "server", true, "runs, process %lld, %lld records",
             (long long)json_integer_value(json_object_get(j, "pid")),
             (long long)json_integer_value(json_object_get(j, "records")));
+        halts(d, json_object_get(j, "halts"));
     }
 }
 

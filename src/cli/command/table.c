@@ -61,6 +61,14 @@ static const struct cli_option upstream_options[] = {
     {"limit", 0, "N", "at most so many, newest first (50)"},
     {0},
 };
+static const struct cli_option limit_options[] = {
+    {"requests", 0, "N", "requests in any minute; a heavy route counts ten"},
+    {"tokens", 0, "N", "tokens in any minute, reserved as bytes/3 + max_tokens"},
+    {"parallel", 0, "N", "tasks at once"},
+    {"day", 0, "MONEY", "for other servers in a day (UTC); 0 forbids all of it"},
+    {"month", 0, "MONEY", "for other servers in a month (UTC)"},
+    {"label", 0, "LABEL", "least label of a workflow's work, or of everything's"},
+    {0}};
 static const struct cli_option key_options[] = {
     {"role", 'r', "ROLE", "member, reviewer, approver, auditor or admin (default: member)"},
     {"team", 't', "NAME", "default: the caller's"},
@@ -305,6 +313,19 @@ const struct command command_table[] = {
      "was reused\nor learned from them and decoded prompts on disk, and lists what it reached. "
      "The record stays verifiable.",
      erase_options, command_erase, false},
+    {"limits show", "", 0, 0, "limits and budgets, and what is used of them", NULL, NULL,
+     command_limits_show, false},
+    {"limits set", "KIND NAME", 1, 2, "set limits and budgets; recorded, held at once",
+     "KIND is key, team, workflow or everything (which needs no name). \"default\" takes a limit "
+     "back to\ninhouse.yaml's. A spent budget stops calls to other servers and nothing else.",
+     limit_options, command_limits_set, false},
+    {"halt on", "KIND NAME --reason TEXT", 1, 2, "switch something off, what runs included",
+     "KIND is key, team, workflow, model, upstream or everything (which needs no name). It holds "
+     "within a\nsecond, also for what waits and runs, is recorded, and outlives a restart.",
+     reason_options, command_halt_on, false},
+    {"halt off", "KIND NAME", 1, 2, "let it work again", NULL, NULL, command_halt_off, false},
+    {"halt list", "", 0, 0, "what is switched off, by whom and why", NULL, NULL,
+     command_halt_list, false},
     {"keys add", "NAME", 1, 1, "make an API key; it is shown once", NULL, key_options,
      command_keys_add, false},
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},

@@ -133,6 +133,9 @@ struct config_faults;
 void api_faults(struct wire_request *r, const struct config_faults *faults,
                 const struct fault *first);
 
+/* limits.c: "halts":[...], any thread */
+void api_put_halts(struct jn_writer *w, const struct api *a);
+
 /* status.c, core thread: "roles":{...}, what serves each. */
 void api_put_roles(struct jn_writer *w, const struct api *a);
 
@@ -142,9 +145,8 @@ enum review_action;
 MUST_CHECK enum fail api_reuse_decided(struct store_tx *tx, const struct review_artifact *a,
                                        enum review_action action, struct fault *why);
 
-/* jobs.c, any thread: whose job is it? FAIL_NOT_FOUND. */
-enum fail job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE],
-                    struct fault *why);
+/* jobs.c, any thread: whose job is it? "" when there is none; the same work for either. */
+void job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE]);
 /* jobs.c, core thread. NULL when all are running. */
 struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);
 void job_progress(void *arg, const char *stage, size_t done, size_t total);

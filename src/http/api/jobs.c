@@ -39,20 +39,16 @@ struct job *job_new(struct api *a, const char *kind, const char *name, const str
     return best;
 }
 
-enum fail job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE],
-                    struct fault *why)
+void job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE])
 {
-    bool found = false;
+    static const char nobody[KEYRING_NAME_SIZE] = "";
+    const char *found = nobody;
     pthread_mutex_lock(&a->lock);
-    for (size_t i = 0; i < API_MAX_JOBS; i++) {
-        if (text_id_equal(&a->jobs[i].id, id)) { /* all are looked at, found or not */
-            (void)text_copy(team, KEYRING_NAME_SIZE, a->jobs[i].team);
-            found = true;
-        }
+    for (size_t i = 0; i < API_MAX_JOBS; i++) { /* all are looked at, found or not */
+        found = text_id_equal(&a->jobs[i].id, id) ? a->jobs[i].team : found;
     }
+    memcpy(team, text_id_is_zero(id) ? nobody : found, KEYRING_NAME_SIZE);
     pthread_mutex_unlock(&a->lock);
-    return found && !text_id_is_zero(id) ? FAIL_NONE
-                                         : FAULT(why, FAIL_NOT_FOUND, "there is no such job");
 }
 
 void job_progress(void *arg, const char *stage, size_t done, size_t total)

@@ -117,8 +117,10 @@ static void revoke_on_crunch(struct api *a, struct wire_request *r, void *arg)
 
 void api_task_revoke(struct wire_request *r, void *arg)
 {
+    static const char *const keys[] = {NULL};
     struct revoking *x = wire_alloc(r, sizeof(*x));
-    if (api_param_id(r, "task", "tsk", "task", &x->task)) {
+    AUTO_JSON json_t *body = api_body(r, keys, true); /* none, or nothing in it */
+    if (body != NULL && api_param_id(r, "task", "tsk", "task", &x->task)) {
         api_on_crunch(arg, r, revoke_on_crunch, x);
     }
 }

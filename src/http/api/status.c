@@ -205,6 +205,7 @@ static void status_on_core(struct api *a, struct wire_request *r, void *arg)
     put_queues(&w, a);
     put_counters(&w, a);
     jn_kv_int(&w, "records", *records);
+    api_put_halts(&w, a);
     jn_kv_int(&w, "keys", (int64_t)keyring_count(a->h.keyring));
     api_send(r, 200, &w);
 }

@@ -388,6 +388,19 @@ static enum fail open_records(struct house *s, struct fault *why)
                : f;
 }
 
+/* A stop switch was turned, on any thread. */
+static void halted_now(void *arg)
+{
+    upstream_halted(((struct house *)arg)->upstream);
+}
+
+static void halted(void *arg)
+{
+    struct house *s = arg;
+    task_halted(s->desk);
+    loop_post(s->loop, halted_now, s);
+}
+
 static void fleet_changed(void *arg)
 {
     struct house *s = arg;
@@ -425,7 +438,14 @@ static struct task_costs costs_of(const struct config *c)
         .person_task = (double)c->cost_person_task / 1e9};
 }
 
-static enum fail open_core(struct house *s, struct fault *why)
+static void connect_rooms(struct house *s)
+{
+    fleet_on_change(s->fleet, fleet_changed, s);
+    upstream_set_policy(s->upstream, s->policy);
+    policy_on_halt(s->policy, halted, s);
+}
+
+static enum fail open_fleet(struct house *s, struct fault *why)
 {
     const struct config *c = s->config;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -447,11 +467,18 @@ static enum fail open_core(struct house *s, struct fault *why)
                                   .states = s->states,
                                   .max_open = OPEN_ASKS,
                                   .max_waiting = (size_t)c->limits_tasks_running * 4};
-    enum fail f = fleet_new(s->loop, &fleet, &s->fleet, why);
+    return fleet_new(s->loop, &fleet, &s->fleet, why);
+}
+
+static enum fail open_core(struct house *s, struct fault *why)
+{
+    const struct config *c = s->config;
+    enum fail f = open_fleet(s, why);
     struct task_house desk = {.loop = s->loop,
                               .crunch = s->crunch,
                               .store = s->store,
                               .audit = s->audit,
+                              .policy = s->policy,
                               .fleet = s->fleet,
                               .sink = {.create = sink_create, .redraft = sink_redraft},
                               .hosted = {.arg = s,
@@ -492,7 +519,7 @@ static enum fail open_core(struct house *s, struct fault *why)
         f = task_desk_new(&desk, &s->desk, why);
     }
     if (f == FAIL_NONE) {
-        fleet_on_change(s->fleet, fleet_changed, s);
+        connect_rooms(s);
     }
     return f;
 }
@@ -721,8 +748,8 @@ void house_close(struct house *s)
     login_close(s->login);
     keyring_close(s->keyring);
     store_close(s->store);
-    policy_close(s->policy);
     upstream_close(s->upstream);
+    policy_close(s->policy);
     route_zone_close(s->zone);
     audit_close(s->audit);
     keyring_master_close(s->master);

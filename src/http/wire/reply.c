@@ -52,6 +52,22 @@ static void add_common_headers(struct wire_request *r, const char *type)
     }
 }
 
+/* The end of the server waits for what is being sent: an answer that was given is also received. */
+static void count_sending(struct wire_request *r, bool begins)
+{
+    struct wire *w = r->w;
+    if (r->sending == begins) {
+        return;
+    }
+    r->sending = begins;
+    pthread_mutex_lock(&w->lock);
+    w->sending += begins ? 1 : -1;
+    if (w->sending == 0) {
+        pthread_cond_broadcast(&w->quiet);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void count_answered(struct wire_request *r)
 {
     struct wire *w = r->w;
@@ -118,6 +134,7 @@ void reply_done_with_connection(struct wire_request *r)
     watch_remove(r->w, r);
     r->suspended = false;
     r->conn = NULL;
+    count_sending(r, false);
     struct MHD_Response *never_sent = r->response;
     r->response = NULL;
     pthread_mutex_unlock(&r->lock);
@@ -195,6 +212,7 @@ void wire_reply(struct wire_request *r, int status, const char *type, struct buf
         r->response = MHD_create_response_from_buffer_with_free_callback(len, data, mem_free);
         ASSERT(r->response != NULL);
         add_common_headers(r, type ? type : "application/json");
+        count_sending(r, true);
         resume(r);
         data = NULL;
     }

@@ -15,6 +15,7 @@
 
 #include "base/clock/clock.h"
 
+#define SENDING_S 1 /* what was answered gets this long to be sent when the server ends */
 #define WIRE_POOL_BYTES (8u * 1024u)
 #define WIRE_IDLE_S 75u
 
@@ -265,8 +266,13 @@ void wire_free(struct wire *w, int64_t wait_ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    struct timespec sent_by;
+    clock_gettime(CLOCK_REALTIME, &sent_by);
+    sent_by.tv_sec += SENDING_S;
     pthread_mutex_lock(&w->lock);
     while (w->counts.active > 0 && pthread_cond_timedwait(&w->quiet, &w->lock, &until) == 0) {
+    }
+    while (w->sending > 0 && pthread_cond_timedwait(&w->quiet, &w->lock, &sent_by) == 0) {
     }
     pthread_mutex_unlock(&w->lock);
     /* Stopping with a suspended connection would abort: the rest are told that their client is

@@ -42,6 +42,7 @@ struct wire {
     pthread_cond_t quiet; /* active became 0 */
     bool refusing;
     struct wire_counts counts;
+    int sending; /* whole answers the library has not finished with */
     struct slot *slots;
     struct slot *free_slots;
     size_t slots_len;
@@ -79,6 +80,7 @@ struct wire_request {
     pthread_mutex_t lock;
     struct MHD_Connection *conn; /* NULL once the library is done with it */
     bool suspended, gone, answered, queued, streaming, ended, broken;
+    bool sending; /* counted in the daemon's */
     int status;
     struct MHD_Response *response;
     struct buf out; /* stream */

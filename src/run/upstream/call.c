@@ -92,6 +92,10 @@ static void deliver(struct call *c, struct upstream_answer *a)
         s->uncertain += c->uncertain;
         ledger_settle(c, a, c->uncertain);
     }
+    if (c->u->policy != NULL) {
+        policy_spend_settle(c->u->policy, &c->money, a->cost_nano);
+        memset(&c->money, 0, sizeof(c->money));
+    }
     loop_timer_cancel(c->u->loop, c->deadline_timer);
     loop_timer_cancel(c->u->loop, c->retry_timer);
     c->deadline_timer = c->retry_timer = 0;
@@ -137,6 +141,8 @@ static void failed_all(struct call *c, enum fail code)
         c->attempts_len > 0 ? &c->attempts[c->attempts_len - 1] : NULL;
     if (code == FAIL_UPSTREAM_FAILED && last != NULL && last->outcome == UPSTREAM_LIMITED) {
         code = FAIL_RATE_LIMITED;
+    } else if (code == FAIL_UPSTREAM_FAILED && last != NULL && last->outcome == UPSTREAM_HALTED) {
+        code = FAIL_STOPPED;
     }
     FAULT(&why, code, "no upstream answered \"%.64s\"%s%s%s%.80s", c->pool,
           code == FAIL_DEADLINE ? " within the deadline" : "", last != NULL ? ": " : "",
@@ -656,6 +662,14 @@ static void prepared(void *arg)
         return;
     }
     c->most = most_it_may_cost(c);
+    struct policy_payer payer = {c->caller, c->team, c->workflow};
+    /* Queued before the ledger's own row: when that is durable, this is. */
+    if (c->u->policy != NULL &&
+        policy_spend_hold(c->u->policy, &payer, c->most, &c->money, &why) != FAIL_NONE) {
+        c->member = NULL;
+        call_fail(c, &why);
+        return;
+    }
     c->busy = c->in_ledger = true;
     enum fail f = ledger_reserve(c, on_reserved, &why);
     if (f != FAIL_NONE) {
@@ -731,6 +745,8 @@ static void take_ask(struct call *c, const struct upstream_ask *ask)
     (void)text_copy(c->pool, sizeof(c->pool), upstream_pool_of(c->u, ask->model));
     (void)text_copy(c->team, sizeof(c->team), ask->team != NULL ? ask->team : "");
     (void)text_copy(c->rule, sizeof(c->rule), ask->rule != NULL ? ask->rule : "");
+    (void)text_copy(c->caller, sizeof(c->caller), ask->caller != NULL ? ask->caller : "");
+    (void)text_copy(c->workflow, sizeof(c->workflow), ask->workflow != NULL ? ask->workflow : "");
     c->work = ask->work;
     c->label = ask->label;
     c->redact = ask->redact;
@@ -831,6 +847,18 @@ void upstream_cancel(struct upstream *u, uint64_t id)
     x->u = u;
     x->id = id;
     loop_post(u->loop, cancel_now, x); /* it may be asked from inside on_text */
+}
+
+void upstream_halted(struct upstream *u)
+{
+    struct call *next;
+    for (struct call *c = u->calls; c != NULL && u->policy != NULL; c = next) {
+        next = c->next;
+        if (!c->over && !c->busy && c->exchange != NULL &&
+            policy_is_halted(u->policy, POLICY_UPSTREAM, c->member->server->name)) {
+            attempt_end(c, UPSTREAM_HALTED, "it was switched off");
+        }
+    }
 }
 
 void upstream_stop(struct upstream *u)

@@ -82,9 +82,10 @@ const char *pick_obstacle(struct upstream *u, struct member *m, int64_t estimate
     int64_t now = clock_monotonic_us();
     room[0] = '\0';
     *wait_ms = -1;
-    (void)u;
     server_period(s, clock_now_us());
-    if (s->broken[0] != '\0') {
+    if (u->policy != NULL && policy_is_halted(u->policy, POLICY_UPSTREAM, s->name)) {
+        (void)snprintf(room, size, "it is switched off");
+    } else if (s->broken[0] != '\0') {
         (void)snprintf(room, size, "%s", s->broken);
     } else if (!member_is_priced(m)) {
         (void)snprintf(room, size, "the model \"%.60s\" has no price", m->remote);

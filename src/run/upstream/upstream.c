@@ -132,6 +132,11 @@ void upstream_close(struct upstream *u)
 
 /* ---- what there is ---- */
 
+void upstream_set_policy(struct upstream *u, struct policy *policy)
+{
+    u->policy = policy;
+}
+
 const char *upstream_pool_of(const struct upstream *u, const char *model)
 {
     return strcmp(model, "hosted") == 0 && u->hosted[0] != '\0' ? u->hosted : model;

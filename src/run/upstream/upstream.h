@@ -118,6 +118,7 @@ struct upstream_ask {
     /* the decision row that lets it out, NULL: none; kept in the ledger */
     const char *rule;
     const char *team;
+    const char *caller, *workflow; /* who pays beside the team; NULL: nobody more */
     struct id task; /* for the ledger */
     int64_t deadline_us; /* monotonic; 0: two minutes from now */
     upstream_text_fn on_text;
@@ -126,6 +127,7 @@ struct upstream_ask {
 };
 
 struct upstream;
+struct policy;
 /*
  * Reads keys and certificates and the ledger of this month; opens no connection. An upstream whose
  * key or certificate cannot be read is there, and refuses with the reason. The config's strings are
@@ -133,6 +135,11 @@ struct upstream;
  */
 MUST_CHECK enum fail upstream_open(struct loop *loop, struct store *store, const struct config *c,
                                    struct upstream **out, struct fault *why);
+/* Who says what may still be spent, and which servers are switched off. Before the first call; NULL
+   (the start): nobody. Outlives the upstream's calls. */
+void upstream_set_policy(struct upstream *u, struct policy *policy);
+/* A stop switch was turned: attempts at a server that is off end now. Core thread. */
+void upstream_halted(struct upstream *u);
 /* Refuses new calls, ends the open ones as stopped. Core thread. */
 void upstream_stop(struct upstream *u);
 /* Accepts NULL. After the loop has stopped and the store is closed. */

@@ -5,6 +5,7 @@
 
 #include "run/upstream/upstream.h"
 #include "trust/guard/guard.h"
+#include "trust/policy/policy.h"
 
 #define EXCHANGE_HEADER_BYTES 65536
 #define REPLY_MAX_TOOLS 64
@@ -198,7 +199,8 @@ struct call {
     struct id ledger_id, task;
     char shown[TEXT_ID_SIZE]; /* of ledger_id */
     char pool[129];
-    char team[80], rule[80];
+    char team[80], rule[80], caller[130], workflow[130];
+    struct id money; /* held at the policy */
     enum upstream_work work;
     enum secrecy label;
     bool redact, stream, local_role;
@@ -250,6 +252,7 @@ struct upstream {
     size_t calls_len;
     uint64_t next_id;
     bool stopping;
+    struct policy *policy; /* NULL: none */
     char why_not[320];
 };
 

@@ -130,8 +130,8 @@ static enum fail put_halt(struct policy *p, const struct policy_halt *h, struct 
         *at = *h;
         return FAIL_NONE;
     }
-    if (p->halts_len == HALTS_MAX) {
-        return FAULT(why, FAIL_QUEUE_FULL, "%d things are switched off already", HALTS_MAX);
+    if (p->halts_len == POLICY_HALTS_MAX) {
+        return FAULT(why, FAIL_QUEUE_FULL, "%d things are switched off already", POLICY_HALTS_MAX);
     }
     p->halts[p->halts_len] = *h;
     __atomic_store_n(&p->halts_len, p->halts_len + 1, __ATOMIC_RELEASE);

@@ -86,7 +86,7 @@ static enum fail check_object(struct policy *p, const struct policy_ask *ask, st
     }
     ASSERT(p->owner != NULL);
     enum fail f = p->owner(p->owner_arg, ask->object, ask->id, team, why);
-    if (f != FAIL_NONE && f != FAIL_NOT_FOUND) {
+    if (f != FAIL_NONE) {
         return f;
     }
     /* Both questions are always asked: what is not there belongs to the team "", which is none. */

@@ -37,6 +37,7 @@
 #define POLICY_NAME_SIZE 130
 #define POLICY_REASON_SIZE 201
 #define POLICY_NO_LIMIT (-1)
+#define POLICY_HALTS_MAX 256
 
 /* What limits and switches are for. Limits: the first four. */
 enum policy_kind {
@@ -85,8 +86,8 @@ void policy_set_defaults(struct policy *p, const struct policy_defaults *default
 
 /* ---- may they ---- */
 
-/* Whose is this object? FAIL_NONE with its team, FAIL_NOT_FOUND, or why it cannot be said. Does
-   the same work for either answer. Called on the asking thread. */
+/* Whose is this object? FAIL_NONE with its team, "" when there is no such object, or why it cannot
+   be said. Does the same work for either. Called on the asking thread. */
 typedef enum fail (*policy_owner_fn)(void *arg, enum policy_object object, const char *id,
                                      char team[KEYRING_NAME_SIZE], struct fault *why);
 void policy_set_owner(struct policy *p, policy_owner_fn fn, void *arg); /* once, at the start */
@@ -210,6 +211,10 @@ void policy_each(struct policy *p, void (*fn)(void *arg, const struct policy_row
 /* The limits that hold for a name, set or default. */
 void policy_limits_of(struct policy *p, enum policy_kind kind, const char *name,
                       struct policy_limits *out);
+
+/* The limits of its own, POLICY_NO_LIMIT where it has none. */
+void policy_limits_own(struct policy *p, enum policy_kind kind, const char *name,
+                       struct policy_limits *out);
 
 /* Writes the windows that have changed, behind the caller's back. Once a second. */
 void policy_flush(struct policy *p);

@@ -10,7 +10,6 @@
 #define WINDOW_SLOTS (WINDOW_S + 1) /* the one that fills now, and 60 whole ones before it */
 #define COUNTERS_MAX 16384
 #define LIMITS_MAX 4096
-#define HALTS_MAX 256
 #define HOLDS_MAX 65536
 #define BUCKETS 4096
 
@@ -76,7 +75,7 @@ struct policy {
     size_t counters_len, limits_len;
     struct held *holds;
     size_t holds_len;
-    struct policy_halt halts[HALTS_MAX];
+    struct policy_halt halts[POLICY_HALTS_MAX];
     size_t halts_len; /* atomic: read without the lock to see that there are none */
 };
 

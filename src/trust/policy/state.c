@@ -144,6 +144,19 @@ void policy_limits_of(struct policy *p, enum policy_kind kind, const char *name,
     pthread_mutex_unlock(&p->lock);
 }
 
+void policy_limits_own(struct policy *p, enum policy_kind kind, const char *name,
+                       struct policy_limits *out)
+{
+    *out = (struct policy_limits){POLICY_NO_LIMIT, POLICY_NO_LIMIT, POLICY_NO_LIMIT,
+                                  POLICY_NO_LIMIT, POLICY_NO_LIMIT};
+    pthread_mutex_lock(&p->lock);
+    const struct counter *c = counter_find(p, kind, name);
+    if (c != NULL) {
+        *out = c->own;
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* ---- listing ---- */
 
 static void fill_row(const struct policy *p, struct counter *c, int64_t now, struct policy_row *r)

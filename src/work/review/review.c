@@ -66,15 +66,14 @@ enum fail review_owner(struct store_conn *conn, const struct id *artifact,
 {
     bool row = false;
     AUTO_STMT struct store_stmt *s =
-        store_query(conn, "SELECT team FROM artifact WHERE id = ?1");
+        /* The nearest at or before it: one row is read, whether it is the one or not. */
+        store_query(conn, "SELECT id, team FROM artifact WHERE id <= ?1 ORDER BY id DESC LIMIT 1");
     store_bind_id(s, 1, artifact);
     enum fail f = store_step(s, &row, why);
-    if (f == FAIL_NONE && !row) {
-        return review_fault_missing(why);
-    }
-    if (f == FAIL_NONE) {
-        (void)text_copy(team, KEYRING_NAME_SIZE, store_col_text(s, 0));
-    }
+    struct id nearest;
+    bool same = f == FAIL_NONE && row && store_col_id(s, 0, &nearest) &&
+                text_id_equal(&nearest, artifact);
+    (void)text_copy(team, KEYRING_NAME_SIZE, same ? store_col_text(s, 1) : "");
     return f;
 }
 

@@ -161,7 +161,7 @@ struct review_filter {
 };
 /* Without result, draft and decision; with its fields. Borrowed during the call. false stops. */
 typedef bool (*review_row_fn)(void *arg, const struct review_artifact *a);
-/* Whose artifact is it? FAIL_NOT_FOUND. */
+/* Whose artifact is it? "" when there is none. */
 MUST_CHECK enum fail review_owner(struct store_conn *conn, const struct id *artifact,
                                   char team[KEYRING_NAME_SIZE], struct fault *why);
 /* Oldest first. */
