@@ -79,13 +79,14 @@ struct learn_options {
                                 covariance, no self-training */
     double refuse;           /* share of known texts that may be refused as none of these */
     double light;            /* how sure the n-grams alone must be to answer without the embedding;
-                                1: they never do */
+                                1: they never do; 0: by the error budget, 1 - target_error / 10, but
+                                at least 0.99, and never under a budget of 5 % */
     double target_error;     /* of the suggested threshold, 0 < x < 1 */
     double delta;            /* its chance of being wrong */
     enum learn_evidence evidence;
 };
 /* The measured defaults: folds 0, C 30, weights 3, 1, 1, min_df 2, refuse 1 %,
-   light 0.99, error 2 %, delta 5 %. */
+   light 0 (by the budget), error 2 %, delta 5 %. */
 struct learn_options learn_defaults(void);
 
 /* Called between passes with 0 <= done <= total, on the training thread; return false to cancel. */

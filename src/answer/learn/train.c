@@ -30,7 +30,7 @@ struct learn_options learn_defaults(void)
                                   .min_df = 2,
                                   .max_features = 150000,
                                   .refuse = 0.01,
-                                  .light = 0.99,
+                                  .light = 0,
                                   .target_error = 0.02,
                                   .delta = 0.05,
                                   .evidence = LEARN_EVIDENCE_HISTORY};
@@ -52,8 +52,8 @@ static enum fail check_options(const struct learn_options *o, struct fault *why)
         return FAULT(why, FAIL_BAD_REQUEST, "min_df and max_features (at most 1000000) must be "
                      "at least 1");
     }
-    if (!(o->refuse >= 0 && o->refuse <= 0.5) || !(o->light > 0 && o->light <= 1)) {
-        return FAULT(why, FAIL_BAD_REQUEST, "refuse must be 0 to 0.5 and light in (0, 1]");
+    if (!(o->refuse >= 0 && o->refuse <= 0.5) || !(o->light >= 0 && o->light <= 1)) {
+        return FAULT(why, FAIL_BAD_REQUEST, "refuse must be 0 to 0.5 and light 0 to 1");
     }
     if (!(o->target_error > 0 && o->target_error < 1 && o->delta > 0 && o->delta < 1)) {
         return FAULT(why, FAIL_BAD_REQUEST, "target_error and delta must be between 0 and 1");
@@ -314,6 +314,9 @@ enum fail learn_train(const struct learn_example *examples, size_t n,
     struct learn_report r = {0};
     struct learn_options o = *options;
     o.folds = o.folds == 0 ? (n <= 2000 ? 10 : 5) : o.folds;
+    if (o.light <= 0) {
+        o.light = o.target_error < 0.05 ? 1 : fmax(0.99, 1 - o.target_error / 10);
+    }
     struct learn_training t = {.ex = examples, .n = n, .o = &o, .progress = progress,
                          .total = (o.folds + 1) * o.max_epochs *
                                   (learn_light_wanted(&o, examples, n) ? 2 : 1)};
