@@ -127,6 +127,12 @@ class Limits(unittest.TestCase):
             self.assertEqual(there, none)
             there, none = (s.call("GET", f"/api/v1/workflows/{w}", None, held, local=False) for w in ("colours", "none-such"))
             self.assertEqual((there[0], there), (404, none))
+            there, none = (s.call("POST", "/v1/chat/completions", {"model": m, "messages": [{"role": "user", "content": "x"}]},
+                                  held, local=False) for m in ("heavy", "none-such"))
+            self.assertEqual((there[0], there), (404, none))
+            self.assertEqual(s.call("GET", "/api/v1/workflows", None, held, local=False)[1]["workflows"], [])
+            listed = s.call("GET", "/v1/models", None, held, local=False)[1]["data"]
+            self.assertEqual([m["id"] for m in listed], ["light"])
 
 
 class Budgets(unittest.TestCase):

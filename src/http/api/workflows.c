@@ -136,6 +136,11 @@ void api_workflows(struct wire_request *r, void *arg)
     jn_array_begin(&w);
     pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->forms_len; i++) {
+        struct fault why;
+        if (policy_may_name(a->h.policy, api_who(r), POLICY_OBJECT_WORKFLOW, a->forms[i]->name,
+                            &why) != FAIL_NONE) {
+            continue;
+        }
         jn_object_begin(&w);
         put_form(&w, a->forms[i], false);
         jn_object_end(&w);

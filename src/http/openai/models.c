@@ -15,6 +15,10 @@ struct listing {
 
 static bool put_model(struct jn_writer *w, const struct listing *l, const char *id)
 {
+    /* What a key is held to is all that there is to it. */
+    if (!keyring_limits_allow(wire_who(l->r), KEYRING_LIMIT_MODELS, id)) {
+        return false;
+    }
     if (l->only != NULL && strcmp(l->only, id) != 0) {
         return false;
     }
