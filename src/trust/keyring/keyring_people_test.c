@@ -2,6 +2,7 @@
 /* Tests of accounts, teams, passwords, one-time tokens, sessions, and the keys of people. */
 #include "trust/keyring/keyring.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -599,6 +600,70 @@ static void whom_a_directory_withdraws_comes_back_only_through_it(void **state)
     REFUSED(keyring_vouched(ring, &v, &a, &why), FAIL_FORBIDDEN); /* an administrator's word */
 }
 
+struct asker {
+    pthread_t thread;
+    const char *cookie, *secret;
+    int good, refused, wrong;
+};
+
+/* Whatever changes meanwhile, an answer is a whole principal or none. */
+static void *ask(void *arg)
+{
+    struct asker *a = arg;
+    for (int i = 0; i < 3000; i++) {
+        struct principal p;
+        struct fault why;
+        enum fail f = i % 2 == 0
+                          ? keyring_session_lookup(ring, a->cookie, NULL, false, NULL, &p, &why)
+                          : keyring_lookup(ring, a->secret, &p, &why);
+        bool whole = strcmp(p.name, "anna") == 0 && p.scopes == keyring_role_scopes(p.role) &&
+                     (strcmp(p.team, "default") == 0 || strcmp(p.team, "legal") == 0);
+        a->good += f == FAIL_NONE && whole;
+        a->refused += f != FAIL_NONE && p.kind == 0 && p.scopes == 0;
+        a->wrong += f == FAIL_NONE ? !whole : p.kind != 0;
+    }
+    return NULL;
+}
+
+static void lookups_see_whole_principals_while_everything_changes(void **state)
+{
+    (void)state;
+    char secret[KEYRING_SECRET_SIZE];
+    struct keyring_session other;
+    struct asker askers[3];
+    OK(keyring_team_add(ring, "legal", SECRECY_RESTRICTED, &root, &why));
+    person("anna", "default", KEYRING_ROLE_MEMBER);
+    (void)key("laptop", "anna", "default", KEYRING_ROLE_MEMBER, &root, secret);
+    struct keyring_session s = signed_in("anna");
+    for (int i = 0; i < 3; i++) {
+        askers[i] = (struct asker){.cookie = s.cookie, .secret = secret};
+        pthread_create(&askers[i].thread, NULL, ask, &askers[i]);
+    }
+    for (int i = 0; i < 12; i++) {
+        struct principal p;
+        struct keyring_account a;
+        OK(keyring_member_set(ring, "anna", "legal",
+                              i % 2 == 0 ? KEYRING_ROLE_AUDITOR : KEYRING_ROLE_COUNT, &root, &why));
+        OK(keyring_team_label(ring, "legal", i % 2 == 0 ? SECRECY_PUBLIC : SECRECY_RESTRICTED,
+                              &root, &why));
+        other = signed_in("anna");
+        p = who(other.cookie);
+        OK(keyring_sign_out(ring, &p, false, &why));
+        char name[16];
+        snprintf(name, sizeof(name), "p%d", i);
+        OK(keyring_account_add(ring, name, KEYRING_ACCOUNT_PERSON, "default", KEYRING_ROLE_MEMBER,
+                               &root, &a, &why));
+    }
+    OK(keyring_account_disable(ring, "anna", true, &root, &why));
+    for (int i = 0; i < 3; i++) {
+        pthread_join(askers[i].thread, NULL);
+        assert_int_equal(askers[i].wrong, 0);
+        assert_int_equal(askers[i].good + askers[i].refused, 3000);
+    }
+    struct principal p;
+    REFUSED(keyring_lookup(ring, secret, &p, &why), FAIL_UNAUTHENTICATED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -621,6 +686,7 @@ int main(void)
         T(a_change_that_cannot_be_recorded_is_not_made),
         T(a_directory_gives_roles_and_takes_its_own_away),
         T(whom_a_directory_withdraws_comes_back_only_through_it),
+        T(lookups_see_whole_principals_while_everything_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
