@@ -15,6 +15,7 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "trust/guard/guard.h"
+#include "trust/verdict/verdict.h"
 
 static void step_reuse(struct task *t);
 static void step_rule(struct task *t);
@@ -185,6 +186,7 @@ static void make_key(struct task *t)
     parts[n++] = heavy.sha256;
     parts[n++] = secrecy_name(t->label);
     parts[n++] = route_rules_release(t->desk->rules);
+    parts[n++] = verdict_rules_release(t->desk->guard);
     parts[n++] = options;
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         parts[n++] = t->heads != NULL ? t->heads->release[i] : NULL;

@@ -169,6 +169,9 @@ static void chat_done(void *arg, const struct fleet_answer *a)
     t->tokens_in = g->tokens_in;
     t->tokens_cached = g->tokens_cached;
     t->tokens_out = g->tokens_out;
+    if (!pass_out_chat(t)) {
+        return;
+    }
     t->state = TASK_DONE;
     record_direct(t, "answered");
 }
@@ -177,7 +180,7 @@ static void chat_text(void *arg, const char *text, size_t len)
 {
     struct task *t = arg;
     if (!t->cancelled) {
-        t->on_text(t->arg, text, len);
+        (void)pass_out_piece(t, text, len, false);
     }
 }
 

@@ -40,7 +40,7 @@ static void chat_text(void *arg, const char *text, size_t len)
 {
     struct task *t = arg;
     if (!t->cancelled) {
-        t->on_text(t->arg, text, len);
+        (void)pass_out_piece(t, text, len, false);
     }
 }
 
@@ -60,6 +60,9 @@ static void chat_done(void *arg, const struct upstream_answer *a)
         .tokens_in = a->tokens_in,
         .tokens_cached = a->tokens_cached,
         .tokens_out = a->tokens_out};
+    if (!pass_out_chat(t)) {
+        return;
+    }
     t->state = TASK_DONE;
     record_direct(t, "answered");
 }

@@ -33,7 +33,11 @@ void stakes_find(struct task *t)
                    : route_stakes_find(t->desk->stakes, t->input, t->input_len, t->form->stakes,
                                        t->form->refund_above, hits);
     const char *phrase = n == 0 ? ladder_stake_find(t->form, t->input) : NULL;
-    if (n > 0) {
+    if (t->guarded != NULL) {
+        t->stake_name = "guard";
+        t->stake_p = 1;
+        t->stake = t->guarded;
+    } else if (n > 0) {
         take(t, &hits[0]);
     } else if (phrase != NULL) {
         t->stake_name = "phrase";

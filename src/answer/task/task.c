@@ -8,6 +8,7 @@
 #include "base/clock/clock.h"
 #include "base/log/log.h"
 #include "run/schema/schema.h"
+#include "trust/verdict/verdict.h"
 
 static const int64_t default_deadline_ms[IPC_CLASS_COUNT] = {120000, 600000, 3600000};
 
@@ -132,6 +133,9 @@ enum fail task_desk_new(const struct task_house *house, struct task_desk **out, 
         f = route_release_active(d->reader, &d->rules, why);
     }
     if (f == FAIL_NONE) {
+        f = verdict_release_active(d->reader, &d->guard, why);
+    }
+    if (f == FAIL_NONE) {
         d->meter = route_meter_new();
         f = route_traffic_load(d->reader, clock_now_us(), d->meter, why);
     }
@@ -165,6 +169,7 @@ void task_desk_free(struct task_desk *d)
     if (d->rules != NULL) {
         route_rules_unref(d->rules);
     }
+    verdict_rules_unref(d->guard);
     route_meter_free(d->meter);
     store_reader_close(d->reader);
     queue_free(d->queue);
@@ -269,6 +274,7 @@ static void start_waiting(struct task_desk *d)
 
 void task_free(struct task *t)
 {
+    pass_free(t);
     loop_timer_cancel(t->desk->house.loop, t->deadline_timer);
     decide_free(t);
     where_free(t);
@@ -404,12 +410,10 @@ void task_start(struct task *t)
         struct fault why;
         gate_why(t, &why);
         task_fail(t, &why);
-    } else if (t->kind == TASK_FORM) {
-        climb_start(t);
-    } else if (t->kind == TASK_CHAT || t->kind == TASK_DECIDE) {
-        chat_start(t);
     } else {
-        embed_start(t);
+        pass_in(t, t->kind == TASK_FORM    ? climb_start
+                   : t->kind == TASK_EMBED ? embed_start
+                                           : chat_start);
     }
 }
 

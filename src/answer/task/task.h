@@ -251,6 +251,10 @@ struct route_rules;
 /* Any thread: makes these the decision rules; takes a reference. At the start it is the active
    release. */
 void task_rules_set(struct task_desk *desk, struct route_rules *rules);
+struct verdict_rules;
+/* Any thread: makes these the rules of what may pass; takes a reference. At the start it is the
+   active release. */
+void task_guard_set(struct task_desk *desk, struct verdict_rules *rules);
 /* What the rules say of a request now, and why, as JSON (docs/reference/route.md). facts: JSON text
    that stands over what was found, for trying; NULL: none. Core thread; nothing is recorded. */
 MUST_CHECK enum fail task_route_explain(struct task_desk *desk, const struct task_request *r,

@@ -64,6 +64,8 @@ struct reuse_stream {
 };
 
 struct jn_writer;
+struct verdict_rules;
+struct verdict_stream;
 struct route_stakes;
 struct route_decision;
 struct route_meter;
@@ -148,6 +150,8 @@ struct task {
     const char *stake_name; /* static: a stake's name, or "phrase" */
     size_t stake_from, stake_to; /* bytes of the input, 0 and 0 for a phrase */
     double stake_p;      /* the head's probability, 1 for a phrase */
+    const char *guarded; /* the guard's rule that sends it to a person, or NULL */
+    struct verdict_stream *tail; /* of a stream that output rules look at; arena */
     const char *draft_json;
     const char *draft_text;
     struct compose_result *draft;
@@ -212,6 +216,7 @@ struct task_desk {
     struct rewriter *rewriter;
     struct route_stakes *stakes;
     struct route_rules *rules;
+    struct verdict_rules *guard; /* what may pass */
     struct route_meter *meter;
     double took_ms[LADDER_RUNG_COUNT]; /* running means of a rung's step, 0: not seen */
     char seen[FLEET_ROLE_COUNT][65]; /* the models that certificates were last held against */
@@ -277,6 +282,17 @@ bool gate_role_is_off(const struct task_desk *desk, enum fleet_role role);
 /* FAIL_STOPPED when a switch stands against this work; workflow may be NULL. */
 MUST_CHECK enum fail gate_work(const struct task_desk *desk, const struct principal *who,
                                const char *workflow, struct fault *why);
+
+/* passing.c: what may pass */
+/* Goes on with go(t), now or from the loop, or the task has failed. */
+void pass_in(struct task *t, task_step_fn go);
+/* A whole chat's answer: false when the task has failed of it. */
+bool pass_out_chat(struct task *t);
+/* A piece of a stream, what may go to on_text; false: it is blocked, nothing more leaves. */
+bool pass_out_piece(struct task *t, const char *text, size_t n, bool last);
+void pass_out_draft(struct task *t); /* takes away a draft that may not pass */
+void pass_free(struct task *t);
+
 /* climb.c: the climb of a form */
 void climb_start(struct task *t);
 /* The answer under the task's Idempotency-Key, into the task; *failed when it was another request

@@ -191,6 +191,21 @@ static const char route_test_help[] =
     "files it tests the built-in rules on their cases. Exits with 1 when a case is decided\n"
     "otherwise than expected. docs/reference/route.md describes both files.";
 
+static const struct cli_option check_options[] = {
+    {"rules", 'r', "RULES.yaml", "hold it against these rules"},
+    {"side", 0, "in|out", "as text that comes in, or an answer that goes out"},
+    {"workflow", 'w', "NAME", "as a text of this workflow"}, {0}};
+static const char check_help[] =
+    "FILE is a file, - is standard input, anything else is the text itself. Without rules it "
+    "shows\n"
+    "everything that can be found, with its place. Exits with 1 when the text would be blocked.";
+static const struct cli_option past_options[] = {
+    {"past", 'n', "N", "how many past artifacts, newest first (100)"}, {0}};
+static const char guard_test_help[] = "Holds the inputs and drafts of past artifacts against the "
+                                      "rules and shows, per rule, how many\n"
+                                      "texts it would have touched and how, with examples. Changes "
+                                      "nothing. The examples quote texts:\n"
+                                      "you see those of your own team.";
 static const struct cli_option lint_options[] = {
     {"style", 's', "DIR", "the folder with the rules, one YAML file each"}, {0}};
 static const char lint_help[] =
@@ -289,6 +304,17 @@ const struct command command_table[] = {
      command_workflow_put, false},
     {"workflow test", "FILE.yaml", 1, 1, "check a definition, every error at once", NULL, NULL,
      command_workflow_test, false},
+    {"guard check", "FILE|TEXT", 1, 1, "what is found in a text, and the verdict of rules",
+     check_help, check_options, command_guard_check, false},
+    {"guard test", "RULES.yaml", 1, 1, "what rules would have done with past work", guard_test_help,
+     past_options, command_guard_test, false},
+    {"guard rules", "", 0, 0, "the rules of what may pass, and their releases", NULL, NULL,
+     command_guard_rules, false},
+    {"guard put", "RULES.yaml", 1, 1, "propose rules of what may pass: a candidate", NULL, NULL,
+     command_guard_put, false},
+    {"guard approve", "RELEASE", 1, 1,
+     "let proposed rules serve; shipped goes back to the built-in ones", NULL, NULL,
+     command_guard_approve, false},
     {"guard lint", "FILE...", 1, CLI_MAX_WORDS, "check texts against brand rules; needs no server",
      lint_help, lint_options, command_guard_lint, false},
     {"route list", "", 0, 0, "the decision rules that serve, and their releases", NULL, NULL,

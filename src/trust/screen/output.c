@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What comes out: links that no source has, text made safe for where it goes, the tail of a stream.
- * Owns: a stream's held tail. Threads: one a stream. Limits: a link's host is at most HOST_MAX
+ * What comes out: links that no source has, text made safe for where it goes.
+ * Owns nothing. Threads: pure. Limits: a link's host is at most HOST_MAX
  * bytes.
  */
 #include "trust/screen/screen.h"
@@ -12,7 +12,6 @@
 #include "base/text/text.h"
 
 #define HOST_MAX 253
-#define STREAM_MAX ((size_t)1 << 20)
 
 /* ---- links ---- */
 
@@ -237,50 +236,4 @@ bool screen_sanitize(enum screen_sink sink, const char *text, size_t n, struct b
         }
     }
     return good;
-}
-
-/* ---- streams ---- */
-
-void screen_stream_init(struct screen_stream *s)
-{
-    buf_init(&s->held, STREAM_MAX);
-    s->blocked = false;
-}
-
-void screen_stream_done(struct screen_stream *s)
-{
-    buf_done(&s->held);
-}
-
-/* Bytes that the last SCREEN_HOLD characters take. */
-static size_t tail(const struct buf *b)
-{
-    size_t at = b->len;
-    for (int chars = 0; at > 0 && chars < SCREEN_HOLD;) {
-        at--;
-        chars += ((unsigned char)b->data[at] & 0xc0) != 0x80 ? 1 : 0;
-    }
-    return b->len - at;
-}
-
-bool screen_stream_feed(struct screen_stream *s, const char *text, size_t n, bool last,
-                        screen_blocks_fn blocks, void *arg, struct buf *out)
-{
-    if (s->blocked) {
-        return false;
-    }
-    if (!buf_add(&s->held, text, n) ||
-        (blocks != NULL && s->held.len > 0 && blocks(arg, s->held.data, s->held.len))) {
-        s->blocked = true;
-        buf_clear(&s->held);
-        return false;
-    }
-    size_t keep = last ? 0 : tail(&s->held);
-    size_t go = s->held.len - keep;
-    if (go > 0 && !buf_add(out, s->held.data, go)) {
-        s->blocked = true;
-        return false;
-    }
-    buf_consume(&s->held, go);
-    return true;
 }

@@ -4,7 +4,7 @@
  *
  * Clean-up of characters that hide or reorder text, with the way back to the original bytes; marks
  * of prompt injection and of harmful content, by lists, with what they reach measured (`make
- * bench-marks`); links that no source has; a sanitiser per sink; the held-back tail of a stream.
+ * bench-marks`); links that no source has; a sanitiser per sink.
  *
  * A mark is a hint for a person and a rule, never the defence: that is structural. Text from
  * outside is data, no tool acts on it, and what an answer may link to is what its sources link to.
@@ -119,18 +119,3 @@ enum screen_sink {
 };
 /* Appends the text as it may go there. False, *out as before, when it does not fit its cap. */
 bool screen_sanitize(enum screen_sink sink, const char *text, size_t n, struct buf *out);
-
-/* A stream's tail: the last SCREEN_HOLD characters wait, so that what is blocked has not left.
-   Feed appends to *out what may go now; last: all of it. */
-#define SCREEN_HOLD 256
-struct screen_stream {
-    struct buf held;
-    bool blocked;
-};
-void screen_stream_init(struct screen_stream *s);
-void screen_stream_done(struct screen_stream *s);
-/* blocks(arg, text, n): does the text so far held, with the new, break a rule? From then on nothing
-   leaves. Returns false once it is blocked. */
-typedef bool (*screen_blocks_fn)(void *arg, const char *text, size_t n);
-bool screen_stream_feed(struct screen_stream *s, const char *text, size_t n, bool last,
-                        screen_blocks_fn blocks, void *arg, struct buf *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of the screen: clean-up and the way back, folding, marks, links, sinks, streams. */
+/* Tests of the screen: clean-up and the way back, folding, marks, links, sinks. */
 #include "trust/screen/screen.h"
 
 #include <setjmp.h>
@@ -240,44 +240,6 @@ static void each_sink_gets_what_is_safe_there(void **state)
     }
 }
 
-static bool has_secret(void *arg, const char *text, size_t n)
-{
-    (void)arg;
-    return memmem(text, n, "SECRET", 6) != NULL;
-}
-
-static void a_block_leaves_nothing_of_the_tail(void **state)
-{
-    (void)state;
-    for (size_t piece = 1; piece < 50; piece++) {
-        char text[2000];
-        struct screen_stream s;
-        struct buf out;
-        memset(text, 'a', sizeof(text));
-        memcpy(text + 1500, "SECRET", 6);
-        screen_stream_init(&s);
-        buf_init(&out, 4000);
-        bool open = true;
-        for (size_t at = 0; at < sizeof(text) && open; at += piece) {
-            size_t n = sizeof(text) - at < piece ? sizeof(text) - at : piece;
-            open = screen_stream_feed(&s, text + at, n, at + n == sizeof(text), has_secret, NULL,
-                                      &out);
-        }
-        assert_false(open);
-        assert_true(out.len <= 1500 && out.len + SCREEN_HOLD + piece >= 1500);
-        assert_false(screen_stream_feed(&s, "x", 1, true, has_secret, NULL, &out));
-        screen_stream_done(&s);
-        screen_stream_init(&s);
-        buf_clear(&out);
-        assert_true(screen_stream_feed(&s, text, 1000, false, has_secret, NULL, &out));
-        assert_int_equal(out.len, 1000 - SCREEN_HOLD);
-        assert_true(screen_stream_feed(&s, "", 0, true, has_secret, NULL, &out));
-        assert_int_equal(out.len, 1000);
-        screen_stream_done(&s);
-        buf_done(&out);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,7 +251,6 @@ int main(void)
         cmocka_unit_test(harm_is_found_and_named),
         cmocka_unit_test(links_of_no_source_are_found),
         cmocka_unit_test(each_sink_gets_what_is_safe_there),
-        cmocka_unit_test(a_block_leaves_nothing_of_the_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
