@@ -426,6 +426,26 @@ static void redacted_values_come_back_however_the_answer_is_cut(void **state)
     guard_redaction_free(r);
 }
 
+static void what_an_answer_lost_is_counted(void **state)
+{
+    (void)state;
+    static const char said[] = "I am bob@example.org, my colleague is ann@example.com";
+    struct guard_redaction *r = guard_redaction_new();
+    struct guard_lists *l = guard_lists_new();
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_true(guard_lists_add(l, GUARD_LIST_ALLOWED, "ann@example.com"));
+    guard_redaction_lists(r, l);
+    assert_true(guard_redact(r, said, strlen(said), &out));
+    assert_non_null(strstr(out.data, "ann@example.com")); /* the team allows it */
+    assert_int_equal(guard_redaction_count(r), 1);
+    assert_int_equal(guard_redaction_lost(r, said, strlen(said)), 0);
+    assert_int_equal(guard_redaction_lost(r, "I am nobody", 11), 1);
+    buf_done(&out);
+    guard_redaction_free(r);
+    guard_lists_free(l);
+}
+
 static void placeholders_that_were_not_sent_are_refused(void **state)
 {
     (void)state;
@@ -499,6 +519,7 @@ int main(void)
         cmocka_unit_test(caps_hold_and_nothing_half_is_left),
         cmocka_unit_test(hostile_text_takes_linear_time),
         cmocka_unit_test(redacted_values_come_back_however_the_answer_is_cut),
+        cmocka_unit_test(what_an_answer_lost_is_counted),
         cmocka_unit_test(placeholders_that_were_not_sent_are_refused),
         cmocka_unit_test(what_cannot_be_redacted_whole_is_not_redacted),
     };
