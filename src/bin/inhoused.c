@@ -24,6 +24,7 @@ static const char usage[] =
     "  --listen-fd N       an inherited, listening Unix socket instead of HOME/sock\n"
     "  --linger SECONDS    no TCP unless --listen; end this long after the last client\n"
     "  --engine llama|fake --no-seal   for tests\n"
+    "  --witness DIR --name NAME --log KEY…   only cosign checkpoints of these logs, state in DIR\n"
     "  --check-config      read the configuration, report, exit\n"
     "  --openapi, --options   print the description of the HTTP API, of inhouse.yaml; exit\n"
     "  --version\n";
@@ -32,6 +33,8 @@ struct inhoused_options {
     struct house_options house;
     char address[64], port[8];
     bool check, openapi, list;
+    struct house_witness_options witness;
+    const char *logs[64];
 };
 
 static bool read_listen(struct inhoused_options *o, const char *s)
@@ -53,6 +56,13 @@ static bool read_listen(struct inhoused_options *o, const char *s)
     return true;
 }
 
+static bool add_log(struct inhoused_options *o, const char *key)
+{
+    bool room = o->witness.logs_len < COUNT_OF(o->logs);
+    o->logs[room ? o->witness.logs_len++ : 0] = key;
+    return room;
+}
+
 static bool read_options(struct inhoused_options *o, int argc, char **argv)
 {
     static const struct option list[] = {
@@ -60,6 +70,7 @@ static bool read_options(struct inhoused_options *o, int argc, char **argv)
         {"listen-fd", 1, NULL, 'f'}, {"linger", 1, NULL, 'w'},       {"engine", 1, NULL, 'e'},
         {"no-seal", 0, NULL, 'n'},   {"check-config", 0, NULL, 'k'}, {"openapi", 0, NULL, 'o'},
         {"options", 0, NULL, 'p'},   {"version", 0, NULL, 'v'},      {"help", 0, NULL, '?'},
+        {"witness", 1, NULL, 'W'},   {"name", 1, NULL, 'N'},         {"log", 1, NULL, 'L'},
         {NULL, 0, NULL, 0}};
     int64_t n = -1;
     *o = (struct inhoused_options){.house = {.listen_fd = -1}};
@@ -97,6 +108,15 @@ static bool read_options(struct inhoused_options *o, int argc, char **argv)
         case 'w':
             good = text_read_int(optarg, 1, 86400, &n);
             o->house.linger_s = (int)n;
+            break;
+        case 'W':
+            o->witness.folder = optarg;
+            break;
+        case 'N':
+            o->witness.name = optarg;
+            break;
+        case 'L':
+            good = add_log(o, optarg);
             break;
         case 'v':
             (void)puts(INHOUSE_VERSION);
@@ -137,6 +157,25 @@ static int check_config(const struct inhoused_options *o)
     return 0;
 }
 
+static int witness(struct inhoused_options *o)
+{
+    struct fault why;
+    int64_t port = 8461;
+    if (o->witness.name == NULL || o->witness.logs_len == 0 ||
+        (o->house.listen_port != NULL && !text_read_int(o->house.listen_port, 0, 65535, &port))) {
+        (void)fprintf(stderr, "inhoused: --witness needs --name and --log\n%s", usage);
+        return 2;
+    }
+    o->witness.logs = o->logs;
+    o->witness.port = (int)port;
+    o->witness.address = o->house.listen_address != NULL ? o->house.listen_address : "127.0.0.1";
+    enum fail f = house_witness(&o->witness, &why);
+    if (f != FAIL_NONE) {
+        log_fault(LOG_LEVEL_ERROR, "witness.not_started", &why);
+    }
+    return f == FAIL_NONE ? 0 : f == FAIL_BAD_REQUEST ? 2 : 1;
+}
+
 /* Signals come through a descriptor; files are private; no core dump may hold a prompt. */
 static void prepare_process(void)
 {
@@ -171,6 +210,9 @@ int main(int argc, char **argv)
         return check_config(&o);
     }
     prepare_process();
+    if (o.witness.folder != NULL) {
+        return witness(&o);
+    }
     enum fail f = house_open(&o.house, &house, &why);
     if (f != FAIL_NONE) {
         log_fault(LOG_LEVEL_ERROR, "server.not_started", &why);

@@ -17,6 +17,7 @@
 #include "cli/command/command_internal.h"
 #include "run/machine/machine.h"
 #include "run/models/models.h"
+#include "trust/audit/audit.h"
 
 #define LOW_DISK_BYTES 2000000000.0
 
@@ -221,6 +222,45 @@ static void models(struct doctor *d)
     models_close(m);
 }
 
+static bool first_at(void *arg, int64_t seq, const char *body, size_t n)
+{
+    struct fault why;
+    json_t *leaf AUTO_JSON = NULL;
+    (void)seq;
+    if (jn_parse(body, n, "a record", &leaf, &why) == FAIL_NONE) {
+        *(int64_t *)arg = json_integer_value(json_object_get(leaf, "at"));
+    }
+    return false;
+}
+
+/* Red when the record is older than a day and no checkpoint left this machine within one. */
+static void checkpoints(struct doctor *d)
+{
+    char path[CLIENT_PATH_SIZE + 16], at[CLOCK_RFC3339_SIZE];
+    struct fault why;
+    struct store_conn *conn = NULL;
+    int64_t first = 0, now = clock_now_us();
+    (void)snprintf(path, sizeof(path), "%s/data.db", d->cli->home);
+    if (access(path, F_OK) != 0 || store_file_open(path, &conn, &why) != FAIL_NONE) {
+        return;
+    }
+    enum fail f = audit_leaf_each(conn, 0, 1, first_at, &first, &why);
+    int64_t left = f == FAIL_NONE ? audit_left_at(conn) : 0;
+    store_reader_close(conn);
+    bool young = first == 0 || now - first < AUDIT_LEFT_MAX_US;
+    if (left != 0) {
+        say(d, "checkpoint", now - left < AUDIT_LEFT_MAX_US,
+            "the record's newest left this machine "
+            "at %s",
+            clock_show(left, at));
+    } else {
+        say(d, "checkpoint", young,
+            "none left this machine%s: set audit.witness_url, audit.mail_to, "
+            "or audit.note_folder to a mount of another machine",
+            young ? " yet" : "");
+    }
+}
+
 #define LANGUAGES_SHOWN 8
 #define DAYS_90 ((int64_t)90 * 24 * 3600 * 1000000)
 
@@ -355,6 +395,7 @@ int command_doctor(struct cli *cli)
     sandbox(&d);
     folder(&d);
     models(&d);
+    checkpoints(&d);
     record(&d);
     server(&d);
     if (cli->json) {

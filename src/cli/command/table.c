@@ -149,6 +149,12 @@ static const struct cli_option export_options[] = {
     {"resume", 0, NULL, "go on where an export into FILE stopped"},
     {0}};
 
+static const struct cli_option witness_options[] = {
+    {"folder", 'd', "DIR", "where it keeps its key and what it cosigned"},
+    {"name", 'n', "NAME", "of its cosignatures, like witness.example/w1"},
+    {"listen", 'l', "ADDR:PORT", "default: 127.0.0.1:8461"},
+    {0}};
+
 static const struct cli_option tune_options[] = {
     {"quick", 0, NULL, "in about a minute: fewer files, fewer rounds"},
     {"keep", 0, "FOLDER", "leave the files that were made there (for benchmarks)"},
@@ -405,6 +411,20 @@ const struct command command_table[] = {
      export_options, command_audit_export, false},
     {"audit checkpoint", "", 0, 0, "the newest signed checkpoint: keep it outside", NULL, NULL,
      command_audit_checkpoint, false},
+    {"audit keys", "", 0, 0, "every key that signed the record: keep them outside", NULL, NULL,
+     command_audit_keys, false},
+    {"audit keys rotate", "", 0, 0, "let another key sign from now on",
+     "Recorded under the old key with the new one in it; the old secret is destroyed, and old "
+     "checkpoints\nstay verifiable.",
+     NULL, command_audit_keys_rotate, false},
+    {"audit witness", "", 0, 0, "where checkpoints left this machine to, and when", NULL, NULL,
+     command_audit_witness, false},
+    {"audit witness serve", "KEY…", 1, CLI_MAX_WORDS,
+     "cosign the checkpoints of other servers (C2SP tlog-witness)",
+     "For a second host. KEY is a log's key (`inhouse audit keys`); it cosigns only what extends "
+     "what "
+     "it\ncosigned before, and remembers it before it answers. GET /key tells its own key.",
+     witness_options, command_audit_witness_serve, false},
     {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL,
      demo_options, command_demo, false},
     {"help man", "PAGE", 1, 1, "print man/inhouse.1 or man/inhouse.yaml.5 from these tables", NULL,

@@ -158,3 +158,28 @@ void api_records(struct wire_request *r, void *arg)
     }
     api_on_crunch(arg, r, read_on_crunch, x);
 }
+
+static void rotate_on_crunch(struct api *a, struct wire_request *r, void *arg)
+{
+    const struct principal *by = arg;
+    struct fault why;
+    enum fail f = audit_key_rotate(a->h.audit, by->name, by->team, &why);
+    if (f != FAIL_NONE) {
+        wire_fail(r, f, &why);
+        return;
+    }
+    struct jn_writer w;
+    struct buf body;
+    api_open(&w, &body);
+    jn_kv_str(&w, "key", audit_vkey(a->h.audit));
+    api_send(r, 200, &w);
+}
+
+void api_log_key_rotate(struct wire_request *r, void *arg)
+{
+    static const char *const keys[] = {NULL};
+    AUTO_JSON json_t *body = api_body(r, keys, false);
+    if (body != NULL) {
+        api_on_crunch(arg, r, rotate_on_crunch, (void *)wire_who(r));
+    }
+}

@@ -48,6 +48,7 @@ struct house {
     struct store *store;
     struct keyring_master *master;
     struct audit *audit;
+    struct audit_leave *leave;
     struct keyring *keyring;
     struct login *login;
     struct policy *policy;
@@ -672,11 +673,31 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
     return FAIL_NONE;
 }
 
+/* Nothing of the day's work depends on it: what is wrong is logged, and doctor says it. */
+static void start_leaving(struct house *s)
+{
+    const struct config *c = s->first;
+    struct fault why;
+    struct audit_leave_options o = {.note_folder = c->audit_note_folder,
+                                    .witness_url = c->audit_witness_url,
+                                    .witness_key = c->audit_witness_key,
+                                    .mail_url = c->audit_mail_url,
+                                    .mail_from = c->audit_mail_from,
+                                    .mail_to = c->audit_mail_to,
+                                    .mail_user = c->audit_mail_user,
+                                    .mail_password_file = c->audit_mail_password_file,
+                                    .every_s = c->audit_every_s};
+    if (audit_leave_start(s->audit, s->home, &o, &s->leave, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_ERROR, "audit.checkpoints_stay", &why);
+    }
+}
+
 void house_run(struct house *s)
 {
     roster_scan(s->roster, NULL, NULL);
     flush_limits(s);
     audit_index_start(s->audit, s->loop);
+    start_leaving(s);
     if (s->o.linger_s > 0) {
         s->alone_since_us = clock_monotonic_us();
         (void)loop_timer_add(s->loop, 250, watch_clients, s);
@@ -730,6 +751,7 @@ void house_close(struct house *s)
     }
     states_close(s->states);
     audit_index_stop(s->audit);
+    audit_leave_stop(s->leave);
     if (s->loop != NULL) {
         loop_stop(s->loop); /* what was posted late, or before a start that failed */
         loop_run(s->loop);

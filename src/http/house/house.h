@@ -40,3 +40,13 @@ MUST_CHECK enum fail house_open(const struct house_options *o, struct house **ou
                                 struct fault *why);
 void house_run(struct house *h);
 void house_close(struct house *h); /* NULL is fine */
+
+/* inhoused --witness: an HTTP server that only cosigns other servers' checkpoints, until TERM or
+   INT. Strings outlive it. */
+struct house_witness_options {
+    const char *folder, *name, *address;
+    int port;
+    const char *const *logs;
+    size_t logs_len;
+};
+MUST_CHECK enum fail house_witness(const struct house_witness_options *o, struct fault *why);

@@ -57,7 +57,8 @@ static enum fail before_commit(struct store_tx *tx, void *arg, struct fault *why
         return FAIL_NONE; /* a group without a leaf */
     }
     enum fail f = FAIL_NONE;
-    if (a->checkpoint > 0 && a->checkpoint / AUDIT_STRIDE == size / AUDIT_STRIDE) {
+    if (a->checkpoint > 0 && a->checkpoint / AUDIT_STRIDE == size / AUDIT_STRIDE &&
+        a->checkpoint != a->pinned) {
         f = drop_checkpoint(tx, a->checkpoint, why);
     }
     if (f == FAIL_NONE) {
@@ -78,6 +79,27 @@ static void member_end(void *arg, bool kept)
     } else {
         audit_range_copy(&a->now, &a->kept);
     }
+    a->rotates_kept = a->rotates_kept || (kept && a->rotates_now);
+    a->rotates_now = false;
+}
+
+#define KEYS_A_RUN 1024
+
+/* The key in use, under which its checkpoints are told; earlier texts stay for who still reads. */
+static void show_key(struct audit *a)
+{
+    char *out = a->vkeys[a->vkeys_len < KEYS_A_RUN - 1 ? a->vkeys_len++ : KEYS_A_RUN - 1];
+    audit_vkey_write(&a->verifier, out);
+    __atomic_store_n(&a->vkey, out, __ATOMIC_RELEASE);
+}
+
+/* The checkpoint just committed is the last of the old key. */
+static void change_key(struct audit *a)
+{
+    a->verifier = a->next_verifier;
+    memcpy(a->secret, a->next_secret, 64);
+    a->pinned = a->checkpoint;
+    show_key(a);
 }
 
 static void group_end(void *arg, bool committed)
@@ -86,10 +108,14 @@ static void group_end(void *arg, bool committed)
     if (committed) {
         audit_range_copy(&a->durable, &a->kept);
         a->checkpoint = a->checkpoint_next;
+        if (a->rotates_kept) {
+            change_key(a);
+        }
     } else {
         audit_range_copy(&a->kept, &a->durable);
         audit_range_copy(&a->now, &a->durable);
     }
+    a->rotates_kept = false;
 }
 
 /* ---- open ---- */
@@ -142,7 +168,13 @@ static enum fail check_last(struct audit *a, struct store_conn *c, struct fault 
     uint8_t root[AUDIT_HASH_SIZE];
     const char *text = store_col_text(s, 1);
     audit_range_root(&a->durable, root);
-    if (!audit_note_read(text, strlen(text), &a->verifier, &note) || !note.is_signed ||
+    struct audit_verifier before;
+    bool read = audit_note_read(text, strlen(text), &a->verifier, &note);
+    if (read && !note.is_signed && audit_keys_previous(a->keys, &before) &&
+        audit_note_read(text, strlen(text), &before, &note) && note.is_signed) {
+        a->pinned = note.size; /* a change of the key was its last leaf */
+    }
+    if (!read || !note.is_signed ||
         note.size != (int64_t)a->durable.size || note.size != store_col_int(s, 0) ||
         memcmp(note.root, root, sizeof(root)) != 0) {
         return fault_mismatch(a, why);
@@ -158,9 +190,11 @@ static enum fail load(struct audit *a, struct fault *why)
     if (f != FAIL_NONE) {
         return f;
     }
-    f = audit_keys_log(a->keys, audit_size(c) == 0, &a->verifier, a->secret, why);
+    f = audit_rotation_settle(a, c, why);
+    f = f != FAIL_NONE ? f
+                       : audit_keys_log(a->keys, audit_size(c) == 0, &a->verifier, a->secret, why);
     if (f == FAIL_NONE) {
-        audit_vkey_write(&a->verifier, a->vkey);
+        show_key(a);
         f = read_edge(a, c, why);
     }
     if (f == FAIL_NONE) {
@@ -178,8 +212,10 @@ enum fail audit_open(const char *home, struct store *data, const struct keyring_
     struct audit *a = mem_alloc(sizeof(*a));
     a->data = data;
     a->secret = sodium_malloc(64);
+    a->next_secret = sodium_malloc(64);
+    a->vkeys = mem_alloc_array(KEYS_A_RUN, sizeof(*a->vkeys));
     enum fail f = FAIL_NONE;
-    if (a->secret == NULL) {
+    if (a->secret == NULL || a->next_secret == NULL) {
         f = FAULT_ERRNO(why, FAIL_INTERNAL, "could not lock memory for the log's key");
     }
     if (f == FAIL_NONE) {
@@ -207,12 +243,14 @@ void audit_close(struct audit *a)
     }
     audit_keys_close(a->keys);
     sodium_free(a->secret);
+    sodium_free(a->next_secret);
+    mem_free(a->vkeys);
     mem_free(a);
 }
 
 const char *audit_vkey(const struct audit *a)
 {
-    return a->vkey;
+    return __atomic_load_n(&a->vkey, __ATOMIC_ACQUIRE);
 }
 
 /* ---- append ---- */

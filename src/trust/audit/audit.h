@@ -13,7 +13,8 @@
  * Hashes: leaf SHA-256(0x00 || body), node SHA-256(0x01 || left || right), RFC 6962 section 2.1.
  * Checkpoint: C2SP tlog-checkpoint (origin, size, base64 root) as a signed note with Ed25519.
  *
- * Owns: tables leaf, checkpoint, tree_edge, content (data.db), subject_key, log_key (keys.db).
+ * Owns: tables leaf, checkpoint, tree_edge, content, leaf_block, leaf_term, checkpoint_left
+ * (data.db), subject_key, log_key, log_key_next (keys.db).
  * Threads: audit_append and audit_content_put only inside a write of the data store. audit_mac from
  * any (it waits for one flush when the subject is new). Verification opens its own connections: any
  * thread or process. Limits: leaf 8 KiB, content part 8 MiB.
@@ -62,7 +63,23 @@ void audit_close(struct audit *a);
 /* The public key as a note verifier key, "origin+hash+base64": to be kept outside. */
 const char *audit_vkey(const struct audit *a);
 
-/* The same from HOME/keys.db alone, also beside a running server. */
+/*
+ * Another key signs from now on: makes it, records it (kind log_key_changed, with both keys) under
+ * the old one, destroys the old secret, and records again under the new one. Old checkpoints stay
+ * verifiable. Crash-safe: either the old key goes on or the new one. Blocks; not on the loop's or
+ * the store's thread. FAIL_CONFLICT while another change runs.
+ */
+MUST_CHECK enum fail audit_key_rotate(struct audit *a, const char *actor, const char *team,
+                                      struct fault *why);
+struct audit_key {
+    char vkey[AUDIT_VKEY_SIZE];
+    int64_t created_at, retired_at; /* retired_at 0: it signs */
+};
+/* Every key the log had, the oldest first, from HOME/keys.db alone. */
+MUST_CHECK enum fail audit_key_each(const char *home,
+                                    void (*fn)(void *arg, const struct audit_key *key), void *arg,
+                                    struct fault *why);
+/* The newest key from HOME/keys.db alone, also beside a running server. */
 MUST_CHECK enum fail audit_key_read(const char *home, char vkey[AUDIT_VKEY_SIZE],
                                     struct fault *why);
 
@@ -225,6 +242,54 @@ struct audit_exported {
  */
 MUST_CHECK enum fail audit_export(struct store_conn *conn, const struct audit_export_options *o,
                                   struct audit_exported *out, struct fault *why);
+
+/* ---- checkpoints leave the box ---- */
+
+struct audit_leave;
+/* Strings live as long as the thread; "": that way is not used. */
+struct audit_leave_options {
+    const char *note_folder; /* full, or below the data folder */
+    const char *witness_url, *witness_key;
+    const char *mail_url, *mail_from, *mail_to, *mail_user, *mail_password_file;
+    int64_t every_s;
+};
+/* Starts the thread that sends the newest checkpoint there, now and every every_s seconds, and
+   keeps what came of it. Before the store closes: audit_leave_stop, which waits for it. */
+MUST_CHECK enum fail audit_leave_start(struct audit *a, const char *home,
+                                       const struct audit_leave_options *o,
+                                       struct audit_leave **out, struct fault *why);
+void audit_leave_now(struct audit_leave *l); /* any thread */
+void audit_leave_stop(struct audit_leave *l); /* NULL is fine */
+
+struct audit_left {
+    const char *target;
+    const char *kind; /* witness, mail, note; note-here: on the device of the data */
+    int64_t size, at, tried_at;
+    const char *fault; /* of the newest try; "" none */
+    const char *note;  /* as it left, with a cosignature */
+};
+MUST_CHECK enum fail audit_left_each(struct store_conn *conn,
+                                     void (*fn)(void *arg, const struct audit_left *left),
+                                     void *arg, struct fault *why);
+/* When a checkpoint last left this machine (note-here does not count); 0: never. */
+int64_t audit_left_at(struct store_conn *conn);
+#define AUDIT_LEFT_MAX_US ((int64_t)24 * 3600 * 1000000) /* older: red */
+
+/* ---- a witness of other logs ---- */
+
+struct audit_witness;
+#define AUDIT_WITNESS_BODY_MAX 24576
+/* Over a folder of its own; makes its key there at the first start. name has no space or plus; logs
+   are verifier keys, several of one origin after a change of key. FAIL_CONFLICT when another
+   process has the folder. Blocks. */
+MUST_CHECK enum fail audit_witness_open(const char *folder, const char *name,
+                                        const char *const *logs, size_t logs_len,
+                                        struct audit_witness **out, struct fault *why);
+void audit_witness_close(struct audit_witness *w); /* NULL is fine */
+const char *audit_witness_vkey(const struct audit_witness *w);
+/* C2SP tlog-witness add-checkpoint: its HTTP status, and the body of the answer into reply. What is
+   cosigned is on the disk first. Blocks for a flush; any thread. */
+int audit_witness_add(struct audit_witness *w, const char *body, size_t n, struct buf *reply);
 
 /* ---- verification ---- */
 

@@ -112,6 +112,17 @@ MUST_CHECK enum fail audit_keys_log(struct audit_keys *k, bool may_make,
 MUST_CHECK enum fail audit_keys_public(const char *home, struct audit_verifier *out,
                                        struct fault *why);
 
+/* A key that is to sign from `from_size` leaves on, made and kept, not yet in use. */
+MUST_CHECK enum fail audit_keys_next(struct audit_keys *k, const char *origin, int64_t from_size,
+                                     struct fault *why);
+MUST_CHECK enum fail audit_keys_pending(struct audit_keys *k, struct audit_verifier *v,
+                                        uint8_t secret[64], int64_t *from_size, bool *found,
+                                        struct fault *why);
+/* It is the log's key from now on; the secret half of the one before is destroyed. Durable. */
+MUST_CHECK enum fail audit_keys_promote(struct audit_keys *k, struct fault *why);
+MUST_CHECK enum fail audit_keys_drop_next(struct audit_keys *k, struct fault *why);
+bool audit_keys_previous(struct audit_keys *k, struct audit_verifier *out);
+
 struct audit_subject {
     int64_t id;
     uint8_t mac_key[32];
@@ -133,7 +144,14 @@ struct audit {
     struct audit_keys *keys;
     struct audit_verifier verifier;
     uint8_t *secret; /* 64 bytes of sodium memory */
-    char vkey[AUDIT_VKEY_SIZE];
+    const char *vkey;          /* atomic: any thread reads it; of vkeys */
+    char (*vkeys)[AUDIT_VKEY_SIZE]; /* those of this run */
+    size_t vkeys_len;
+    struct audit_verifier next_verifier;
+    uint8_t *next_secret; /* 64 bytes of sodium memory */
+    bool rotating;        /* atomic */
+    bool rotates_now, rotates_kept; /* the member now, one of the group: changes the key */
+    int64_t pinned; /* size of the last checkpoint of the key before: stays */
     /* Store thread only. What is durable; what the group's members left so far; with the member
        now. */
     struct audit_range durable;
@@ -147,6 +165,13 @@ struct audit {
     int64_t index_writes;
     bool index_busy, index_made;
 };
+
+/* rotate.c: what a change of the key that was cut off left; before anything is appended */
+MUST_CHECK enum fail audit_rotation_settle(struct audit *a, struct store_conn *c,
+                                           struct fault *why);
+/* Does this leaf change the log's key, and from which to which? */
+bool audit_rotation_read(const char *body, size_t n, char old_key[AUDIT_VKEY_SIZE],
+                         char new_key[AUDIT_VKEY_SIZE]);
 
 /* index.c: as store_write_fn with the audit: indexes the next whole block, if there is one, and
    says so in index_made */

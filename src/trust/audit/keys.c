@@ -121,7 +121,8 @@ static enum fail write_log(struct store_tx *tx, void *arg, struct fault *why)
 {
     const struct new_log *n = arg;
     AUTO_STMT struct store_stmt *s =
-        store_query(store_tx_conn(tx), "INSERT INTO log_key VALUES (1, ?1, ?2, ?3, ?4, ?5)");
+        store_query(store_tx_conn(tx), "INSERT INTO log_key (origin, public, nonce, wrapped, "
+                                       "created_at, retired_at) VALUES (?1, ?2, ?3, ?4, ?5, 0)");
     store_bind_text(s, 1, n->origin);
     store_bind_blob(s, 2, n->public, sizeof(n->public));
     store_bind_blob(s, 3, n->nonce, sizeof(n->nonce));
@@ -148,15 +149,10 @@ static enum fail make_log(struct audit_keys *k, struct fault *why)
     return store_write_wait(k->store, write_log, &n, why);
 }
 
-static enum fail read_log(struct audit_keys *k, struct audit_verifier *v, uint8_t secret[64],
-                          bool *found, struct fault *why)
+/* origin, public, nonce, wrapped: the first four columns. */
+static enum fail open_log_key(struct audit_keys *k, struct store_stmt *s, struct audit_verifier *v,
+                              uint8_t secret[64], struct fault *why)
 {
-    AUTO_STMT struct store_stmt *s =
-        store_query(k->reader, "SELECT origin, public, nonce, wrapped FROM log_key WHERE id = 1");
-    enum fail f = store_step(s, found, why);
-    if (f != FAIL_NONE || !*found) {
-        return f;
-    }
     size_t n;
     const char *origin = store_col_text(s, 0);
     const uint8_t *public = store_col_blob(s, 1, &n);
@@ -170,6 +166,19 @@ static enum fail read_log(struct audit_keys *k, struct audit_verifier *v, uint8_
     crypto_sign_seed_keypair(made, secret, seed);
     sodium_memzero(seed, sizeof(seed));
     return memcmp(made, public, 32) == 0 ? FAIL_NONE : fault_unwrap(k, "the log's key", why);
+}
+
+static enum fail read_log(struct audit_keys *k, struct audit_verifier *v, uint8_t secret[64],
+                          bool *found, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s =
+        store_query(k->reader, "SELECT origin, public, nonce, wrapped FROM log_key "
+                               "ORDER BY id DESC LIMIT 1");
+    enum fail f = store_step(s, found, why);
+    if (f != FAIL_NONE || !*found) {
+        return f;
+    }
+    return open_log_key(k, s, v, secret, why);
 }
 
 enum fail audit_keys_log(struct audit_keys *k, bool may_make, struct audit_verifier *verifier,
@@ -202,7 +211,7 @@ enum fail audit_keys_public(const char *home, struct audit_verifier *out, struct
     }
     {
         AUTO_STMT struct store_stmt *s =
-            store_query(c, "SELECT origin, public FROM log_key WHERE id = 1");
+            store_query(c, "SELECT origin, public FROM log_key ORDER BY id DESC LIMIT 1");
         bool row = false;
         f = store_step(s, &row, why);
         size_t n = 0;
@@ -225,6 +234,149 @@ enum fail audit_key_read(const char *home, char vkey[AUDIT_VKEY_SIZE], struct fa
     if (f == FAIL_NONE) {
         audit_vkey_write(&v, vkey);
     }
+    return f;
+}
+
+/* ---- changing it: rotate.c ---- */
+
+struct next_key {
+    struct new_log log;
+    int64_t from_size;
+};
+
+static enum fail write_next(struct store_tx *tx, void *arg, struct fault *why)
+{
+    const struct next_key *n = arg;
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx), "INSERT OR REPLACE INTO log_key_next (id, origin, public, nonce, "
+                           "wrapped, created_at, from_size) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)");
+    store_bind_text(s, 1, n->log.origin);
+    store_bind_blob(s, 2, n->log.public, sizeof(n->log.public));
+    store_bind_blob(s, 3, n->log.nonce, sizeof(n->log.nonce));
+    store_bind_blob(s, 4, n->log.wrapped, sizeof(n->log.wrapped));
+    store_bind_int(s, 5, clock_now_us());
+    store_bind_int(s, 6, n->from_size);
+    return store_run(s, why);
+}
+
+enum fail audit_keys_next(struct audit_keys *k, const char *origin, int64_t from_size,
+                          struct fault *why)
+{
+    struct next_key n = {.from_size = from_size};
+    uint8_t seed[32], secret[64];
+    (void)text_copy(n.log.origin, sizeof(n.log.origin), origin);
+    randombytes_buf(seed, sizeof(seed));
+    crypto_sign_seed_keypair(n.log.public, secret, seed);
+    wrap(k, seed, (const uint8_t *)origin, strlen(origin), n.log.nonce, n.log.wrapped);
+    sodium_memzero(seed, sizeof(seed));
+    sodium_memzero(secret, sizeof(secret));
+    return store_write_wait(k->store, write_next, &n, why);
+}
+
+enum fail audit_keys_pending(struct audit_keys *k, struct audit_verifier *v, uint8_t secret[64],
+                             int64_t *from_size, bool *found, struct fault *why)
+{
+    pthread_mutex_lock(&k->lock);
+    enum fail f;
+    {
+        AUTO_STMT struct store_stmt *s = store_query(
+            k->reader, "SELECT origin, public, nonce, wrapped, from_size FROM log_key_next");
+        f = store_step(s, found, why);
+        if (f == FAIL_NONE && *found) {
+            *from_size = store_col_int(s, 4);
+            f = open_log_key(k, s, v, secret, why);
+        }
+    }
+    pthread_mutex_unlock(&k->lock);
+    return f;
+}
+
+static enum fail write_promotion(struct store_tx *tx, void *arg, struct fault *why)
+{
+    static const char *const acts[] = {
+        "UPDATE log_key SET wrapped = NULL, nonce = zeroblob(0), retired_at = ?1 "
+        "WHERE retired_at = 0",
+        "INSERT INTO log_key (origin, public, nonce, wrapped, created_at, retired_at) "
+        "SELECT origin, public, nonce, wrapped, created_at, 0 FROM log_key_next WHERE ?1 > 0",
+        "DELETE FROM log_key_next WHERE ?1 > 0"};
+    enum fail f = FAIL_NONE;
+    (void)arg;
+    for (size_t i = 0; i < COUNT_OF(acts) && f == FAIL_NONE; i++) {
+        AUTO_STMT struct store_stmt *s = store_query(store_tx_conn(tx), acts[i]);
+        store_bind_int(s, 1, clock_now_us());
+        f = store_run(s, why);
+    }
+    return f;
+}
+
+enum fail audit_keys_promote(struct audit_keys *k, struct fault *why)
+{
+    enum fail f = store_write_wait(k->store, write_promotion, NULL, why);
+    return f != FAIL_NONE ? f : store_truncate_wait(k->store, why);
+}
+
+static enum fail write_drop(struct store_tx *tx, void *arg, struct fault *why)
+{
+    (void)arg;
+    AUTO_STMT struct store_stmt *s =
+        store_query(store_tx_conn(tx), "DELETE FROM log_key_next");
+    return store_run(s, why);
+}
+
+enum fail audit_keys_drop_next(struct audit_keys *k, struct fault *why)
+{
+    return store_write_wait(k->store, write_drop, NULL, why);
+}
+
+bool audit_keys_previous(struct audit_keys *k, struct audit_verifier *out)
+{
+    struct fault why;
+    bool row = false;
+    size_t n = 0;
+    pthread_mutex_lock(&k->lock);
+    {
+        AUTO_STMT struct store_stmt *s = store_query(
+            k->reader, "SELECT origin, public FROM log_key ORDER BY id DESC LIMIT 1 OFFSET 1");
+        if (store_step(s, &row, &why) == FAIL_NONE && row) {
+            const uint8_t *public = store_col_blob(s, 1, &n);
+            row = n == 32;
+            if (row) {
+                audit_verifier_init(out, store_col_text(s, 0), public);
+            }
+        }
+    }
+    pthread_mutex_unlock(&k->lock);
+    return row;
+}
+
+enum fail audit_key_each(const char *home, void (*fn)(void *arg, const struct audit_key *key),
+                         void *arg, struct fault *why)
+{
+    char path[4096];
+    keys_path(home, path, sizeof(path));
+    struct store_conn *c;
+    enum fail f = store_file_open(path, &c, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    {
+        AUTO_STMT struct store_stmt *s = store_query(
+            c, "SELECT origin, public, created_at, retired_at FROM log_key ORDER BY id");
+        bool row;
+        while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
+            size_t n;
+            struct audit_verifier v;
+            struct audit_key key = {.created_at = store_col_int(s, 2),
+                                    .retired_at = store_col_int(s, 3)};
+            const uint8_t *public = store_col_blob(s, 1, &n);
+            if (n == 32) {
+                audit_verifier_init(&v, store_col_text(s, 0), public);
+                audit_vkey_write(&v, key.vkey);
+                fn(arg, &key);
+            }
+        }
+    }
+    store_reader_close(c);
     return f;
 }
 

@@ -26,6 +26,10 @@ struct verify {
     int64_t next;         /* the leaf expected */
     struct audit_note known;
     bool has_known;
+    struct audit_verifier given; /* the key from outside, or the newest one */
+    bool trusted;                /* a checkpoint was signed by it */
+    bool changes;                /* a leaf since the last checkpoint changes the key: */
+    char old_key[AUDIT_VKEY_SIZE], new_key[AUDIT_VKEY_SIZE];
 };
 
 static void found(struct verify *v, enum audit_finding_kind kind, int64_t first, int64_t last,
@@ -95,6 +99,9 @@ static void check_leaf(struct verify *v, int64_t seq, const char *body, size_t n
         found(v, AUDIT_FINDING_LEAF_CHANGED, seq, seq,
               "leaf %lld was changed: its hash is not that of its body", (long long)seq);
     }
+    if (same && audit_rotation_read(body, n, v->old_key, v->new_key)) {
+        v->changes = true;
+    }
     audit_range_push(&v->stored, hash_n == AUDIT_HASH_SIZE ? hash : computed);
     if (v->differ) {
         audit_range_push(&v->bodies, computed);
@@ -158,6 +165,23 @@ static bool check_checkpoint(struct verify *v, struct store_stmt *s, struct audi
     return true;
 }
 
+/* The checkpoint just seen was the last of the old key. */
+static void change_key(struct verify *v)
+{
+    char now[AUDIT_VKEY_SIZE];
+    struct audit_verifier next;
+    audit_vkey_write(&v->verifier, now);
+    v->changes = false;
+    if (strcmp(now, v->old_key) != 0 || !audit_vkey_read(v->new_key, &next) ||
+        strcmp(next.origin, v->verifier.origin) != 0) {
+        found(v, AUDIT_FINDING_SIGNATURE, -1, -1,
+              "a change of the log's key before leaf %lld does not follow the key before it",
+              (long long)v->next);
+        return;
+    }
+    v->verifier = next;
+}
+
 static void compare_known(struct verify *v)
 {
     uint8_t root[AUDIT_HASH_SIZE];
@@ -204,7 +228,11 @@ static enum fail at_size(struct verify *v, struct marks *m, int64_t size, struct
     enum fail f = FAIL_NONE;
     while (f == FAIL_NONE && m->row && m->size <= size) {
         if (m->good && m->size == size) {
+            v->trusted = v->trusted || memcmp(v->verifier.id, v->given.id, 4) == 0;
             compare_root(v, &m->note);
+        }
+        if (m->good && v->changes) {
+            change_key(v);
         }
         f = next_mark(v, m, why);
     }
@@ -241,6 +269,9 @@ static void check_tail(struct verify *v, struct marks *m)
         found(v, AUDIT_FINDING_UNSIGNED, m->last_good_size, v->next - 1,
               "leaves %lld to %lld are covered by no checkpoint", (long long)m->last_good_size,
               (long long)v->next - 1);
+    }
+    if (v->report->checkpoints > 0 && !v->trusted && v->report->findings_len == 0) {
+        found(v, AUDIT_FINDING_SIGNATURE, -1, -1, "no checkpoint is signed by the key given");
     }
     if (v->has_known && v->known.size > v->next) {
         found(v, AUDIT_FINDING_KNOWN, v->next, v->known.size - 1,
@@ -295,6 +326,50 @@ static enum fail run(struct verify *v, struct fault *why)
     return f;
 }
 
+static void count_key(void *arg, const struct audit_key *key)
+{
+    (void)key;
+    ++*(int *)arg;
+}
+
+static bool signed_known(const struct verify *v, const struct audit_verifier *by)
+{
+    struct audit_note note;
+    size_t text_len;
+    int64_t at_s;
+    const char *text = v->options->known_note;
+    return audit_note_scan(text, strlen(text), &note, &text_len) &&
+           audit_note_signed_by(text, strlen(text), text_len, by, &at_s);
+}
+
+/* The key of the first checkpoints: the given one, unless leaves say that another came before. */
+static void first_key(struct verify *v, bool *known_good)
+{
+    char first[AUDIT_VKEY_SIZE] = "", keys[2][AUDIT_VKEY_SIZE];
+    bool linked = false, row;
+    struct fault ignored; /* a database that cannot be read is the pass's to find */
+    AUTO_STMT struct store_stmt *s =
+        store_query(v->conn, "SELECT body FROM leaf WHERE instr(body, "
+                             "CAST('\"kind\":\"log_key_changed\"' AS BLOB)) > 0 ORDER BY seq");
+    while (store_step(s, &row, &ignored) == FAIL_NONE && row) {
+        size_t n;
+        const char *body = store_col_blob(s, 0, &n);
+        bool changes = audit_rotation_read(body, n, keys[0], keys[1]);
+        if (changes && first[0] == '\0') {
+            (void)text_copy(first, sizeof(first), keys[0]);
+        }
+        for (int i = 0; changes && i < 2; i++) {
+            struct audit_verifier one;
+            linked = linked || strcmp(v->report->vkey, keys[i]) == 0;
+            *known_good = *known_good || (v->has_known && audit_vkey_read(keys[i], &one) &&
+                                          signed_known(v, &one));
+        }
+    }
+    if (linked) {
+        (void)audit_vkey_read(first, &v->verifier);
+    }
+}
+
 static enum fail pick_key(struct verify *v, struct fault *why)
 {
     const struct audit_verify_options *o = v->options;
@@ -309,13 +384,20 @@ static enum fail pick_key(struct verify *v, struct fault *why)
         }
     }
     audit_vkey_write(&v->verifier, v->report->vkey);
-    if (o->known_note != NULL) {
-        v->has_known = true;
-        if (!audit_note_read(o->known_note, strlen(o->known_note), &v->verifier, &v->known) ||
-            !v->known.is_signed) {
-            FAULT(why, FAIL_BAD_REQUEST, "the checkpoint given is not one this log signed");
-            return fail_hint(why, "Give the whole note, with its signature line, of this log.");
-        }
+    v->given = v->verifier;
+    v->has_known = o->known_note != NULL;
+    bool known_good = !v->has_known || signed_known(v, &v->verifier);
+    int keys = 0;
+    struct fault ignored;
+    if (o->vkey != NULL || v->has_known ||
+        audit_key_each(o->home, count_key, &keys, &ignored) != FAIL_NONE || keys != 1) {
+        first_key(v, &known_good);
+    }
+    size_t text_len;
+    if (v->has_known && (!known_good || !audit_note_scan(o->known_note, strlen(o->known_note),
+                                                         &v->known, &text_len))) {
+        FAULT(why, FAIL_BAD_REQUEST, "the checkpoint given is not one this log signed");
+        return fail_hint(why, "Give the whole note, with its signature line, of this log.");
     }
     return FAIL_NONE;
 }
