@@ -392,6 +392,7 @@ int command_audit_verify(struct cli *cli);
 int command_audit_show(struct cli *cli);
 int command_audit_prove(struct cli *cli);
 int command_audit_search(struct cli *cli);
+int command_govern(struct cli *cli);
 int command_audit_keys(struct cli *cli);
 int command_audit_keys_rotate(struct cli *cli);
 int command_audit_witness(struct cli *cli);

@@ -149,6 +149,10 @@ static const struct cli_option export_options[] = {
     {"resume", 0, NULL, "go on where an export into FILE stopped"},
     {0}};
 
+static const struct cli_option govern_options[] = {
+    {"out", 'o', "DIR", "write governance.md and governance.html there"},
+    {"format", 'f', "md|html", "to standard output (default: md)"},
+    {0}};
 static const struct cli_option witness_options[] = {
     {"folder", 'd', "DIR", "where it keeps its key and what it cosigned"},
     {"name", 'n', "NAME", "of its cosignatures, like witness.example/w1"},
@@ -425,6 +429,12 @@ const struct command command_table[] = {
      "what "
      "it\ncosigned before, and remembers it before it answers. GET /key tells its own key.",
      witness_options, command_audit_witness_serve, false},
+    {"govern", "", 0, 0, "the governance file: who may what, which versions, which proof",
+     "Made from the running server as Markdown and HTML: datasets and teams, access, models, "
+     "approvals,\nrules, other servers, retention, checkpoints, and what frameworks ask held "
+     "against "
+     "it, with\nwhat is not covered.",
+     govern_options, command_govern, false},
     {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL,
      demo_options, command_demo, false},
     {"help man", "PAGE", 1, 1, "print man/inhouse.1 or man/inhouse.yaml.5 from these tables", NULL,

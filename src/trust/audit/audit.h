@@ -174,6 +174,9 @@ MUST_CHECK enum fail audit_search(struct store_conn *conn, const struct audit_qu
                                   int64_t from, int64_t scan_max,
                                   bool (*fn)(void *arg, int64_t seq, const char *body, size_t n),
                                   void *arg, int64_t *next, struct fault *why);
+/* Records of each kind, from the index and what is beyond it. */
+MUST_CHECK enum fail audit_kind_counts(struct store_conn *conn,
+                                       int64_t counts[AUDIT_KIND_COUNT], struct fault *why);
 /* Makes the index while few writes come, on loop's timers. The core's thread. */
 void audit_index_start(struct audit *a, struct loop *loop);
 void audit_index_stop(struct audit *a); /* before the loop goes; NULL is fine */

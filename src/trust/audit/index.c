@@ -186,6 +186,49 @@ void audit_index_stop(struct audit *a)
     }
 }
 
+/* ---- how many of each kind ---- */
+
+struct kind_count {
+    int64_t *counts;
+};
+
+static bool count_kind(void *arg, int64_t seq, const char *body, size_t n)
+{
+    struct kind_count *x = arg;
+    static const char mark[] = "\"kind\":\"";
+    const char *at = memmem(body, n, mark, sizeof(mark) - 1);
+    (void)seq;
+    for (int k = 0; at != NULL && k < AUDIT_KIND_COUNT; k++) {
+        const char *name = audit_kind_name((enum audit_kind)k);
+        size_t len = strlen(name);
+        const char *value = at + sizeof(mark) - 1;
+        if ((size_t)(body + n - value) > len && memcmp(value, name, len) == 0 &&
+            value[len] == '"') {
+            x->counts[k]++;
+        }
+    }
+    return true;
+}
+
+enum fail audit_kind_counts(struct store_conn *conn, int64_t counts[AUDIT_KIND_COUNT],
+                            struct fault *why)
+{
+    memset(counts, 0, AUDIT_KIND_COUNT * sizeof(*counts));
+    int64_t end = indexed(conn);
+    enum fail f = FAIL_NONE;
+    for (int k = 0; k < AUDIT_KIND_COUNT && f == FAIL_NONE && end > 0; k++) {
+        bool row = false;
+        AUTO_STMT struct store_stmt *s =
+            store_query(conn, "SELECT count(*) FROM leaf_term WHERE term = ?1 AND seq < ?2");
+        store_bind_int(s, 1, term_of("kind", audit_kind_name((enum audit_kind)k)));
+        store_bind_int(s, 2, end);
+        f = store_step(s, &row, why);
+        counts[k] = row ? store_col_int(s, 0) : 0;
+    }
+    struct kind_count x = {counts};
+    return f != FAIL_NONE ? f : audit_leaf_each(conn, end, INT64_MAX, count_kind, &x, why);
+}
+
 /* ---- searching ---- */
 
 struct search {
