@@ -144,6 +144,10 @@ void store_read_end(struct store_conn *c);
    it is missing. Close with store_reader_close. */
 MUST_CHECK enum fail store_file_open(const char *path, struct store_conn **out, struct fault *why);
 
+/* A consistent copy of the whole database into a new file, also beside a running server; without
+   what was deleted. FAIL_DISK_FULL, FAIL_CONFLICT when the file is there. Blocks. */
+MUST_CHECK enum fail store_copy(struct store_conn *c, const char *path, struct fault *why);
+
 /*
  * Statements. sql must be a string with static storage: the prepared statement is cached under its
  * address. store_query never returns NULL: what went wrong (also in a bind) is returned by the

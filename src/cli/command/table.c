@@ -149,6 +149,14 @@ static const struct cli_option export_options[] = {
     {"resume", 0, NULL, "go on where an export into FILE stopped"},
     {0}};
 
+static const struct cli_option backup_options[] = {
+    {"out", 'o', "DIR", "where data.db goes"},
+    {"keys", 'k', "DIR", "where keys.db goes: another place"},
+    {0}};
+static const struct cli_option restore_options[] = {
+    {"keys", 'k', "DIR", "the folder of the keys"},
+    {"yes", 'y', NULL, "do it; what is in the data folder is put aside"},
+    {0}};
 static const struct cli_option govern_options[] = {
     {"out", 'o', "DIR", "write governance.md and governance.html there"},
     {"format", 'f', "md|html", "to standard output (default: md)"},
@@ -392,6 +400,15 @@ const struct command command_table[] = {
      false},
     {"teams label", "NAME LABEL", 2, 2, "change how far a team's texts may go", NULL, NULL,
      command_teams_label, false},
+    {"keys master rotate", "", 0, 0, "another master key: every stored key is wrapped anew",
+     "Needs the server stopped. One commit, crash-safe. Copies of keys.db made before it cannot be "
+     "opened\nwith the new one.",
+     NULL, command_keys_master_rotate, false},
+    {"keys master print", "", 0, 0, "a recovery key to print; shown once, kept nowhere",
+     "It opens master.recovery, which holds the master key sealed to it, also after later changes.",
+     NULL, command_keys_master_print, false},
+    {"keys master recover", "", 0, 0, "write the master key again from the printed one", NULL, NULL,
+     command_keys_master_recover, false},
     {"upstreams", "", 0, 0, "other servers: health, spend, circuits", NULL, NULL, command_upstreams,
      false},
     {"upstreams calls", "", 0, 0, "the calls made to them, each attempt named", NULL,
@@ -435,6 +452,13 @@ const struct command command_table[] = {
      "against "
      "it, with\nwhat is not covered.",
      govern_options, command_govern, false},
+    {"backup", "--out DIR --keys DIR", 0, 0, "a verified copy of the data, and its keys apart",
+     "Also beside a running server. The master key, model files and inhouse.yaml are not in it. "
+     "Erasing a\nperson later also reaches the keys' folder while it can be written.",
+     backup_options, command_backup, false},
+    {"restore", "DIR --keys DIR --yes", 1, 1, "put a backup in place, verified",
+     "Needs the server stopped. What was erased since the backup is erased again.",
+     restore_options, command_restore, false},
     {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL,
      demo_options, command_demo, false},
     {"help man", "PAGE", 1, 1, "print man/inhouse.1 or man/inhouse.yaml.5 from these tables", NULL,

@@ -362,6 +362,9 @@ static enum fail open_records(struct house *s, struct fault *why)
     (void)snprintf(path, sizeof(path), "%s/data.db", s->home);
     enum fail f = store_open(path, &store_schema_data, &s->store, why);
     if (f == FAIL_NONE) {
+        f = audit_master_settle(s->home, why);
+    }
+    if (f == FAIL_NONE) {
         f = keyring_master_open(s->home, &s->master, why);
     }
     if (f == FAIL_NONE) {

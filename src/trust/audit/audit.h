@@ -135,6 +135,21 @@ MUST_CHECK enum fail audit_content_get(struct audit *a, struct store_conn *conn,
 MUST_CHECK enum fail audit_subject_erase(struct audit *a, const char *team, const char *requester,
                                          int64_t *parts, struct fault *why);
 
+/* ---- copies, and the master key ---- */
+
+/* A copy of keys.db lies there from now on: an erasure reaches it too, as long as it can be written
+   (HOME/copies). */
+MUST_CHECK enum fail audit_copy_note(const char *home, const char *copy, struct fault *why);
+/* Erases again what the list says (HOME/erasures: a line an erasure), in a folder without a server:
+   after a restore. *n: subjects that still had a key. No file: nothing. */
+MUST_CHECK enum fail audit_erasures_apply(const char *home, const char *list, int64_t *n,
+                                          struct fault *why);
+/* Another master key: every key in keys.db is wrapped again, in one commit; crash-safe. Copies of
+   keys.db made before cannot be opened with it. FAIL_CONFLICT while a server runs. Blocks. */
+MUST_CHECK enum fail audit_master_rotate(const char *home, int64_t *rewrapped, struct fault *why);
+/* Ends what a cut-off change of the master key left. Before keyring_master_open. */
+MUST_CHECK enum fail audit_master_settle(const char *home, struct fault *why);
+
 /* ---- reading ---- */
 
 /* The leaf's body as stored. FAIL_NOT_FOUND beyond the end. */

@@ -123,6 +123,15 @@ MUST_CHECK enum fail audit_keys_promote(struct audit_keys *k, struct fault *why)
 MUST_CHECK enum fail audit_keys_drop_next(struct audit_keys *k, struct fault *why);
 bool audit_keys_previous(struct audit_keys *k, struct audit_verifier *out);
 
+/* All wrapped keys and the epoch in one commit; *n: how many. */
+MUST_CHECK enum fail audit_keys_rewrap(struct store *keys, const struct keyring_master *now,
+                                       const struct keyring_master *next, int64_t *n,
+                                       struct fault *why);
+/* erasures.c: notes that this subject is erased and erases it in every copy of keys.db that is in
+   reach; how many are not. */
+MUST_CHECK enum fail audit_erasure_note(const char *home, const uint8_t name[32],
+                                        int64_t *out_of_reach, struct fault *why);
+
 struct audit_subject {
     int64_t id;
     uint8_t mac_key[32];

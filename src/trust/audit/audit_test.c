@@ -53,7 +53,7 @@ static int tear_down(void **state)
     close_all();
     static const char *const names[] = {"data.db",      "data.db-wal", "data.db-shm",
                                         "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
+                                        "keys.db-shm",  "keys.db-lock", "master.key", "erasures"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char name[128];
         snprintf(name, sizeof(name), "%s/%s", dir, names[i]);

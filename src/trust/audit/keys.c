@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock/clock.h"
+#include "base/log/log.h"
 #include "trust/audit/audit_internal.h"
 
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
@@ -542,6 +543,21 @@ static enum fail write_erased(struct store_tx *tx, void *arg, struct fault *why)
     return store_run(s, why);
 }
 
+/* Before the key goes: a restore must know of it whatever happens next. */
+static enum fail note_erasure(struct audit_keys *k, const uint8_t name[32], struct fault *why)
+{
+    char home[4096];
+    int64_t beyond = 0;
+    (void)text_copy(home, sizeof(home), store_path(k->store));
+    *strrchr(home, '/') = '\0';
+    enum fail f = audit_erasure_note(home, name, &beyond, why);
+    if (f == FAIL_NONE && beyond > 0) {
+        log_write(LOG_LEVEL_WARN, "audit.erasure_out_of_reach",
+                  LOG_FIELDS(LOG_NUM("copies_of_keys", beyond)));
+    }
+    return f;
+}
+
 enum fail audit_keys_erase(struct audit_keys *k, const char *team, const char *requester,
                            int64_t *id, struct fault *why)
 {
@@ -554,6 +570,9 @@ enum fail audit_keys_erase(struct audit_keys *k, const char *team, const char *r
     enum fail f = find_subject(k, name, &subject, &found, why);
     if (f == FAIL_NONE && found) {
         *id = subject.id;
+        f = note_erasure(k, name, why);
+    }
+    if (f == FAIL_NONE && found) {
         f = store_write_wait(k->store, write_erased, &subject.id, why);
         forget_all(k);
         if (f == FAIL_NONE) {
@@ -562,5 +581,85 @@ enum fail audit_keys_erase(struct audit_keys *k, const char *team, const char *r
     }
     pthread_mutex_unlock(&k->lock);
     sodium_memzero(&subject, sizeof(subject));
+    return f;
+}
+
+/* ---- every wrapped key under another master key ---- */
+
+struct rewrap {
+    struct audit_keys from, to; /* only their wrap keys are used */
+    uint8_t epoch[32];
+    int64_t n;
+};
+
+/* One table: id, name that a box is bound to, nonce, box. */
+static enum fail rewrap_rows(struct store_conn *c, struct rewrap *r, const char *select,
+                             const char *update, struct fault *why)
+{
+    enum fail f;
+    bool row;
+    AUTO_STMT struct store_stmt *s = store_query(c, select);
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
+        uint8_t key[32], nonce[NONCE_SIZE], box[WRAPPED_SIZE];
+        size_t n;
+        const uint8_t *what = store_col_blob(s, 1, &n);
+        if (!unwrap(&r->from, s, 2, what, n, key)) {
+            FAULT(why, FAIL_RECORD_UNAVAILABLE, "a key in keys.db cannot be opened");
+            return fail_hint(why, "Nothing was changed. Is this the master.key of this folder?");
+        }
+        wrap(&r->to, key, what, n, nonce, box);
+        sodium_memzero(key, sizeof(key));
+        AUTO_STMT struct store_stmt *u = store_query(c, update);
+        store_bind_int(u, 1, store_col_int(s, 0));
+        store_bind_blob(u, 2, nonce, sizeof(nonce));
+        store_bind_blob(u, 3, box, sizeof(box));
+        if ((f = store_run(u, why)) != FAIL_NONE) {
+            return f;
+        }
+        r->n++;
+    }
+    return f;
+}
+
+static enum fail write_rewrap(struct store_tx *tx, void *arg, struct fault *why)
+{
+    struct rewrap *r = arg;
+    struct store_conn *c = store_tx_conn(tx);
+    enum fail f = rewrap_rows(c, r,
+                              "SELECT id, subject, nonce, wrapped FROM subject_key "
+                              "WHERE wrapped IS NOT NULL ORDER BY id",
+                              "UPDATE subject_key SET nonce = ?2, wrapped = ?3 WHERE id = ?1",
+                              why);
+    f = f != FAIL_NONE ? f
+                       : rewrap_rows(c, r,
+                                     "SELECT id, CAST(origin AS BLOB), nonce, wrapped FROM log_key "
+                                     "WHERE wrapped IS NOT NULL ORDER BY id",
+                                     "UPDATE log_key SET nonce = ?2, wrapped = ?3 WHERE id = ?1",
+                                     why);
+    f = f != FAIL_NONE
+            ? f
+            : rewrap_rows(c, r,
+                          "SELECT id, CAST(origin AS BLOB), nonce, wrapped FROM log_key_next",
+                          "UPDATE log_key_next SET nonce = ?2, wrapped = ?3 WHERE id = ?1", why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    AUTO_STMT struct store_stmt *s =
+        store_query(c, "INSERT OR REPLACE INTO wrap_epoch (id, epoch) VALUES (1, ?1)");
+    store_bind_blob(s, 1, r->epoch, sizeof(r->epoch));
+    return store_run(s, why);
+}
+
+enum fail audit_keys_rewrap(struct store *keys, const struct keyring_master *now,
+                            const struct keyring_master *next, int64_t *n, struct fault *why)
+{
+    struct rewrap *r = mem_alloc(sizeof(*r));
+    keyring_master_derive(now, "audit-key-wrap", r->from.wrap_key);
+    keyring_master_derive(next, "audit-key-wrap", r->to.wrap_key);
+    keyring_master_epoch(next, r->epoch);
+    enum fail f = store_write_wait(keys, write_rewrap, r, why);
+    *n = r->n;
+    sodium_memzero(r, sizeof(*r));
+    mem_free(r);
     return f;
 }

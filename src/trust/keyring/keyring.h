@@ -33,13 +33,42 @@
 /* ---- the master key ---- */
 
 struct keyring_master;
+/* Where it lies: the file inhouse-master.key of systemd's $CREDENTIALS_DIRECTORY, else the file
+   that INHOUSE_MASTER_KEY names, else HOME/master.key. Only the last is made when it is missing,
+   and only in a folder that has none yet (no master.box). */
 /* Reads HOME/master.key or, when HOME has none, makes it (32 random bytes as hex, 0600, flushed).
    FAIL_FORBIDDEN when others may read it; FAIL_INTERNAL when it is not 64 hexadecimal digits.
    Blocks. */
 MUST_CHECK enum fail keyring_master_open(const char *home, struct keyring_master **out,
                                          struct fault *why);
 void keyring_master_close(struct keyring_master *m); /* wipes; NULL is fine */
-/* HMAC-SHA256(master, "inhouse/1/" purpose): a key for that purpose and no other. The caller wipes
+/*
+ * Changing it. _next writes the new key beside the old one (".next"), with a new wrap key in
+ * HOME/master.box.next; base, and with it every other purpose, stays. Then whatever is wrapped is
+ * wrapped again in one commit together with the new epoch, and _settle puts the files in place when
+ * that commit happened (its epoch is the new one's), or removes them when not: before every
+ * opening, so a crash anywhere leaves one of the two. epoch NULL: nothing was ever wrapped again.
+ * The old key is destroyed by the rename.
+ */
+MUST_CHECK enum fail keyring_master_next(const char *home, const struct keyring_master *now,
+                                         struct keyring_master **out, struct fault *why);
+MUST_CHECK enum fail keyring_master_settle(const char *home, const uint8_t epoch[32],
+                                           struct fault *why);
+/* Names the wrap key, opens nothing. */
+void keyring_master_epoch(const struct keyring_master *m, uint8_t out[32]);
+/* A key to print, shown once and kept nowhere: it opens HOME/master.recovery, which holds the
+   master key sealed to it and follows every change. The caller wipes it. An earlier printed key
+   is void. */
+#define KEYRING_PRINTED_SIZE 72
+MUST_CHECK enum fail keyring_master_print(const char *home, const struct keyring_master *m,
+                                          char printed[KEYRING_PRINTED_SIZE], struct fault *why);
+/* Writes the master key again from the printed one. FAIL_CONFLICT when there is one;
+   FAIL_BAD_REQUEST misread; FAIL_FORBIDDEN another folder's; FAIL_NOT_FOUND without
+   master.recovery. */
+MUST_CHECK enum fail keyring_master_recover(const char *home, const char *printed,
+                                            struct fault *why);
+/* HMAC-SHA256(master, "inhouse/1/" purpose); a purpose that ends in "-wrap" changes with the master
+   key, any other stays: a key for that purpose and no other. The caller wipes
    it. */
 void keyring_master_derive(const struct keyring_master *m, const char *purpose, uint8_t out[32]);
 
