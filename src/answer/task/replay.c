@@ -20,9 +20,8 @@ void replay_note(struct task *t, enum fleet_role role, const struct fleet_answer
     }
 }
 
-void replay_write(struct jn_writer *w, const struct task *t)
+static void put_members(struct jn_writer *w, const struct task *t)
 {
-    jn_object_begin(w);
     jn_kv_int(w, "seed", t->seed);
     jn_kv_int(w, "now", t->now);
     jn_kv_str(w, "build", t->build);
@@ -35,6 +34,12 @@ void replay_write(struct jn_writer *w, const struct task *t)
         }
     }
     jn_object_end(w);
+}
+
+void replay_write(struct jn_writer *w, const struct task *t)
+{
+    jn_object_begin(w);
+    put_members(w, t);
     jn_object_end(w);
 }
 
@@ -47,7 +52,72 @@ char *replay_text(const struct task *t)
     }
     buf_init(&text, REPLAY_BYTES);
     jn_begin(&w, &text, false);
-    replay_write(&w, t);
+    jn_object_begin(&w);
+    put_members(&w, t);
+    jn_kv_str(&w, "model", t->model != NULL ? t->model : "");
+    jn_kv_int(&w, "rungs", t->rungs);
+    jn_kv_bool(&w, "no_draft", t->no_draft);
+    jn_kv_int(&w, "max_tokens", t->max_tokens);
+    jn_kv_bool(&w, "scored", t->schema != NULL);
+    jn_object_end(&w);
     ASSERT(!text.overflow);
     return buf_take(&text);
+}
+
+/* ---- again ---- */
+
+static enum fail fault_not_enough(const char *what, struct fault *why)
+{
+    FAULT(why, FAIL_BAD_REQUEST, "this task cannot be replayed: %s", what);
+    return fail_hint(why, "Only local answers asked for with \"reproducible\": true can.");
+}
+
+static enum fail read_replay(const char *text, size_t n, struct task_replay *out,
+                             struct fault *why)
+{
+    json_t *j AUTO_JSON = NULL;
+    enum fail f = jn_parse(text, n, "what a replay needs", &j, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    if (json_object_get(j, "rungs") == NULL) {
+        return fault_not_enough("an earlier version recorded too little", why);
+    }
+    if (json_is_true(json_object_get(j, "scored"))) {
+        return fault_not_enough("it was scored under a JSON schema, which is not kept", why);
+    }
+    const char *model = json_string_value(json_object_get(j, "model"));
+    (void)text_copy(out->model, sizeof(out->model), model != NULL ? model : "");
+    out->seed = json_integer_value(json_object_get(j, "seed"));
+    out->now = json_integer_value(json_object_get(j, "now"));
+    out->rungs = (unsigned)json_integer_value(json_object_get(j, "rungs"));
+    out->rungs &= ~(1u << LADDER_REUSE);
+    out->no_draft = json_is_true(json_object_get(j, "no_draft"));
+    out->max_tokens = (int)json_integer_value(json_object_get(j, "max_tokens"));
+    return FAIL_NONE;
+}
+
+enum fail task_replay_find(struct store_conn *conn, const struct id *id, struct task_replay *out,
+                           struct fault *why)
+{
+    memset(out, 0, sizeof(*out));
+    AUTO_STMT struct store_stmt *s =
+        store_query(conn, "SELECT kind, workflow, replay FROM task WHERE id = ?1");
+    store_bind_id(s, 1, id);
+    bool row = false;
+    enum fail f = store_step(s, &row, why);
+    if (f == FAIL_NONE && !row) {
+        return FAULT(why, FAIL_NOT_FOUND, "there is no such task");
+    }
+    if (f != FAIL_NONE) {
+        return f;
+    }
+    const char *kind = store_col_text(s, 0);
+    const char *text = store_col_text(s, 2);
+    out->kind = strcmp(kind, "form") == 0 ? TASK_FORM : TASK_CHAT;
+    (void)text_copy(out->workflow, sizeof(out->workflow), store_col_text(s, 1));
+    if (text[0] == '\0' || (out->kind == TASK_CHAT && strcmp(kind, "chat") != 0)) {
+        return fault_not_enough("it was not made in the reproducible lane", why);
+    }
+    return read_replay(text, strlen(text), out, why);
 }

@@ -150,6 +150,21 @@ struct task_result {
     int64_t tokens_in, tokens_cached; /* all questions' together, cached ones included */
 };
 
+/* What it takes to ask a recorded task of the reproducible lane again; its texts are its content
+   (audit_content_get). */
+struct task_replay {
+    enum task_kind kind; /* FORM or CHAT */
+    char workflow[64], model[72];
+    int64_t seed, now;
+    unsigned rungs;
+    bool no_draft;
+    int max_tokens;
+};
+/* FAIL_NOT_FOUND; FAIL_BAD_REQUEST when it was not made in the lane, or its record does not hold
+   enough (scored under a JSON schema, or of a version that kept less). */
+MUST_CHECK enum fail task_replay_find(struct store_conn *conn, const struct id *id,
+                                      struct task_replay *out, struct fault *why);
+
 /* What a form's task leaves for people, given to the house's sink inside the record's own write. */
 struct task_artifact_field {
     const char *name, *type, *value;

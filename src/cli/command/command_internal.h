@@ -393,6 +393,7 @@ int command_audit_show(struct cli *cli);
 int command_audit_prove(struct cli *cli);
 int command_audit_search(struct cli *cli);
 int command_govern(struct cli *cli);
+int command_audit_replay(struct cli *cli);
 int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);
 int command_keys_master_rotate(struct cli *cli);

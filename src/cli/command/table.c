@@ -157,6 +157,10 @@ static const struct cli_option restore_options[] = {
     {"keys", 'k', "DIR", "the folder of the keys"},
     {"yes", 'y', NULL, "do it; what is in the data folder is put aside"},
     {0}};
+static const struct cli_option replay_options[] = {
+    {"limit", 'n', "N", "at most so many (default: 200)"},
+    {"from", 0, "N", "from this record on"},
+    {0}};
 static const struct cli_option govern_options[] = {
     {"out", 'o', "DIR", "write governance.md and governance.html there"},
     {"format", 'f', "md|html", "to standard output (default: md)"},
@@ -432,6 +436,13 @@ const struct command command_table[] = {
      export_options, command_audit_export, false},
     {"audit checkpoint", "", 0, 0, "the newest signed checkpoint: keep it outside", NULL, NULL,
      command_audit_checkpoint, false},
+    {"audit erase", "SUBJECT --yes", 1, 1, "erase what a person's requests left: inhouse erase",
+     NULL, erase_options, command_erase, false},
+    {"audit replay", "[TASK…]", 0, CLI_MAX_WORDS,
+     "ask recorded answers of the reproducible lane again, and compare",
+     "Without TASK: every one in the record that can be, oldest first. Exits with 1 when one "
+     "differs; it\nsays what differs, never what was asked or answered.",
+     replay_options, command_audit_replay, false},
     {"audit keys", "", 0, 0, "every key that signed the record: keep them outside", NULL, NULL,
      command_audit_keys, false},
     {"audit keys rotate", "", 0, 0, "let another key sign from now on",
