@@ -3,8 +3,8 @@
  * Bench: durable audit appends with 64 writers that each wait for their answer, and verification.
  *
  * Each append is a leaf with both MACs; it is answered after its group's COMMIT is flushed. Prints
- * the disk's own fdatasync p50 of the same run beside it, then the rows `audit-append`,
- * `audit-append-p99` and `audit-verify`; the exit status is 1 when one is short.
+ * the disk's own fdatasync p50 of the same run beside it, then the rows `appends`,
+ * `appends-p99` and `verify`; the exit status is 1 when one is short.
  * Arguments: FOLDER (must not exist; on the disk to measure; removed by the caller), SECONDS (5).
  */
 #include <fcntl.h>
@@ -173,9 +173,12 @@ int main(int argc, char **argv)
     printf("%zu appends in %lld commits (%.1f a group), flush p50 %.2f ms, append p50 %.2f ms\n",
            bench.n, (long long)stats.commits, (double)stats.writes / (double)stats.commits, flush,
            bench.ms[bench.n / 2]);
-    bool good = row("audit-append", rate, 10000, true, "appends/s");
-    good &= row("audit-append-p99", bench.ms[bench.n * 99 / 100], 20, false, "ms");
-    good &= row("audit-verify", (double)report.leaves * 1000 / report.ms, 100000, true, "leaves/s");
+    /* nothing of the kind can be run here: what a peer's own documents say */
+    printf("peer Tessera (POSIX, published): 1,600 to 10,000 appends/s, integrated 3 s later on "
+           "average; here each is answered after its flush\n");
+    bool good = row("appends", rate, 10000, true, "appends/s");
+    good &= row("appends-p99", bench.ms[bench.n * 99 / 100], 20, false, "ms");
+    good &= row("verify", (double)report.leaves * 1000 / report.ms, 100000, true, "leaves/s");
     mem_free(bench.ms);
     loop_free(bench.loop);
     return good ? 0 : 1;
