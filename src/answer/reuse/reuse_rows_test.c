@@ -49,7 +49,7 @@ static int tear_down(void **state)
 {
     static const char *const names[] = {"data.db",      "data.db-wal",  "data.db-shm",
                                         "data.db-lock", "keys.db",      "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
+                                        "keys.db-shm",  "keys.db-lock", "master.key", "erasures"};
     (void)state;
     arena_free(arena);
     store_reader_close(conn);
