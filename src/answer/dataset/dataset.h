@@ -28,6 +28,7 @@
 #include "base/fail/fail.h"
 #include "base/mem/mem.h"
 #include "base/secrecy/secrecy.h"
+#include "base/loop/loop.h"
 #include "base/store/store.h"
 #include "base/text/text.h"
 #include "trust/audit/audit.h"
@@ -198,10 +199,11 @@ MUST_CHECK enum fail dataset_request_each(struct store_conn *conn, const struct 
    the core loop after it is durable. Any may be NULL. */
 struct dataset_hooks {
     void *arg;
-    /* A document that drafts can be made from (Markdown whose front matter has id and title) came,
-       or, with markdown NULL, went. */
+    /* A document that drafts can be made from (Markdown whose front matter has an id) came, or,
+       with markdown NULL, went. *changed: set when that made a difference. */
     enum fail (*article)(struct store_tx *tx, void *arg, const char *dataset, const char *id,
-                         const char *file, const char *markdown, size_t n, struct fault *why);
+                         const char *file, const char *markdown, size_t n, bool *changed,
+                         struct fault *why);
     /* Something that answers may have been made from was replaced or removed. */
     enum fail (*forget)(struct store_tx *tx, void *arg, const char *dataset, struct fault *why);
     /* Articles of it came or went. */
@@ -220,6 +222,9 @@ struct datasets;
 /* Reads what is there; the vectors follow on a crunch thread. Blocks. */
 MUST_CHECK enum fail datasets_open(const struct dataset_house *h, struct datasets **out,
                                    struct fault *why);
+/* Nothing is begun from now on; waits for searches that run. Before the crunch pool is freed; NULL
+   is fine. */
+void datasets_stop(struct datasets *ds);
 /* After the loop and the pools have stopped. NULL is fine. */
 void datasets_close(struct datasets *ds);
 void datasets_set_hooks(struct datasets *ds, const struct dataset_hooks *hooks); /* once */
@@ -327,6 +332,10 @@ struct dataset_hit {
     int word_rank, vector_rank; /* from 1; 0: not among that ranking's first 100 */
     double cosine;             /* exact; 0 without vectors */
 };
+/* Runs work(arg) on a thread kept for searches, so that none waits behind an hour of training, and
+   then done(arg) on the core loop. FAIL_QUEUE_FULL. */
+MUST_CHECK enum fail datasets_submit(struct datasets *ds, loop_call_fn work, void *arg,
+                                     loop_call_fn done, struct fault *why);
 /*
  * Best first. Full text: BM25 (k1 1.2, b 0.75) over stems of German and English, counted over what
  * p may read; the rarest words of the query choose the candidates. Vectors: an int8 scan, the first

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "answer/dataset/dataset.h"
 #include "base/mem/mem.h"
@@ -113,7 +114,9 @@ struct datasets {
     size_t readers_len;
     /* embed.c, core thread */
     struct embedding *embedding; /* NULL: none runs */
-    bool again, loaded, closing;
+    bool again, loaded;
+    atomic_bool closing;
+    struct pool *searches; /* NULL without a loop */
 };
 
 struct store_conn *dataset_reader_take(struct datasets *ds, struct fault *why);
@@ -136,6 +139,8 @@ void dataset_tell_changed(struct datasets *ds, const char *dataset);
 
 /* ---- take.c and drop.c ---- */
 
+/* What was answered from the dataset is not reused; blocks. */
+MUST_CHECK enum fail dataset_forget(struct datasets *ds, const char *dataset, struct fault *why);
 /* Deletes a chunk's rows: text, vector, full text. */
 MUST_CHECK enum fail dataset_chunk_delete(struct store_tx *tx, int64_t no, struct fault *why);
 /* What a chunk's vector is made of; in the arena. */

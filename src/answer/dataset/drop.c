@@ -18,6 +18,7 @@ struct dropping {
     int64_t file;
     int64_t chunks[BATCH];
     size_t n;
+    bool changed; /* what drafts are made from */
 };
 
 static enum fail hide(struct store_tx *tx, void *arg, struct fault *why)
@@ -62,14 +63,29 @@ static enum fail delete_file(struct store_tx *tx, void *arg, struct fault *why)
         f = store_run(s, why);
     }
     if (f == FAIL_NONE && h->article != NULL && d->article[0] != '\0') {
-        f = h->article(tx, h->arg, d->dataset, d->article, d->path, NULL, 0, why);
-    }
-    if (f == FAIL_NONE && h->forget != NULL) {
-        f = h->forget(tx, h->arg, d->dataset, why);
+        f = h->article(tx, h->arg, d->dataset, d->article, d->path, NULL, 0, &d->changed, why);
     }
     return f != FAIL_NONE
                ? f
                : dataset_note(tx, d->ds->h.audit, d->p, d->dataset, d->verdict, d->path, why);
+}
+
+struct forgetting {
+    struct datasets *ds;
+    const char *dataset;
+};
+
+static enum fail forget_write(struct store_tx *tx, void *arg, struct fault *why)
+{
+    struct forgetting *x = arg;
+    return x->ds->hooks.forget(tx, x->ds->hooks.arg, x->dataset, why);
+}
+
+enum fail dataset_forget(struct datasets *ds, const char *dataset, struct fault *why)
+{
+    struct forgetting x = {ds, dataset};
+    return ds->hooks.forget == NULL ? FAIL_NONE
+                                    : store_write_wait(ds->h.store, forget_write, &x, why);
 }
 
 /* One document, whole. */
@@ -132,7 +148,7 @@ static enum fail find_file(struct datasets *ds, int64_t dataset, const char *pat
 }
 
 static enum fail drop_found(struct datasets *ds, const struct principal *p, const struct found *x,
-                            const char *verdict, struct fault *why)
+                            const char *verdict, bool *articles, struct fault *why)
 {
     struct dropping d = {.ds = ds,
                          .p = p,
@@ -141,7 +157,9 @@ static enum fail drop_found(struct datasets *ds, const struct principal *p, cons
                          .article = x->article,
                          .verdict = verdict,
                          .file = x->file};
-    return drop_file(&d, x->dataset, why);
+    enum fail f = drop_file(&d, x->dataset, why);
+    *articles = *articles || d.changed;
+    return f;
 }
 
 enum fail datasets_drop_files(struct datasets *ds, const struct principal *p,
@@ -156,10 +174,12 @@ enum fail datasets_drop_files(struct datasets *ds, const struct principal *p,
         struct found x;
         f = find_file(ds, d->no, paths[i], &x, why);
         if (f == FAIL_NONE && x.there) {
-            f = drop_found(ds, p, &x, "document_removed", why);
-            articles = articles || x.article[0] != '\0';
+            f = drop_found(ds, p, &x, "document_removed", &articles, why);
             *dropped += f == FAIL_NONE;
         }
+    }
+    if (*dropped > 0 && f == FAIL_NONE) {
+        f = dataset_forget(ds, d->name, why);
     }
     pthread_mutex_unlock(&ds->filling);
     if (articles) {
@@ -202,10 +222,10 @@ enum fail datasets_drop(struct datasets *ds, const struct principal *p,
     while (f == FAIL_NONE && x.there) {
         f = find_file(ds, d->no, NULL, &x, why);
         if (f == FAIL_NONE && x.there) {
-            f = drop_found(ds, p, &x, "document_removed", why);
-            articles = articles || x.article[0] != '\0';
+            f = drop_found(ds, p, &x, "document_removed", &articles, why);
         }
     }
+    f = f != FAIL_NONE ? f : dataset_forget(ds, d->name, why);
     f = f != FAIL_NONE ? f : store_write_wait(ds->h.store, delete_dataset, &e, why);
     if (f == FAIL_NONE) {
         dataset_segment_drop(ds, d->no);
@@ -249,14 +269,16 @@ enum fail datasets_expire(struct datasets *ds, int64_t now, size_t *dropped, str
     enum fail f = FAIL_NONE;
     *dropped = 0;
     while (f == FAIL_NONE && x.there && !ds->closing) {
+        bool articles = false;
         pthread_mutex_lock(&ds->filling);
         f = find_expired(ds, now, &x, why);
         if (f == FAIL_NONE && x.there) {
-            f = drop_found(ds, &system, &x, "document_expired", why);
+            f = drop_found(ds, &system, &x, "document_expired", &articles, why);
+            f = f != FAIL_NONE ? f : dataset_forget(ds, x.name, why);
             *dropped += f == FAIL_NONE;
         }
         pthread_mutex_unlock(&ds->filling);
-        if (f == FAIL_NONE && x.there && x.article[0] != '\0') {
+        if (articles) {
             dataset_tell_changed(ds, x.name);
         }
     }

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "answer/dataset/dataset_internal.h"
 #include "base/clock/clock.h"
@@ -15,6 +16,7 @@
 
 #define LOW ((int64_t)0xffffffff)
 #define EXPIRE_MS 60000
+#define SEARCHES_WAITING 256
 
 /* ---- readers ---- */
 
@@ -320,6 +322,7 @@ enum fail datasets_open(const struct dataset_house *h, struct datasets **out, st
     if (h->loop == NULL) {
         load_all(ds, conn);
     } else {
+        ds->searches = pool_new(sysconf(_SC_NPROCESSORS_ONLN) > 2 ? 2 : 1, SEARCHES_WAITING);
         loop_post(h->loop, begin, ds);
     }
     dataset_reader_give(ds, conn);
@@ -327,11 +330,31 @@ enum fail datasets_open(const struct dataset_house *h, struct datasets **out, st
     return FAIL_NONE;
 }
 
+void datasets_stop(struct datasets *ds)
+{
+    if (ds != NULL) {
+        ds->closing = true;
+        if (ds->searches != NULL) {
+            pool_free(ds->searches);
+            ds->searches = NULL;
+        }
+    }
+}
+
+enum fail datasets_submit(struct datasets *ds, loop_call_fn work, void *arg, loop_call_fn done,
+                          struct fault *why)
+{
+    return ds->closing || ds->searches == NULL
+               ? FAULT(why, FAIL_STOPPED, "the server is ending")
+               : pool_submit(ds->searches, work, arg, ds->h.loop, done, why);
+}
+
 void datasets_close(struct datasets *ds)
 {
     if (ds == NULL) {
         return;
     }
+    datasets_stop(ds);
     dataset_embed_stop(ds);
     for (size_t i = 0; i < ds->segments_len; i++) {
         empty(ds, &ds->segments[i]);

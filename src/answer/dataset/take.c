@@ -37,6 +37,7 @@ struct taking {
     int64_t file;  /* 0: new */
     char was[128]; /* the article it was, "" for none */
     bool untouched;
+    bool changed; /* what drafts are made from */
     struct old *old; /* its chunks as they stand, by id */
     size_t old_len;
     size_t done; /* pieces, then old ones */
@@ -361,14 +362,11 @@ static enum fail write_end(struct store_tx *tx, void *arg, struct fault *why)
         f = store_run(s, why);
     }
     if (f == FAIL_NONE && h->article != NULL && t->was[0] != '\0' && strcmp(t->was, article) != 0) {
-        f = h->article(tx, h->arg, t->d->name, t->was, t->doc->path, NULL, 0, why);
+        f = h->article(tx, h->arg, t->d->name, t->was, t->doc->path, NULL, 0, &t->changed, why);
     }
     if (f == FAIL_NONE && h->article != NULL && article[0] != '\0') {
         f = h->article(tx, h->arg, t->d->name, article, t->doc->path, t->doc->data, t->doc->len,
-                       why);
-    }
-    if (f == FAIL_NONE && h->forget != NULL && t->old_len > 0) {
-        f = h->forget(tx, h->arg, t->d->name, why);
+                       &t->changed, why);
     }
     return f != FAIL_NONE ? f
                           : dataset_note(tx, t->ds->h.audit, t->p, t->d->name,
@@ -447,7 +445,7 @@ static enum fail take_one(struct taking *t, struct dataset_taken *out, bool *art
     dataset_reader_give(t->ds, conn);
     if (f == FAIL_NONE && !t->untouched) {
         f = write_doc(t, why);
-        *articles = *articles || t->was[0] != '\0' || t->pieces.article[0] != '\0';
+        *articles = *articles || t->changed;
     }
     out->state = t->untouched ? DATASET_UNTOUCHED : known ? DATASET_REPLACED : DATASET_ADDED;
     out->chunks = t->pieces.count;
@@ -459,7 +457,7 @@ enum fail datasets_take(struct datasets *ds, const struct principal *p,
                         struct dataset_taken *taken, struct fault *why)
 {
     enum fail f = FAIL_NONE;
-    bool articles = false;
+    bool articles = false, replaced = false;
     pthread_mutex_lock(&ds->filling);
     for (size_t i = 0; i < n && f == FAIL_NONE; i++) {
         struct taking t = {.ds = ds, .p = p, .d = d, .doc = &docs[i], .now = clock_now_us()};
@@ -472,8 +470,12 @@ enum fail datasets_take(struct datasets *ds, const struct principal *p,
             f = one;
             *why = bad;
         }
+        replaced = replaced || taken[i].state == DATASET_REPLACED;
         dataset_pieces_done(&t.pieces);
         mem_free(t.old);
+    }
+    if (replaced && f == FAIL_NONE) {
+        f = dataset_forget(ds, d->name, why);
     }
     pthread_mutex_unlock(&ds->filling);
     if (articles) {

@@ -285,6 +285,11 @@ MUST_CHECK enum fail reuse_revoke(struct store_tx *tx, const struct id *task, st
 /* *revoked: was this answer taken back? *root: with which one. */
 MUST_CHECK enum fail reuse_revoked(struct store_conn *conn, const struct id *task, bool *revoked,
                                    struct id *root, struct fault *why);
+/* Deletes exact and semantic rows of every trust domain that `is` says yes to: what they were
+   answered from is gone. Reads each domain once. */
+typedef bool (*reuse_domain_fn)(void *arg, const char *team, const char *domain);
+MUST_CHECK enum fail reuse_forget(struct store_tx *tx, reuse_domain_fn is, void *arg,
+                                  struct fault *why);
 /* Deletes what this person's requests left here: exact and semantic rows, documents, hits, and each
    template that was learned from one of them; rows from before owners were noted go too. tasks
    stays empty. The caller truncates the store's log afterwards. */

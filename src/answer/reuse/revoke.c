@@ -217,3 +217,46 @@ enum fail reuse_erase(struct store_tx *tx, const char *team, const char *actor,
                : run_owned(tx, "DELETE FROM reuse_hit WHERE team = ?1 AND actor = ?2", &owner, NULL,
                            why);
 }
+
+/* ---- what is no longer there to answer from ---- */
+
+static enum fail forget_domain(struct store_conn *conn, const char *domain, struct fault *why)
+{
+    {
+        AUTO_STMT struct store_stmt *s = store_query(conn, "DELETE FROM reuse WHERE domain = ?1");
+        store_bind_text(s, 1, domain);
+        enum fail f = store_run(s, why);
+        if (f != FAIL_NONE) {
+            return f;
+        }
+    }
+    AUTO_STMT struct store_stmt *s =
+        store_query(conn, "DELETE FROM reuse_semantic WHERE domain = ?1");
+    store_bind_text(s, 1, domain);
+    return store_run(s, why);
+}
+
+enum fail reuse_forget(struct store_tx *tx, reuse_domain_fn is, void *arg, struct fault *why)
+{
+    struct store_conn *conn = store_tx_conn(tx);
+    struct arena *arena = arena_new((size_t)16 << 20);
+    const char *gone[256];
+    size_t n = 0;
+    enum fail f;
+    {
+        AUTO_STMT struct store_stmt *s = store_query(
+            conn, "SELECT team, domain FROM reuse GROUP BY team, domain UNION SELECT team, domain "
+                  "FROM reuse_semantic GROUP BY team, domain");
+        bool row;
+        while ((f = store_step(s, &row, why)) == FAIL_NONE && row && n < COUNT_OF(gone)) {
+            if (is(arg, store_col_text(s, 0), store_col_text(s, 1))) {
+                gone[n++] = arena_dup_str(arena, store_col_text(s, 1));
+            }
+        }
+    }
+    for (size_t i = 0; i < n && f == FAIL_NONE; i++) {
+        f = forget_domain(conn, gone[i], why);
+    }
+    arena_free(arena);
+    return f;
+}

@@ -11,6 +11,7 @@
 
 #include "answer/check/check.h"
 #include "answer/route/route.h"
+#include "answer/dataset/dataset.h"
 #include "answer/task/task_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
@@ -85,9 +86,10 @@ static enum fail check_request(struct task *t, struct fault *why)
     t->form = t->own_form ? t->form : ladder_form_ref(e->form);
     t->label = t->form->label > t->label ? t->form->label : t->label;
     t->heads = headset_ref(e->heads);
-    t->shelf = gate_may_read(t, t->form->dataset)
-                   ? shelf_ref(desk_shelf_find(t->desk, t->form->dataset))
-                   : NULL;
+    if (t->form->dataset != NULL && gate_may_read(t, t->form->dataset) &&
+        dataset_may_read(t->desk->reader, t->form->dataset, &t->who, clock_now_us())) {
+        t->shelf = shelf_ref(desk_shelf_find(t->desk, t->form->dataset));
+    }
     where_label(t);
     return FAIL_NONE;
 }

@@ -32,6 +32,29 @@ static void domain_make(const struct principal *who, const struct ladder_form *f
     text_hex(key.bytes, sizeof(key.bytes), out);
 }
 
+/* Was this domain made of the team, that dataset and any label? */
+static bool is_of_dataset(void *arg, const char *team, const char *domain)
+{
+    struct principal who = {0};
+    struct ladder_form form = {.dataset = arg};
+    char made[TASK_DOMAIN_SIZE];
+    (void)text_copy(who.team, sizeof(who.team), team);
+    for (int l = 0; l < SECRECY_COUNT; l++) {
+        domain_make(&who, &form, (enum secrecy)l, made);
+        if (strcmp(made, domain) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum fail reused_forget(struct store_tx *tx, const char *dataset, struct fault *why)
+{
+    char name[TASK_DOMAIN_SIZE];
+    (void)text_copy(name, sizeof(name), dataset);
+    return reuse_forget(tx, is_of_dataset, name, why);
+}
+
 static void domain_of(const struct task *t, char out[TASK_DOMAIN_SIZE])
 {
     domain_make(&t->who, t->form, t->label, out);

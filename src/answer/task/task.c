@@ -581,6 +581,7 @@ void task_fleet_changed(struct task_desk *desk)
     }
     voids_of_models(desk);
     rewriter_kick(desk->rewriter);
+    shelves_follow(desk);
 }
 
 enum fail task_read(struct store_conn *reader, const struct id *task, const struct principal *who,

@@ -380,5 +380,8 @@ struct task_counts {
 void task_counts(const struct task_desk *desk, struct task_counts *out);
 /* The active form of that name with its evidence, or NULL. */
 const struct ladder_form *task_form_find(struct task_desk *desk, const char *name);
+/* What the room of datasets calls so that drafts and reused answers follow its documents. */
+struct dataset_hooks;
+void task_dataset_hooks(struct task_desk *desk, struct dataset_hooks *out);
 typedef void (*task_dataset_fn)(void *arg, const char *name, const char *release, size_t articles);
 void task_dataset_each(const struct task_desk *desk, task_dataset_fn fn, void *arg);

@@ -123,6 +123,11 @@ static void ask_reply(int n)
     assert_string_equal(last_why, "");
 }
 
+static enum fail write_dataset(struct store_tx *tx, void *arg, struct fault *why)
+{
+    return dataset_add(tx, audit, &me, arg, why);
+}
+
 static void a_hosted_model_edits_the_reply_and_may_add_nothing(void **state)
 {
     (void)state;
@@ -136,6 +141,10 @@ static void a_hosted_model_edits_the_reply_and_may_add_nothing(void **state)
                                       {"refund.md", refund, sizeof(refund) - 1}};
     struct ladder_form *form = make_form();
     char composed[4096], said[8192];
+    struct dataset_about about = {.name = "help", .label = SECRECY_INTERNAL,
+                                  .owner = {DATASET_TEAM, "default"}, .purpose = "replies"};
+    struct fault why;
+    assert_int_equal(store_write_wait(store, write_dataset, &about, &why), FAIL_NONE);
     task_articles_put(desk, &me, "help", articles, 2, on_progress, on_job, &me);
     run();
     assert_string_equal(last_why, "");
@@ -169,9 +178,9 @@ static void a_hosted_model_edits_the_reply_and_may_add_nothing(void **state)
     assert_non_null(strstr(step_str("hosted", "note"), "reply was refused"));
 }
 
-static enum fail write_dataset(struct store_tx *tx, void *arg, struct fault *why)
+static enum fail change_dataset(struct store_tx *tx, void *arg, struct fault *why)
 {
-    return dataset_add(tx, audit, &me, arg, why);
+    return dataset_change(tx, audit, &me, arg, why);
 }
 
 /* What replies are made of is in what leaves: its label counts as the ticket's own does. */
@@ -182,7 +191,7 @@ static void a_datasets_label_keeps_its_replies_here(void **state)
     struct dataset_about about = {.name = "help", .label = SECRECY_RESTRICTED,
                                   .owner = {DATASET_TEAM, "default"},
                                   .purpose = "replies", .source = "the desk"};
-    if (store_write_wait(store, write_dataset, &about, &why) != FAIL_NONE) {
+    if (store_write_wait(store, change_dataset, &about, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     set_rules(rules_out);

@@ -225,6 +225,7 @@ struct task_desk {
     struct reuse_stream streams[TASK_STREAMS];
     bool starting;       /* the waiting ones are being started: not again from inside */
     uint64_t rebuilds;   /* begun so far */
+    char followed[65];   /* the embedding model that shelves were last read anew for */
 };
 
 /* task.c */
@@ -482,6 +483,10 @@ enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *m
                      struct shelf **out, struct fault *why);
 void shelf_seal(struct shelf *s);
 void shelf_vector_key(const char *model, const char *text, uint8_t out[32]);
+/* sources.c: shelves without vectors of the embedding model that serves are read anew. */
+void shelves_follow(struct task_desk *desk);
+/* reused.c: inside a write: rows made from this dataset go, whosever they are. */
+enum fail reused_forget(struct store_tx *tx, const char *dataset, struct fault *why);
 /* articles.c: reads the dataset anew, embeds what lacks a vector, seals and puts it in place, then
    done(arg) on the core thread with the new shelf borrowed, or the reason. */
 typedef void (*shelf_done_fn)(void *arg, struct shelf *shelf, const struct fault *why);

@@ -332,12 +332,15 @@ static enum fail articles_json(struct cli *cli, const char *folder, char **names
 
 int command_datasets_add(struct cli *cli)
 {
-    const char *name = cli->words[0], *folder = cli->words[1];
+    const char *name = cli->words[0], *folder = cli->words_len > 1 ? cli->words[1] : "";
     struct fault why = {0};
     struct buf body;
     char **names = NULL, path[256];
     size_t n = 0, taken = 0;
     json_t *job AUTO_JSON = NULL, *result AUTO_JSON = NULL;
+    if (cli->words_len == 1) {
+        return command_datasets_make(cli);
+    }
     if (!text_is_name(name)) {
         return cli_usage(cli, "\"%s\" is no name: use a-z, 0-9, dot, dash, underscore", name);
     }
@@ -370,32 +373,6 @@ int command_datasets_add(struct cli *cli)
                (long long)json_integer_value(json_object_get(result, "embedded")));
     }
     return taken < n ? COMMAND_SOME_FAILED : COMMAND_OK;
-}
-
-int command_datasets_list(struct cli *cli)
-{
-    static const char *const columns[] = {"*dataset", ">articles", "release"};
-    struct fault why;
-    json_t *j AUTO_JSON = NULL, *d;
-    size_t i;
-    if (cli_send(cli, "GET", "/api/v1/datasets", NULL, NULL, 0, &j, &why) != FAIL_NONE) {
-        return cli_fail(cli, &why);
-    }
-    if (cli->json) {
-        cli_print_json(j);
-        return COMMAND_OK;
-    }
-    struct measure_table *t = measure_table_new(columns, COUNT_OF(columns));
-    json_array_foreach(json_object_get(j, "datasets"), i, d) {
-        char n[24], release[16];
-        (void)snprintf(n, sizeof(n), "%lld",
-                       (long long)json_integer_value(json_object_get(d, "articles")));
-        (void)snprintf(release, sizeof(release), "%.12s", cli_str(d, "release"));
-        const char *cells[] = {cli_str(d, "name"), n, release};
-        measure_table_row(t, cells);
-    }
-    cli_print_table(cli, t);
-    return COMMAND_OK;
 }
 
 /* ---- ask ---- */

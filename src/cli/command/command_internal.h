@@ -358,7 +358,16 @@ int command_route_put(struct cli *cli);
 int command_route_approve(struct cli *cli);
 int command_route_test(struct cli *cli);
 int command_datasets_add(struct cli *cli);
+int command_datasets_make(struct cli *cli); /* add without a folder */
 int command_datasets_list(struct cli *cli);
+int command_datasets_ingest(struct cli *cli);
+int command_datasets_show(struct cli *cli);
+int command_datasets_search(struct cli *cli);
+int command_datasets_grant(struct cli *cli);
+int command_datasets_revoke(struct cli *cli);
+int command_datasets_request(struct cli *cli);
+int command_datasets_decide(struct cli *cli);
+int command_datasets_remove(struct cli *cli);
 int command_limits_show(struct cli *cli);
 int command_limits_set(struct cli *cli);
 int command_halt_on(struct cli *cli);

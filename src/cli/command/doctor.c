@@ -385,6 +385,29 @@ static void server(struct doctor *d)
     }
 }
 
+/* Do the places that hold something of a document agree? Only a running server can say. */
+static void datasets(struct doctor *d)
+{
+    struct fault why;
+    json_t *j AUTO_JSON = NULL, *what;
+    struct client *c = cli_client_running(d->cli);
+    size_t i;
+    if (c == NULL) {
+        return;
+    }
+    if (client_get(c, &j, &why, "/api/v1/dataset-check") != FAIL_NONE) {
+        say(d, "datasets", false, "%s", why.message);
+        return;
+    }
+    const json_t *list = json_object_get(j, "findings");
+    json_array_foreach(list, i, what) {
+        say(d, "datasets", false, "%s", json_string_value(what));
+    }
+    if (i == 0) {
+        say(d, "datasets", true, "documents, full text and vectors agree");
+    }
+}
+
 int command_doctor(struct cli *cli)
 {
     struct doctor d = {.cli = cli, .out = json_object()};
@@ -398,6 +421,7 @@ int command_doctor(struct cli *cli)
     checkpoints(&d);
     record(&d);
     server(&d);
+    datasets(&d);
     if (cli->json) {
         cli_print_json(d.out);
     }

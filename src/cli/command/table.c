@@ -52,6 +52,32 @@ static const struct cli_option new_options[] = {
     {"from", 'f', "FILE",
      "examples: {\"id\", \"text\", \"expected\": {field: value}} a line, or CSV"},
     {0}};
+static const struct cli_option dataset_options[] = {
+    {"purpose", 'p', "TEXT", "what it is for"},
+    {"owner", 0, "SUBJECT", "team:NAME or user:NAME (default: your team)"},
+    {"label", 0, "LABEL", "public, internal, confidential or restricted (default: internal)"},
+    {"source", 0, "TEXT", "where its documents come from"},
+    {"retention", 0, "DAYS", "documents leave by themselves after so many (default: never)"},
+    {"review", 0, "DAY", "when its owner looks at it again"},
+    {"unlisted", 0, NULL, "nobody else sees that it is there"},
+    {0}};
+static const struct cli_option ingest_options[] = {
+    {"keep", 0, NULL, "documents that the folder no longer has stay"}, {0}};
+static const struct cli_option find_options[] = {
+    {"dataset", 'd', "NAMES", "only these, with commas between"},
+    {"limit", 'n', "N", "at most so many (default: 10)"},
+    {0}};
+static const struct cli_option grant_options[] = {
+    {"until", 'u', "DAY", "when it ends"}, {"reason", 'm', "TEXT", "why"}, {0}};
+static const struct cli_option request_options[] = {
+    {"reason", 'm', "TEXT", "why"}, {"for-me", 0, NULL, "for you alone, not for your team"}, {0}};
+static const struct cli_option decide_options[] = {
+    {"until", 'u', "DAY", "when the access ends"},
+    {"reason", 'm', "TEXT", "why"},
+    {"refuse", 0, NULL, "refuse it"},
+    {0}};
+static const struct cli_option remove_options[] = {
+    {"yes", 'y', NULL, "the whole dataset; it cannot be undone"}, {0}};
 static const struct cli_option certificate_options[] = {
     {"all", 0, NULL, "also those that are withdrawn, voided or replaced"},
     {0},
@@ -273,9 +299,30 @@ const struct command command_table[] = {
      "A decision of a person, and recorded as such. A server that runs goes on with the adopted "
      "release.",
      adopt_options, command_models_adopt, false},
-    {"datasets add", "NAME FOLDER", 2, 2, "add a folder of Markdown articles", NULL, NULL,
-     command_datasets_add, false},
-    {"datasets list", "", 0, 0, "the datasets", NULL, NULL, command_datasets_list, false},
+    {"datasets add", "NAME [FOLDER]", 1, 2, "make a dataset, or add a folder of articles",
+     "With FOLDER its Markdown articles become what drafts are made from; `datasets ingest` takes "
+     "any\ndocuments.",
+     dataset_options, command_datasets_add, false},
+    {"datasets ingest", "NAME FOLDER", 2, 2, "bring a folder's documents in, changed ones only",
+     "Markdown, text, JSON lines, HTML, CSV, PDF, DOCX, mail. What the folder no longer has is "
+     "removed.",
+     ingest_options, command_datasets_ingest, false},
+    {"datasets list", "", 0, 0, "what you may read or ask for", NULL, NULL, command_datasets_list,
+     false},
+    {"datasets show", "NAME", 1, 1, "what it is, how much is in it, who may read it", NULL, NULL,
+     command_datasets_show, false},
+    {"datasets search", "QUESTION", 1, 1, "search what you may read", NULL, find_options,
+     command_datasets_search, false},
+    {"datasets grant", "NAME SUBJECT", 2, 2, "let team:NAME or user:NAME read it until a day",
+     NULL, grant_options, command_datasets_grant, false},
+    {"datasets revoke", "NAME SUBJECT", 2, 2, "end a grant now", NULL, NULL,
+     command_datasets_revoke, false},
+    {"datasets request", "NAME", 1, 1, "ask its owner for access", NULL, request_options,
+     command_datasets_request, false},
+    {"datasets decide", "[REQUEST]", 0, 1, "requests for access; grant or refuse one", NULL,
+     decide_options, command_datasets_decide, false},
+    {"datasets remove", "NAME [DOCUMENT...]", 1, MANY, "remove documents, or all with --yes", NULL,
+     remove_options, command_datasets_remove, false},
     {"learn", "WORKFLOW FILE", 2, 2, "learn from past tickets and what people decided",
      "FILE holds JSON lines of {\"id\", \"subject\", \"text\", \"expected\": {field: value}} with "
      "\"at\", \"reply\" "

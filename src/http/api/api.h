@@ -37,6 +37,7 @@ struct api_house {
     struct login *login;
     struct policy *policy;
     struct task_desk *desk;
+    struct datasets *datasets;
     struct fleet *fleet;
     struct roster *roster;
     struct upstream *upstream;

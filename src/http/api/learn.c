@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/dataset/dataset.h"
 #include "answer/learn/learn.h"
+#include "base/clock/clock.h"
 #include "work/workflow/workflow.h"
 
 #define LEARN_MAX_LINES 200000
@@ -490,23 +492,63 @@ struct shelving {
     struct task_article *articles;
     size_t n;
     struct job *job;
+    struct dataset_about about;
+    char *report;
+    enum fail code;
+    struct fault why;
 };
 
 static void shelving_free(struct shelving *s)
 {
     mem_free(s->articles);
     json_decref(s->body);
+    mem_free(s->report);
+    mem_free(s);
 }
 
 static void shelve_progress(void *arg, const char *stage, size_t done, size_t total)
 {
-    job_progress(arg, stage, done, total);
+    job_progress(((struct shelving *)arg)->job, stage, done, total);
+}
+
+/* The articles are documents of their dataset too: searches find them, and what removes a document
+   removes them. Their rows stand already, so the drafts are not made anew. */
+static void take_articles(void *arg)
+{
+    struct shelving *s = arg;
+    struct dataset_doc *docs = mem_alloc_array(s->n, sizeof(*docs));
+    struct dataset_taken *taken = mem_alloc_array(s->n, sizeof(*taken));
+    for (size_t i = 0; i < s->n; i++) {
+        docs[i] = (struct dataset_doc){.path = s->articles[i].name,
+                                       .media = "text/markdown",
+                                       .data = s->articles[i].markdown,
+                                       .len = s->articles[i].len};
+    }
+    s->code = datasets_take(s->a->h.datasets, &s->who, &s->about, docs, s->n, taken, &s->why);
+    mem_free(docs);
+    mem_free(taken);
+}
+
+static void articles_taken(void *arg)
+{
+    struct shelving *s = arg;
+    job_end(s->job, s->code, &s->why, s->report, strlen(s->report));
+    shelving_free(s);
 }
 
 static void shelve_done(void *arg, enum fail code, const struct fault *why, const char *report,
                         size_t len)
 {
-    job_end(arg, code, why, report ? report : "null", report ? len : 4);
+    struct shelving *s = arg;
+    if (code == FAIL_NONE) {
+        s->report = report != NULL ? mem_dup_strn(report, len) : mem_dup_str("null");
+        code = pool_submit(s->a->h.crunch, take_articles, s, s->a->h.loop, articles_taken, &s->why);
+        why = &s->why;
+    }
+    if (code != FAIL_NONE) {
+        job_end(s->job, code, why, "null", 4);
+        shelving_free(s);
+    }
 }
 
 static void shelve_on_core(struct api *a, struct wire_request *r, void *arg)
@@ -520,10 +562,39 @@ static void shelve_on_core(struct api *a, struct wire_request *r, void *arg)
         wire_fail(r, FAIL_QUEUE_FULL, &why);
         return;
     }
-    task_articles_put(a->h.desk, &s->who, s->dataset, s->articles, s->n, shelve_progress,
-                      shelve_done, job);
-    shelving_free(s);
+    s->job = job;
     job_reply(r, job);
+    task_articles_put(a->h.desk, &s->who, s->about.name, s->articles, s->n, shelve_progress,
+                      shelve_done, s);
+}
+
+static enum fail about_write(struct store_tx *tx, void *arg, struct fault *why)
+{
+    struct shelving *s = arg;
+    return dataset_add(tx, s->a->h.audit, &s->who, &s->about, why);
+}
+
+/* The dataset, which the caller owns; made for the caller's team when there is none. */
+static enum fail about_get(struct shelving *s, struct fault *why)
+{
+    struct store_conn *c = api_reader_take(s->a, why);
+    if (c == NULL) {
+        return why->code;
+    }
+    bool there = dataset_find(c, s->dataset, &s->about, why) == FAIL_NONE;
+    enum fail f = FAIL_NONE;
+    if (!there) {
+        s->about = (struct dataset_about){.label = SECRECY_INTERNAL, .listed = true};
+        (void)text_copy(s->about.name, sizeof(s->about.name), s->dataset);
+        (void)text_copy(s->about.owner.name, sizeof(s->about.owner.name), s->who.team);
+        (void)text_copy(s->about.purpose, sizeof(s->about.purpose), "articles for drafts");
+        f = store_write_wait(s->a->h.store, about_write, s, why);
+    }
+    f = f != FAIL_NONE ? f
+                       : dataset_get(c, s->dataset, &s->who, DATASET_OWNS, clock_now_us(),
+                                     &s->about, why);
+    api_reader_give(s->a, c);
+    return f;
 }
 
 static enum fail read_article(const json_t *row, struct task_article *out, struct fault *why)
@@ -552,6 +623,7 @@ static void shelve_on_crunch(struct api *a, struct wire_request *r, void *arg)
     json_t *list = NULL;
     s->body = api_body(r, keys, false);
     if (s->body == NULL) {
+        shelving_free(s);
         return;
     }
     enum fail f = jn_array(s->body, "articles", true, ARTICLES_MAX, &list, &why);
@@ -564,6 +636,7 @@ static void shelve_on_crunch(struct api *a, struct wire_request *r, void *arg)
     for (size_t i = 0; f == FAIL_NONE && i < s->n; i++) {
         f = read_article(json_array_get(list, i), &s->articles[i], &why);
     }
+    f = f != FAIL_NONE ? f : about_get(s, &why);
     if (f != FAIL_NONE) {
         shelving_free(s);
         wire_fail(r, f, &why);
@@ -581,7 +654,7 @@ void api_articles_put(struct wire_request *r, void *arg)
         wire_fail(r, FAIL_BAD_REQUEST, &why);
         return;
     }
-    struct shelving *s = wire_alloc(r, sizeof(*s));
+    struct shelving *s = mem_alloc(sizeof(*s));
     s->a = arg;
     s->who = *api_who(r);
     s->dataset = dataset;

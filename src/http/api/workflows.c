@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/workflows and /api/v1/datasets: the active definitions with their evidence, a new one,
+/* /api/v1/workflows: the active definitions with their evidence, a new one,
    and what articles there are. */
 #include "http/api/api_internal.h"
 
@@ -273,34 +273,4 @@ void api_workflow_put(struct wire_request *r, void *arg)
         ladder_form_unref(form);
         wire_fail(r, f, &why);
     }
-}
-
-/* ---- datasets ---- */
-
-static void put_dataset(void *arg, const char *name, const char *release, size_t articles)
-{
-    struct jn_writer *w = arg;
-    jn_object_begin(w);
-    jn_kv_str(w, "name", name);
-    jn_kv_str(w, "release", release);
-    jn_kv_int(w, "articles", (int64_t)articles);
-    jn_object_end(w);
-}
-
-static void datasets_on_core(struct api *a, struct wire_request *r, void *arg)
-{
-    struct jn_writer w;
-    struct buf body;
-    (void)arg;
-    api_open(&w, &body);
-    jn_key(&w, "datasets");
-    jn_array_begin(&w);
-    task_dataset_each(a->h.desk, put_dataset, &w);
-    jn_array_end(&w);
-    api_send(r, 200, &w);
-}
-
-void api_datasets(struct wire_request *r, void *arg)
-{
-    api_on_core(arg, r, datasets_on_core, NULL);
 }

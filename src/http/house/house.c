@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer/dataset/dataset.h"
 #include "answer/route/route.h"
 #include "base/clock/clock.h"
 #include "base/log/log.h"
@@ -58,6 +59,7 @@ struct house {
     struct upstream *upstream;
     struct route_zone *zone; /* of report.timezone */
     struct task_desk *desk;
+    struct datasets *datasets;
     struct api *api;
     struct wire *wire;
     bool stopping, fleet_stopping;
@@ -418,6 +420,7 @@ static void fleet_changed(void *arg)
     }
     roster_fleet_changed(s->roster);
     task_fleet_changed(s->desk);
+    datasets_fleet_changed(s->datasets);
 }
 
 static enum fail open_states(struct house *s, struct fault *why)
@@ -447,6 +450,23 @@ static void connect_rooms(struct house *s)
     fleet_on_change(s->fleet, fleet_changed, s);
     upstream_set_policy(s->upstream, s->policy);
     policy_on_halt(s->policy, halted, s);
+}
+
+static enum fail open_datasets(struct house *s, struct fault *why)
+{
+    struct dataset_house house = {.loop = s->loop,
+                                  .crunch = s->crunch,
+                                  .store = s->store,
+                                  .audit = s->audit,
+                                  .fleet = s->fleet};
+    struct dataset_hooks hooks;
+    enum fail f = datasets_open(&house, &s->datasets, why);
+    if (f == FAIL_NONE) {
+        task_dataset_hooks(s->desk, &hooks);
+        datasets_set_hooks(s->datasets, &hooks);
+        connect_rooms(s);
+    }
+    return f;
 }
 
 static enum fail open_fleet(struct house *s, struct fault *why)
@@ -522,10 +542,7 @@ static enum fail open_core(struct house *s, struct fault *why)
         desk.roster = s->roster;
         f = task_desk_new(&desk, &s->desk, why);
     }
-    if (f == FAIL_NONE) {
-        connect_rooms(s);
-    }
-    return f;
+    return f == FAIL_NONE ? open_datasets(s, why) : f;
 }
 
 static enum fail open_api(struct house *s, struct fault *why)
@@ -539,6 +556,7 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .login = s->login,
                               .policy = s->policy,
                               .desk = s->desk,
+                              .datasets = s->datasets,
                               .fleet = s->fleet,
                               .roster = s->roster,
                               .upstream = s->upstream,
@@ -749,6 +767,7 @@ void house_close(struct house *s)
     if (s->made_sock) {
         (void)unlink(s->sock);
     }
+    datasets_stop(s->datasets);
     if (s->crunch != NULL) {
         end_crunch(s);
     }
@@ -763,6 +782,7 @@ void house_close(struct house *s)
     task_desk_free(s->desk);
     roster_free(s->roster);
     fleet_free(s->fleet);
+    datasets_close(s->datasets);
     if (s->stopping && s->audit != NULL &&
         store_write_wait(s->store, note_write, s, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_ERROR, "server.stop_unrecorded", &why);
