@@ -37,7 +37,8 @@ def config(port, more="", models=""):
             f"  - {{name: main, base: 'http://127.0.0.1:{port}/v1', allow: [127.0.0.0/8], breaker_failures: 100}}\n"
             f"  - {{name: down, base: 'http://127.0.0.1:1/v1', allow: [127.0.0.0/8], breaker_failures: 100}}\n"
             f"  - {{name: wide, base: 'http://127.0.0.1:{port}/v1', breaker_failures: 100}}\n"
-            f"{more}model_list:\n{pools('main', MODELS)}{pools('down', ['ok'], 'down-')}{pools('wide', ['ok'], 'wide-')}"
+            f"  - {{name: locked, base: 'http://127.0.0.1:{port}/v1', allow: [127.0.0.0/8], breaker_open_ms: 3000}}\n"
+            f"{more}model_list:\n{pools('main', MODELS)}{pools('down', ['ok'], 'down-')}{pools('wide', ['ok'], 'wide-')}{pools('locked', ['keybad'], 'locked-')}"
             "  - {model_name: free, litellm_params: {model: ok, upstream: main}}\n"
             "  - {model_name: vectors, litellm_params: {model: e, upstream: main}, model_info: {mode: embedding, "
             f"input_cost_per_token: 0.0000001}}}}\n{models}")
@@ -117,6 +118,12 @@ class Named(unittest.TestCase):
         self.assertEqual(status, 200, answer)
         self.assertEqual(len(answer["data"]), 3)
         self.assertAlmostEqual(sum(x * x for x in answer["data"][1]["embedding"]), 1, places=4)
+
+    def test_nobody_waits_for_a_server_that_refused_the_key(self):
+        status, answer = chat(self.s, "locked-keybad", deadline=30000)
+        self.assertEqual(status, 502, answer)
+        self.assertIn("key_refused", answer["error"]["message"])
+        self.assertEqual([a["outcome"] for a in calls(self.s)[0]["attempts"]], ["key_refused"])  # and not again when the circuit closes
 
     def test_each_trouble_is_named_in_time_and_not_charged(self):
         cases = {"m-slow": ("too_slow", 504), "m-garbage": ("garbage", 502), "m-half": ("cut", 502), "m-redirect": ("redirect_refused", 502),

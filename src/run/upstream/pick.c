@@ -18,6 +18,7 @@
 
 #define OPEN_MS_MAX 600000
 #define PROBE_MS 5000
+#define CIRCUIT_WAIT_MS 1000 /* nobody is kept waiting longer for a circuit to close */
 #define COOL_MS_DEFAULT 1000 /* after a 429 that does not say for how long */
 
 /* ---- money ---- */
@@ -93,9 +94,10 @@ const char *pick_obstacle(struct upstream *u, struct member *m, int64_t estimate
         (void)snprintf(room, size, "its budget of this %s is used up",
                        s->daily ? "day" : "month");
     } else if (s->circuit == UPSTREAM_OPEN) {
-        *wait_ms = s->open_until_us > now ? (s->open_until_us - now) / 1000 : 0;
-        (void)snprintf(room, size, "its circuit is open for %" PRId64 " ms more (%.100s)",
-                       *wait_ms, s->last);
+        int64_t left = s->open_until_us > now ? (s->open_until_us - now) / 1000 : 0;
+        *wait_ms = left <= CIRCUIT_WAIT_MS ? left : -1;
+        (void)snprintf(room, size, "its circuit is open for %" PRId64 " ms more (%.100s)", left,
+                       s->last);
     } else if (s->circuit == UPSTREAM_HALF_OPEN && s->trial) {
         *wait_ms = 100;
         (void)snprintf(room, size, "its circuit is half open and another call is trying");
