@@ -47,7 +47,7 @@ def talk(test, s):
     test.assertEqual(status, 200, answer)
     test.assertTrue(answer["choices"][0]["message"]["content"].strip())
     test.assertGreater(answer["usage"]["prompt_tokens"], 4)
-    stream = s.stream("Say hello.", model="smol", max_tokens=16, temperature=0)
+    stream = s.stream("Tell me all about the moon.", model="smol", max_tokens=128, temperature=0)  # more than a gate holds back
     got = stream.read_all().decode()
     stream.close()
     test.assertIn("[DONE]", got)

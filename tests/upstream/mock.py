@@ -5,7 +5,7 @@
   mock.py [--tls CERT KEY] [--log FILE]
 
 Prints its port, then serves until its standard input ends. What it does is the `model` asked for: ok, slow, garbage,
-html, half, once429, limited, redirect, huge, keybad, error500, reset, http09, refused, unknown, echo, json, peek, tools, deep,
+html, half, long, once429, limited, redirect, huge, keybad, error500, reset, http09, refused, unknown, echo, json, peek, tools, deep,
 once500, noend, errorevent, headers, form (fills the JSON schema: the last of an enum, else the first placeholder of the text). Each request is one JSON line of the log: method, path, headers, body.
 """
 import argparse
@@ -20,6 +20,7 @@ import time
 
 LOCK = threading.Lock()
 SEEN = {}
+LONG = "The mock goes on and on. " * 40
 CONNECTIONS = [0]
 
 
@@ -168,6 +169,8 @@ class Mock(http.server.BaseHTTPRequestHandler):
             return fill(body)
         if model == "json":
             return json.dumps({"said": last_text(body)})
+        if model in ("half", "long"):  # more than a gate holds back of a stream
+            return LONG
         return "Hello from the mock"
 
     def usage(self, body):
@@ -214,7 +217,7 @@ class Mock(http.server.BaseHTTPRequestHandler):
         for i in range(0, len(text), 3):  # placeholders are torn apart
             parts.append({"choices": [{"index": 0, "delta": {"content": text[i:i + 3]}}]})
         if model == "half":
-            self.events(parts[:3], cut=True)
+            self.events(parts[:len(parts) // 2], cut=True)
             return
         if model == "errorevent":
             self.events(parts[:1] + [{"error": {"message": "broken"}}])

@@ -24,7 +24,7 @@ import mock  # noqa: E402
 SLACK_MS = 3000  # a busy machine and sanitizers; the mock keeps quiet for 20 s
 COST = 600 * 1000 + 400 * 100 + 200 * 2000  # nano-units of the mock's usage
 PRICE = "model_info: {input_cost_per_token: 0.000001, cache_read_input_token_cost: 0.0000001, output_cost_per_token: 0.000002}"
-MODELS = ["ok", "slow", "garbage", "half", "once429", "limited", "redirect", "huge", "error500", "echo", "reset", "json"]
+MODELS = ["ok", "slow", "garbage", "half", "once429", "limited", "redirect", "huge", "error500", "echo", "reset", "json", "long"]
 
 
 def pools(upstream, names, prefix="m-"):
@@ -96,11 +96,13 @@ class Named(unittest.TestCase):
         leaf = self.s.records(self.s.headers["x-inhouse-task"])[-1]
         self.assertEqual((leaf["rung"], leaf["verdict"], leaf["cost"]), ("hosted", "answered", COST))
         self.assertTrue(any("main/ok-1" in r for r in leaf["releases"]), leaf)
-        with_stream = self.s.stream("hi", model="m-ok")
+        with_stream = self.s.stream("hi", model="m-long")
         got = with_stream.read_all().decode()
         with_stream.close()
         self.assertIn("[DONE]", got)
         self.assertGreater(got.count("chat.completion.chunk"), 4)
+        chunks = [json.loads(line[6:]) for line in got.splitlines() if line.startswith("data: {")]
+        self.assertEqual("".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"]), mock.LONG)
         self.assertEqual(spend(self.s)["spent"] - before, 3 * COST)
         self.assertEqual(spend(self.s)["reserved"], 0)
         models = [m["id"] for m in self.s.call("GET", "/v1/models")[1]["data"]]
@@ -169,7 +171,7 @@ class Named(unittest.TestCase):
         s = self.s.stream("hi", model="m-half")
         got = s.read_all().decode()
         s.close()
-        self.assertIn('"content":"Hel"', got)
+        self.assertIn('"content":"The mock', got)
         self.assertIn("upstream_failed", got)
         self.assertNotIn("[DONE]", got)
         self.assertEqual(len(calls(self.s)[0]["attempts"]), 1)
