@@ -193,7 +193,7 @@ enum fail policy_spend_hold(struct policy *p, const struct policy_payer *payer, 
     if (nano <= 0) {
         return FAIL_NONE;
     }
-    struct held *h = mem_alloc(sizeof(*h));
+    struct held *h = mem_alloc(sizeof(*h)), *row = NULL;
     h->id = text_id_new();
     h->amount = nano;
     h->at = now;
@@ -212,6 +212,7 @@ enum fail policy_spend_hold(struct policy *p, const struct policy_payer *payer, 
                         c[kind] != NULL ? c[kind]->name : "");
     }
     if (f == FAIL_NONE) {
+        row = mem_dup(h, sizeof(*h)); /* once it is in the list, its neighbours write to it */
         h->next = p->holds;
         p->holds = h;
         p->holds_len++;
@@ -222,7 +223,6 @@ enum fail policy_spend_hold(struct policy *p, const struct policy_payer *payer, 
         mem_free(h);
         return f;
     }
-    struct held *row = mem_dup(h, sizeof(*h));
     f = store_write(p->store, hold_write, row, written, NULL, why);
     if (f != FAIL_NONE) {
         mem_free(row);
