@@ -113,20 +113,6 @@ static void path_name(struct wire_request *r, const char *param, char out[KEYRIN
     }
 }
 
-static enum fail take(const json_t *body, const char *key, bool required, char *out, size_t room,
-                      bool *has, struct fault *why)
-{
-    const char *value = NULL;
-    enum fail f = jn_str(body, key, required, room - 1, &value, why);
-    if (f == FAIL_NONE && value != NULL) {
-        (void)text_copy(out, room, value);
-    }
-    if (has != NULL) {
-        *has = value != NULL;
-    }
-    return f;
-}
-
 static enum fail take_role(const json_t *body, bool required, enum keyring_role *out,
                            struct fault *why)
 {
@@ -204,9 +190,10 @@ void api_user_add(struct wire_request *r, void *arg)
         return;
     }
     struct change *c = change_new(r);
-    enum fail f = take(body, "name", true, c->user, sizeof(c->user), NULL, &why);
-    f = f != FAIL_NONE ? f
-                       : take(body, "team", false, c->team, sizeof(c->team), &c->has_team, &why);
+    enum fail f = api_take(body, "name", true, c->user, sizeof(c->user), NULL, &why);
+    f = f != FAIL_NONE
+            ? f
+            : api_take(body, "team", false, c->team, sizeof(c->team), &c->has_team, &why);
     f = f != FAIL_NONE ? f : take_role(body, false, &c->role, &why);
     f = f != FAIL_NONE ? f : jn_bool(body, "service", false, &service, &why);
     if (f != FAIL_NONE) {
@@ -293,7 +280,7 @@ void api_user_password(struct wire_request *r, void *arg)
     }
     struct change *c = change_new(r);
     enum fail f =
-        take(body, "password", false, c->password, sizeof(c->password), &c->has_password, &why);
+        api_take(body, "password", false, c->password, sizeof(c->password), &c->has_password, &why);
     json_t *s = json_object_get(body, "password");
     if (json_is_string(s)) {
         explicit_bzero((char *)(uintptr_t)json_string_value(s), json_string_length(s));
@@ -380,7 +367,7 @@ void api_team_add(struct wire_request *r, void *arg)
     }
     struct change *c = change_new(r);
     c->on = true;
-    enum fail f = take(body, "name", true, c->team, sizeof(c->team), NULL, &why);
+    enum fail f = api_take(body, "name", true, c->team, sizeof(c->team), NULL, &why);
     f = f != FAIL_NONE ? f : take_label(body, false, &c->label, &why);
     if (f != FAIL_NONE) {
         wire_fail(r, f, &why);

@@ -260,6 +260,20 @@ json_t *api_body(struct wire_request *r, const char *const *keys, bool may_be_em
     return j;
 }
 
+enum fail api_take(const json_t *body, const char *key, bool required, char *out, size_t room,
+                   bool *has, struct fault *why)
+{
+    const char *value = NULL;
+    enum fail f = jn_str(body, key, required, room - 1, &value, why);
+    if (f == FAIL_NONE && value != NULL) {
+        (void)text_copy(out, room, value);
+    }
+    if (has != NULL) {
+        *has = value != NULL;
+    }
+    return f;
+}
+
 bool api_query_ok(struct wire_request *r, const char *const *names)
 {
     struct fault why;

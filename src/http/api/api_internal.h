@@ -84,6 +84,10 @@ MUST_CHECK enum fail learn_add_reviewed(struct api *a, const struct principal *w
 /* The body as one JSON object with no other keys than these (NULL-terminated). On failure the
    request is answered and NULL returned. An empty body is {} when may_be_empty. */
 json_t *api_body(struct wire_request *r, const char *const *keys, bool may_be_empty);
+/* A body's string of at most room - 1 bytes into out, which stays as it is when there is none. *has
+   (NULL: not asked) says whether there was. */
+enum fail api_take(const json_t *body, const char *key, bool required, char *out, size_t room,
+                   bool *has, struct fault *why);
 /* True when there is no query parameter beside these; else answers. */
 bool api_query_ok(struct wire_request *r, const char *const *names);
 /* Query parameter as a number in [min, max]; false after answering. */

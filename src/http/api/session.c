@@ -128,20 +128,6 @@ struct secrets {
     bool has_name, has_team, has_old;
 };
 
-static enum fail take(const json_t *body, const char *key, bool required, char *out, size_t room,
-                      bool *has, struct fault *why)
-{
-    const char *value = NULL;
-    enum fail f = jn_str(body, key, required, room - 1, &value, why);
-    if (f == FAIL_NONE && value != NULL) {
-        (void)text_copy(out, room, value);
-    }
-    if (has != NULL) {
-        *has = value != NULL;
-    }
-    return f;
-}
-
 static void wipe(json_t *body, const char *key)
 {
     json_t *s = json_object_get(body, key);
@@ -161,14 +147,16 @@ static struct secrets *read_secrets(struct wire_request *r, const char *const *k
     }
     struct secrets *s = wire_alloc(r, sizeof(*s));
     memset(s, 0, sizeof(*s));
-    enum fail f = take(body, "name", name, s->name, sizeof(s->name), &s->has_name, &why);
-    f = f != FAIL_NONE ? f
-                       : take(body, "team", false, s->team, sizeof(s->team), &s->has_team, &why);
-    f = f != FAIL_NONE ? f : take(body, "token", token, s->token, sizeof(s->token), NULL, &why);
+    enum fail f = api_take(body, "name", name, s->name, sizeof(s->name), &s->has_name, &why);
     f = f != FAIL_NONE
             ? f
-            : take(body, "password", password, s->password, sizeof(s->password), NULL, &why);
-    f = f != FAIL_NONE ? f : take(body, "old", false, s->old, sizeof(s->old), &s->has_old, &why);
+            : api_take(body, "team", false, s->team, sizeof(s->team), &s->has_team, &why);
+    f = f != FAIL_NONE ? f : api_take(body, "token", token, s->token, sizeof(s->token), NULL, &why);
+    f = f != FAIL_NONE
+            ? f
+            : api_take(body, "password", password, s->password, sizeof(s->password), NULL, &why);
+    f = f != FAIL_NONE ? f
+                       : api_take(body, "old", false, s->old, sizeof(s->old), &s->has_old, &why);
     wipe(body, "password");
     wipe(body, "old");
     wipe(body, "token");
