@@ -10,7 +10,7 @@
  * and only by a row that names it. A stake (legal threat, danger, ...) goes to a person before any
  * row is asked. docs/reference/route.md describes the file.
  *
- * Owns: rule sets; the tables `route_rules` and `route_traffic`. Threads: a rule set is immutable
+ * Owns: rule sets; the table `route_traffic`. Threads: a rule set is immutable
  * once read, and counted; deciding is pure and may run on many threads; a zone and a meter belong
  * to one thread, the store functions to their connection's. Nothing blocks.
  * Limits: the ROUTE_MAX_* below, refused with the line that passes them.
@@ -307,30 +307,13 @@ MUST_CHECK enum fail route_traffic_load(struct store_conn *conn, int64_t now_us,
 
 /* ---- rule sets as releases ---- */
 
-struct route_release {
-    char release[65]; /* sha256 hex of the text */
-    char state[12];   /* "candidate", "active" or "retired" */
-    char proposed_by[80], approved_by[80]; /* approved_by: "" for a candidate */
-    int64_t proposed_at, approved_at;      /* 0: not */
-};
-/* Keeps a rule set that reads as a candidate. FAIL_CONFLICT when it is active already. */
-MUST_CHECK enum fail route_release_propose(struct store_tx *tx, const struct route_rules *r,
-                                           const char *actor, struct fault *why);
-/* Makes a candidate, or one that was active before, the active one; *before is the release that was
-   ("" for the shipped rows). FAIL_NOT_FOUND; FAIL_CONFLICT when it is active already;
-   FAIL_FORBIDDEN when actor proposed it and four_eyes. "shipped" goes back to the built-in rows. */
-MUST_CHECK enum fail route_release_approve(struct store_tx *tx, const char *release,
-                                           const char *actor, bool four_eyes, char before[65],
-                                           struct fault *why);
+/* Their kind in trust/release. */
+#define ROUTE_RELEASES "route"
 /* The active rule set, the shipped one when none was approved. *out has one reference. A stored
-   one that no longer reads is FAIL_INTERNAL: rules are never skipped in silence. */
+   set that no longer reads is FAIL_INTERNAL. */
 MUST_CHECK enum fail route_release_active(struct store_conn *conn, struct route_rules **out,
                                           struct fault *why);
 /* The rules of that release, shipped or stored, with one reference; *out NULL: they are not
    here. */
 MUST_CHECK enum fail route_release_find(struct store_conn *conn, const char *release,
                                         struct route_rules **out, struct fault *why);
-typedef void (*route_release_fn)(void *arg, const struct route_release *r);
-/* Newest first; strings are valid during the call. */
-MUST_CHECK enum fail route_release_each(struct store_conn *conn, route_release_fn fn, void *arg,
-                                        struct fault *why);

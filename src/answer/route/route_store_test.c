@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arrivals are counted by the hour and known after a week; rule sets are proposed, approved by
-   another, and retired. */
+/* Arrivals are counted by the hour and known after a week; an approved rule set serves. */
 #include "answer/route/route_internal.h"
 
 #include <math.h>
@@ -12,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "trust/release/release.h"
 
 #define HOUR ((int64_t)3600 * 1000000)
 #define T0 (480000 * HOUR) /* some hour */
@@ -187,80 +188,59 @@ static void traffic_comes_back_and_the_old_goes(void **state)
 }
 
 struct change {
-    struct route_rules *rules; /* proposed; NULL: approve */
-    const char *release, *actor;
-    bool four_eyes;
-    char before[65];
+    const char *release, *text, *actor; /* text NULL: approve */
 };
 
 static enum fail change(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct change *c = arg;
-    return c->rules != NULL ? route_release_propose(tx, c->rules, c->actor, why)
-                            : route_release_approve(tx, c->release, c->actor, c->four_eyes,
-                                                    c->before, why);
+    char before[TEXT_SHA256_HEX_SIZE];
+    return c->text != NULL
+               ? release_propose(tx, ROUTE_RELEASES, c->release, c->text, c->actor, why)
+               : release_approve(tx, ROUTE_RELEASES, c->release, c->actor, true, before, why);
 }
 
-static void count_states(void *arg, const struct route_release *r)
+static void an_approved_rule_set_serves(void **state)
 {
-    int *n = arg;
-    n[0] += strcmp(r->state, "candidate") == 0;
-    n[1] += strcmp(r->state, "active") == 0;
-    n[2] += strcmp(r->state, "retired") == 0;
-}
-
-static struct route_rules *read_rules(const char *yaml)
-{
-    struct route_rules *r = NULL;
-    struct config_faults faults;
+    static const char yaml[] =
+        "rows: [{name: a, when: {burst: {below: 2}}, then: {go: person}}]";
+    struct house *h = *state;
     struct fault why;
-    assert_int_equal(route_rules_read(yaml, strlen(yaml), "x", &r, &faults, &why), FAIL_NONE);
-    return r;
+    struct config_faults faults;
+    struct route_rules *shipped = route_rules_shipped(), *mine = NULL, *got = NULL;
+    assert_int_equal(route_rules_read(yaml, strlen(yaml), "x", &mine, &faults, &why), FAIL_NONE);
+    const char *release = route_rules_release(mine);
+    struct change propose = {.release = release, .text = yaml, .actor = "ann"};
+    struct change approve = {.release = release, .actor = "bob"};
+
+    assert_int_equal(route_release_find(h->conn, release, &got, &why), FAIL_NONE);
+    assert_null(got);
+    assert_int_equal(store_write_wait(h->store, change, &propose, &why), FAIL_NONE);
+    assert_int_equal(route_release_active(h->conn, &got, &why), FAIL_NONE);
+    assert_string_equal(route_rules_release(got), route_rules_release(shipped));
+    route_rules_unref(got);
+    assert_int_equal(route_release_find(h->conn, release, &got, &why), FAIL_NONE);
+    assert_string_equal(route_rules_release(got), release);
+    route_rules_unref(got);
+    assert_int_equal(store_write_wait(h->store, change, &approve, &why), FAIL_NONE);
+    assert_int_equal(route_release_active(h->conn, &got, &why), FAIL_NONE);
+    assert_string_equal(route_rules_release(got), release);
+    route_rules_unref(got);
+    route_rules_unref(mine);
+    route_rules_unref(shipped);
 }
 
-static void a_candidate_serves_when_another_person_approved_it(void **state)
+static void a_stored_set_that_no_longer_reads_is_an_error(void **state)
 {
     struct house *h = *state;
     struct fault why;
-    struct route_rules *shipped = route_rules_shipped(), *active = NULL;
-    struct route_rules *a =
-        read_rules("rows: [{name: a, when: {burst: {below: 2}}, then: {go: person}}]");
-    struct route_rules *b = read_rules("rows: [{name: b, when: {}, then: {go: local}}]");
-    struct change c = {.rules = a, .actor = "ann", .four_eyes = true};
-    int states[3] = {0};
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_NONE);
-    assert_int_equal(route_release_active(h->conn, &active, &why), FAIL_NONE);
-    assert_string_equal(route_rules_release(active), route_rules_release(shipped));
-    route_rules_unref(active);
-
-    c.rules = NULL;
-    c.release = route_rules_release(a);
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_FORBIDDEN);
-    c.actor = "bob";
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_NONE);
-    assert_string_equal(c.before, "");
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_CONFLICT);
-    assert_int_equal(route_release_active(h->conn, &active, &why), FAIL_NONE);
-    assert_string_equal(route_rules_release(active), c.release);
-    route_rules_unref(active);
-
-    c = (struct change){.rules = b, .actor = "bob"};
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_NONE);
-    c = (struct change){.release = route_rules_release(b), .actor = "bob"};
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_NONE);
-    assert_string_equal(c.before, route_rules_release(a));
-    assert_int_equal(route_release_each(h->conn, count_states, states, &why), FAIL_NONE);
-    assert_int_equal(states[1], 1);
-    assert_int_equal(states[2], 1);
-
-    c = (struct change){.release = "shipped", .actor = "ann"};
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_NONE);
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_CONFLICT);
-    c.release = "nonesuch";
-    assert_int_equal(store_write_wait(h->store, change, &c, &why), FAIL_NOT_FOUND);
-    route_rules_unref(a);
-    route_rules_unref(b);
-    route_rules_unref(shipped);
+    struct route_rules *got = NULL;
+    struct change propose = {.release = "00", .text = "rows: 7", .actor = "ann"};
+    struct change approve = {.release = "00", .actor = "bob"};
+    assert_int_equal(store_write_wait(h->store, change, &propose, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(h->store, change, &approve, &why), FAIL_NONE);
+    assert_int_equal(route_release_active(h->conn, &got, &why), FAIL_INTERNAL);
+    assert_null(got);
 }
 
 int main(void)
@@ -271,7 +251,8 @@ int main(void)
         cmocka_unit_test(rare_and_spiky_is_told_from_rare_and_steady),
         cmocka_unit_test(the_least_used_workflow_makes_room),
         cmocka_unit_test_setup_teardown(traffic_comes_back_and_the_old_goes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_candidate_serves_when_another_person_approved_it, set_up,
+        cmocka_unit_test_setup_teardown(an_approved_rule_set_serves, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stored_set_that_no_longer_reads_is_an_error, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "base/text/text.h"
 #include "http/api/api.h"
 #include "http/openai/openai.h"
+#include "trust/release/release.h"
 
 #define API_MAX_FORMS 64
 #define API_MAX_JOBS 256
@@ -136,6 +137,25 @@ MUST_CHECK enum fail api_task_read(const json_t *body, struct task_request *t, s
 struct config_faults;
 void api_faults(struct wire_request *r, const struct config_faults *faults,
                 const struct fault *first);
+
+/* releases.c: rules that are released: a text (of which `read` makes rules), proposed by one
+   person and made to serve by another. */
+struct api_release {
+    const char *kind; /* in trust/release */
+    enum fail (*read)(const char *text, size_t len, void **out, struct config_faults *faults,
+                      struct fault *why);
+    /* the version that serves, with one reference */
+    enum fail (*active)(struct store_conn *conn, void **out, struct fault *why);
+    const char *(*release)(const void *rules);
+    const char *(*text)(const void *rules);
+    void (*serve)(struct task_desk *desk, void *rules); /* takes a reference */
+    void (*unref)(void *rules);                         /* accepts NULL */
+};
+void api_release_propose(struct wire_request *r, struct api *a, const struct api_release *kind);
+void api_release_approve(struct wire_request *r, struct api *a, const struct api_release *kind);
+/* "releases":[...] of a kind, newest first. */
+MUST_CHECK enum fail api_releases_put(struct jn_writer *w, struct store_conn *conn,
+                                      const char *kind, struct fault *why);
 
 /* limits.c: "halts":[...], any thread */
 void api_put_halts(struct jn_writer *w, const struct api *a);

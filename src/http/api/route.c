@@ -99,19 +99,6 @@ static void put_row(struct jn_writer *w, const struct route_rules *rules, size_t
     buf_done(&when);
 }
 
-static void put_release(void *arg, const struct route_release *r)
-{
-    struct jn_writer *w = arg;
-    jn_object_begin(w);
-    jn_kv_str(w, "release", r->release);
-    jn_kv_str(w, "state", r->state);
-    jn_kv_str(w, "proposed_by", r->proposed_by);
-    api_put_time(w, "proposed_at", r->proposed_at);
-    jn_kv_str(w, "approved_by", r->approved_by[0] != '\0' ? r->approved_by : NULL);
-    api_put_time(w, "approved_at", r->approved_at);
-    jn_object_end(w);
-}
-
 void api_route_rules(struct wire_request *r, void *arg)
 {
     struct api *a = arg;
@@ -135,10 +122,7 @@ void api_route_rules(struct wire_request *r, void *arg)
         }
         jn_array_end(&w);
         jn_kv_str(&w, "yaml", route_rules_text(rules));
-        jn_key(&w, "releases");
-        jn_array_begin(&w);
-        f = route_release_each(c, put_release, &w, &why);
-        jn_array_end(&w);
+        f = api_releases_put(&w, c, ROUTE_RELEASES, &why);
     }
     api_reader_give(a, c);
     if (f != FAIL_NONE) {
@@ -154,92 +138,57 @@ void api_route_rules(struct wire_request *r, void *arg)
 
 /* ---- a new rule set ---- */
 
-struct change {
-    struct api *a;
-    struct wire_request *r;
-    struct principal who;
-    struct route_rules *rules; /* proposed, or approved once it is */
-    char release[65], before[65];
-    bool approve;
-};
-
-static enum fail change_write(struct store_tx *tx, void *arg, struct fault *why)
+static enum fail read_rules(const char *text, size_t len, void **out, struct config_faults *faults,
+                            struct fault *why)
 {
-    struct change *c = arg;
-    /* The machine's own user is one person with every role; a key is somebody among others. */
-    bool four_eyes = c->who.kind != PRINCIPAL_KIND_LOCAL;
-    enum fail f = c->approve ? route_release_approve(tx, c->release, c->who.name, four_eyes,
-                                                     c->before, why)
-                             : route_release_propose(tx, c->rules, c->who.name, why);
-    if (f == FAIL_NONE && c->approve) {
-        f = route_release_active(store_tx_conn(tx), &c->rules, why);
-    }
-    if (f != FAIL_NONE) {
-        return f;
-    }
-    const char *releases[] = {route_rules_release(c->rules), c->before};
-    struct audit_leaf leaf = {.kind = AUDIT_KIND_RELEASE_CHANGED,
-                              .actor = c->who.name,
-                              .team = c->who.team,
-                              .task = "route",
-                              .releases = releases,
-                              .releases_len = c->before[0] != '\0' ? 2 : 1,
-                              .verdict = c->approve ? "active" : "candidate"};
-    return audit_append(tx, c->a->h.audit, &leaf, NULL, NULL, why);
+    struct route_rules *rules = NULL;
+    enum fail f = route_rules_read(text, len, "rules.yaml", &rules, faults, why);
+    *out = rules;
+    return f;
 }
 
-static void change_done(void *arg, enum fail code, const struct fault *why)
+static enum fail active_rules(struct store_conn *conn, void **out, struct fault *why)
 {
-    struct change *c = arg;
-    struct jn_writer w;
-    struct buf body;
-    if (code == FAIL_NONE && c->approve) {
-        task_rules_set(c->a->h.desk, c->rules);
-    }
-    if (code == FAIL_NONE) {
-        api_open(&w, &body);
-        jn_kv_str(&w, "release", route_rules_release(c->rules));
-        jn_kv_str(&w, "state", c->approve ? "active" : "candidate");
-        jn_kv_str(&w, "before", c->before[0] != '\0' ? c->before : NULL);
-        api_send(c->r, c->approve ? 200 : 201, &w);
-    } else {
-        wire_fail(c->r, code, why);
-    }
-    route_rules_unref(c->rules);
+    struct route_rules *rules = NULL;
+    enum fail f = route_release_active(conn, &rules, why);
+    *out = rules;
+    return f;
 }
 
-static void change_start(struct change *c)
+static const char *rules_release(const void *rules)
 {
-    struct fault why;
-    enum fail f =
-        store_write(c->a->h.store, change_write, c, change_done, c->a->h.loop, &why);
-    if (f != FAIL_NONE) {
-        route_rules_unref(c->rules);
-        wire_fail(c->r, f, &why);
-    }
+    return route_rules_release(rules);
 }
+
+static const char *rules_text(const void *rules)
+{
+    return route_rules_text(rules);
+}
+
+static void serve_rules(struct task_desk *desk, void *rules)
+{
+    task_rules_set(desk, rules);
+}
+
+static void unref_rules(void *rules)
+{
+    route_rules_unref(rules);
+}
+
+static const struct api_release rules_kind = {.kind = ROUTE_RELEASES,
+                                              .read = read_rules,
+                                              .active = active_rules,
+                                              .release = rules_release,
+                                              .text = rules_text,
+                                              .serve = serve_rules,
+                                              .unref = unref_rules};
 
 void api_route_propose(struct wire_request *r, void *arg)
 {
-    struct fault why;
-    size_t len;
-    const char *text = wire_body(r, &len);
-    struct change *c = wire_alloc(r, sizeof(*c));
-    struct config_faults *faults = mem_alloc(sizeof(*faults));
-    *c = (struct change){.a = arg, .r = r, .who = *api_who(r)};
-    enum fail f = route_rules_read(text, len, "rules.yaml", &c->rules, faults, &why);
-    if (f != FAIL_NONE) {
-        api_faults(r, faults, &why);
-    } else {
-        change_start(c);
-    }
-    mem_free(faults);
+    api_release_propose(r, arg, &rules_kind);
 }
 
 void api_route_approve(struct wire_request *r, void *arg)
 {
-    struct change *c = wire_alloc(r, sizeof(*c));
-    *c = (struct change){.a = arg, .r = r, .who = *api_who(r), .approve = true};
-    (void)text_copy(c->release, sizeof(c->release), wire_param(r, "release"));
-    change_start(c);
+    api_release_approve(r, arg, &rules_kind);
 }

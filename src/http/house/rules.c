@@ -12,6 +12,7 @@
 #include "answer/route/route.h"
 #include "base/log/log.h"
 #include "http/house/house_internal.h"
+#include "trust/release/release.h"
 
 #define RULES_BYTES ((size_t)128 * 1024)
 
@@ -59,7 +60,7 @@ static enum fail write_proposal(struct store_tx *tx, void *arg, struct fault *wh
                               .releases_len = 1,
                               .verdict = "candidate"};
     p->is_new = true;
-    f = route_release_propose(tx, p->rules, "config", why);
+    f = release_propose(tx, ROUTE_RELEASES, release, route_rules_text(p->rules), "config", why);
     return f != FAIL_NONE ? f : audit_append(tx, p->audit, &leaf, NULL, NULL, why);
 }
 

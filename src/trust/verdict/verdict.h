@@ -4,9 +4,8 @@
  * finding of a rule gives a verdict (allow, redact, review, block) with the rule's name, the place
  * and the reason; the text's verdict is the gravest. docs/reference/guard.md describes the file.
  *
- * Owns: rule sets; the table `guard_rules`. Threads: a rule set is immutable once read, and
- * counted; checking is pure and may run on many threads; the store functions belong to their
- * connection's.
+ * Owns: rule sets. Threads: a rule set is immutable once read, and counted; checking is pure and
+ * may run on many threads; reading the store belongs to the connection's thread.
  * Limits: VERDICT_MAX_*. A text of 16 KiB takes a few milliseconds: longer ones belong to crunch.
  */
 #pragma once
@@ -103,23 +102,9 @@ bool verdict_stream_feed(struct verdict_stream *s, const struct verdict_rules *r
 
 /* ---- rule sets as releases ---- */
 
-struct verdict_release {
-    char release[65];
-    char state[12]; /* "candidate", "active" or "retired" */
-    char proposed_by[80], approved_by[80];
-    int64_t proposed_at, approved_at;
-};
-/* As answer/route's: a candidate; made active by another than who proposed it (four_eyes);
-   "shipped" goes back to the built-in rules. */
-MUST_CHECK enum fail verdict_release_propose(struct store_tx *tx, const struct verdict_rules *r,
-                                             const char *actor, struct fault *why);
-MUST_CHECK enum fail verdict_release_approve(struct store_tx *tx, const char *release,
-                                             const char *actor, bool four_eyes, char before[65],
-                                             struct fault *why);
+/* Their kind in trust/release. */
+#define VERDICT_RELEASES "guard"
 /* With one reference; the shipped ones when none was approved. A stored set that no longer reads is
    FAIL_INTERNAL. */
 MUST_CHECK enum fail verdict_release_active(struct store_conn *conn, struct verdict_rules **out,
                                             struct fault *why);
-typedef void (*verdict_release_fn)(void *arg, const struct verdict_release *r);
-MUST_CHECK enum fail verdict_release_each(struct store_conn *conn, verdict_release_fn fn, void *arg,
-                                          struct fault *why); /* newest first */

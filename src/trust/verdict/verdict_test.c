@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of verdicts: rules read, what they find for whom, redaction, streams, releases. */
+/* Tests of verdicts: rules read, what they find for whom, redaction, streams. */
 #include "trust/verdict/verdict.h"
 
 #include <setjmp.h>
