@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of certificates in the store: the pilot's looks, what voids one, the watch, the
+ * Tests of certificates in the home.store: the pilot's looks, what voids one, the watch, the
  * confirmation, what is still needed, and that a person's data goes.
  */
 #include "answer/certify/certify.h"
@@ -14,12 +14,9 @@
 #include <cmocka.h>
 
 #include "trust/keyring/keyring.h"
+#include "support/home.h"
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
-static struct audit *audit;
-static struct store_conn *reader;
+static struct home home;
 
 static const struct certify_releases head_1 = {"vectors-1", "", "head-1"};
 static const struct certify_releases head_2 = {"vectors-1", "", "head-2"};
@@ -28,44 +25,16 @@ static const struct certify_releases light_1 = {"light-1", "form-1", ""};
 static int set_up(void **state)
 {
     (void)state;
-    struct fault why;
-    char path[96];
-    snprintf(dir, sizeof(dir), "/tmp/certify-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    if (store_open(path, &store_schema_data, &store, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
-    assert_int_equal(audit_open(dir, store, master, &audit, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &reader, &why), FAIL_NONE);
+    home_make(&home, "certify");
+    home_open(&home, HOME_RECORD);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    store_reader_close(reader);
-    store_close(store);
-    audit_close(audit);
-    keyring_master_close(master);
-    static const char *const names[] = {"data.db",     "data.db-wal",  "data.db-shm",
-                                        "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm", "keys.db-lock", "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
-}
-
-static void write_now(store_write_fn fn, void *arg)
-{
-    struct fault why;
-    if (store_write_wait(store, fn, arg, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
+    home_close(&home);
+    return home_remove(&home);
 }
 
 /* ---- many tasks, said and decided in one write ---- */
@@ -113,7 +82,7 @@ static enum fail do_run(struct store_tx *tx, void *arg, struct fault *why)
                                         .team = "support", .fields = &d, .fields_len = 1,
                                         .rejected = r->reject};
         struct certify_events events;
-        f = certify_review(tx, audit, &review, &events, why);
+        f = certify_review(tx, home.audit, &review, &events, why);
         if (f != FAIL_NONE) {
             return f;
         }
@@ -130,7 +99,7 @@ static bool find(const char *field, const char *rung, const struct certify_relea
 {
     struct fault why;
     bool found = false;
-    assert_int_equal(certify_find(reader, "triage", field, rung, now, target, out, &found, &why),
+    assert_int_equal(certify_find(home.conn, "triage", field, rung, now, target, out, &found, &why),
                      FAIL_NONE);
     return found;
 }
@@ -140,12 +109,12 @@ static void a_pilot_is_certified_at_its_look_and_not_before(void **state)
     (void)state;
     struct certify_certificate c;
     struct run r = {.field = "queue", .rung = "learned", .releases = &head_1, .n = 499};
-    write_now(do_run, &r);
+    home_write(&home, do_run, &r);
     assert_int_equal(r.events, 0);
     assert_false(find("queue", "learned", &head_1, 0.02, &c));
-    int64_t before = audit_size(reader);
+    int64_t before = audit_size(home.conn);
     r.n = 1;
-    write_now(do_run, &r);
+    home_write(&home, do_run, &r);
     assert_int_equal(r.events, 1);
     assert_int_equal(r.last.list[0].kind, CERTIFY_EVENT_ISSUED);
     assert_true(find("queue", "learned", &head_1, 0.02, &c));
@@ -154,7 +123,7 @@ static void a_pilot_is_certified_at_its_look_and_not_before(void **state)
     assert_int_equal(c.errors, 0);
     assert_true(c.coverage > 0.9 && c.error_upper <= 0.02 && c.threshold <= 0.6);
     assert_string_equal(c.head, "head-1");
-    assert_int_equal(audit_size(reader), before + 1);
+    assert_int_equal(audit_size(home.conn), before + 1);
     /* Neither another head nor another promise is what was certified. */
     assert_false(find("queue", "learned", &head_2, 0.02, &c));
     assert_false(find("queue", "learned", &head_1, 0.01, &c));
@@ -167,20 +136,20 @@ static void a_poor_pilot_is_not_certified(void **state)
     struct certify_certificate c;
     struct run r = {.field = "queue", .rung = "learned", .releases = &head_1, .n = 1000,
                     .wrong_every = 20};
-    write_now(do_run, &r);
+    home_write(&home, do_run, &r);
     assert_int_equal(r.events, 0);
     assert_false(find("queue", "learned", &head_1, 0.02, &c));
     /* Rejected whole: every field of it was wrong. */
     struct run bad = {.field = "kind", .rung = "learned", .releases = &head_1, .n = 500,
                       .reject = true};
-    write_now(do_run, &bad);
+    home_write(&home, do_run, &bad);
     assert_int_equal(bad.events, 0);
 }
 
 static struct run pilot(const char *field, const char *rung, const struct certify_releases *now)
 {
     struct run r = {.field = field, .rung = rung, .releases = now, .n = 500};
-    write_now(do_run, &r);
+    home_write(&home, do_run, &r);
     assert_int_equal(r.events, 1);
     return r;
 }
@@ -196,7 +165,7 @@ struct voiding {
 static enum fail do_void(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct voiding *v = arg;
-    return certify_void(tx, audit, "triage", NULL, v->rung, v->now, "a new head", "anna",
+    return certify_void(tx, home.audit, "triage", NULL, v->rung, v->now, "a new head", "anna",
                         "support", &v->n, why);
 }
 
@@ -216,27 +185,27 @@ static void a_change_voids_what_it_touches_and_nothing_else(void **state)
     pilot("queue", "light", &light_1);
     struct certify_releases new_light = {"light-2", NULL, NULL};
     struct voiding same = {"learned", &head_1, -1}, other = {"light", &new_light, -1};
-    write_now(do_void, &same);
+    home_write(&home, do_void, &same);
     assert_int_equal(same.n, 0);
-    write_now(do_void, &other);
+    home_write(&home, do_void, &other);
     assert_int_equal(other.n, 1);
     assert_true(find("queue", "learned", &head_1, 0.02, &c));
     assert_false(find("queue", "light", &light_1, 0.02, &c));
     struct voiding head = {"learned", &head_2, -1};
-    write_now(do_void, &head);
+    home_write(&home, do_void, &head);
     assert_int_equal(head.n, 1);
     assert_false(find("queue", "learned", &head_1, 0.02, &c));
     int live = 0, all = 0;
-    assert_int_equal(certify_each(reader, "triage", false, count_row, &live, &why), FAIL_NONE);
-    assert_int_equal(certify_each(reader, NULL, true, count_row, &all, &why), FAIL_NONE);
+    assert_int_equal(certify_each(home.conn, "triage", false, count_row, &live, &why), FAIL_NONE);
+    assert_int_equal(certify_each(home.conn, NULL, true, count_row, &all, &why), FAIL_NONE);
     assert_int_equal(live, 0);
     assert_int_equal(all, 2);
     /* What was said under the old head does not count for the new one. */
     struct run fresh = {.field = "queue", .rung = "learned", .releases = &head_2, .n = 499};
-    write_now(do_run, &fresh);
+    home_write(&home, do_run, &fresh);
     assert_int_equal(fresh.events, 0);
     fresh.n = 1;
-    write_now(do_run, &fresh);
+    home_write(&home, do_run, &fresh);
     assert_int_equal(fresh.events, 1);
     assert_true(find("queue", "learned", &head_2, 0.02, &c));
 }
@@ -264,7 +233,7 @@ static void the_watch_withdraws_a_rung_that_drifted(void **state)
     /* The volume is not known yet: the most that is ever drawn. */
     struct run good = {.field = "queue", .rung = "learned", .releases = &head_1, .n = 400,
                        .answered = true, .wrong_every = 100, .score = 0.9};
-    write_now(do_run, &good);
+    home_write(&home, do_run, &good);
     assert_true(good.drawn > 70 && good.drawn < 130);
     assert_int_equal(good.events, 0);
     assert_true(find("queue", "learned", &head_1, 0.02, &c));
@@ -273,7 +242,7 @@ static void the_watch_withdraws_a_rung_that_drifted(void **state)
     struct run bad = good;
     bad.n = 800;
     bad.wrong_every = 3;
-    write_now(do_run, &bad);
+    home_write(&home, do_run, &bad);
     assert_true(bad.events >= 1);
     assert_int_equal(bad.last.list[0].kind, CERTIFY_EVENT_WITHDRAWN);
     assert_non_null(strstr(bad.last.list[0].text, "no longer answers queue alone"));
@@ -290,7 +259,7 @@ static enum fail do_issue(struct store_tx *tx, void *arg, struct fault *why)
                                     .class = CERTIFY_PROVISIONAL, .target = 0.02, .delta = 0.05};
     struct certify_result r = {.certified = true, .threshold = 0.7, .n = 1000, .accepted = 700,
                                .errors = 5, .error_upper = 0.015, .traffic_upper = 0.0105};
-    return certify_issue(tx, audit, &c, &r, "anna", "support", arg, why);
+    return certify_issue(tx, home.audit, &c, &r, "anna", "support", arg, why);
 }
 
 static void the_sample_confirms_a_provisional_certificate(void **state)
@@ -298,13 +267,13 @@ static void the_sample_confirms_a_provisional_certificate(void **state)
     (void)state;
     struct certify_certificate c;
     struct id id;
-    write_now(do_issue, &id);
+    home_write(&home, do_issue, &id);
     assert_true(find("queue", "learned", &head_1, 0.02, &c));
     assert_true(text_id_equal(&c.id, &id));
     assert_int_equal(c.class, CERTIFY_PROVISIONAL);
     struct run good = {.field = "queue", .rung = "learned", .releases = &head_1, .n = 2600,
                        .answered = true, .score = 0.9};
-    write_now(do_run, &good);
+    home_write(&home, do_run, &good);
     assert_true(good.drawn >= 500);
     assert_int_equal(good.events, 1);
     assert_int_equal(good.last.list[0].kind, CERTIFY_EVENT_CONFIRMED);
@@ -321,7 +290,7 @@ static void what_is_below_or_unseen_feeds_nothing(void **state)
     pilot("queue", "learned", &head_1);
     struct run below = {.field = "queue", .rung = "learned", .releases = &head_1, .n = 300,
                         .wrong_every = 1, .score = 0.1};
-    write_now(do_run, &below);
+    home_write(&home, do_run, &below);
     assert_int_equal(below.events, 0);
     assert_true(find("queue", "learned", &head_1, 0.02, &c));
     assert_int_equal(c.watch.n, 0);
@@ -350,11 +319,11 @@ static void every_uncertified_field_says_what_it_needs(void **state)
     pilot("queue", "learned", &head_1);
     struct run some = {.field = "kind", .rung = "learned", .releases = &head_1, .n = 120,
                        .wrong_every = 60};
-    write_now(do_run, &some);
+    home_write(&home, do_run, &some);
     struct run waiting = {.field = "tone", .rung = "light", .releases = &light_1, .n = 3,
                           .undecided = true};
-    write_now(do_run, &waiting);
-    assert_int_equal(certify_needs(reader, "triage", keep_need, &needs, &why), FAIL_NONE);
+    home_write(&home, do_run, &waiting);
+    assert_int_equal(certify_needs(home.conn, "triage", keep_need, &needs, &why), FAIL_NONE);
     assert_int_equal(needs.n, 2);
     assert_string_equal(needs.list[0].field, "kind");
     assert_int_equal(needs.list[0].reviewed, 120);
@@ -365,7 +334,7 @@ static void every_uncertified_field_says_what_it_needs(void **state)
     assert_int_equal(needs.list[1].reviewed, 0);
     assert_int_equal(needs.list[1].expected, 500);
     needs.n = 0;
-    assert_int_equal(certify_needs(reader, "other", keep_need, &needs, &why), FAIL_NONE);
+    assert_int_equal(certify_needs(home.conn, "other", keep_need, &needs, &why), FAIL_NONE);
     assert_int_equal(needs.n, 0);
 }
 
@@ -383,7 +352,7 @@ static enum fail do_late(struct store_tx *tx, void *arg, struct fault *why)
                                     .actor = "anna", .team = "support", .fields = &d,
                                     .fields_len = 1};
     struct certify_events events;
-    return certify_review(tx, audit, &review, &events, why);
+    return certify_review(tx, home.audit, &review, &events, why);
 }
 
 static void a_forgotten_task_is_decided_no_more(void **state)
@@ -393,10 +362,10 @@ static void a_forgotten_task_is_decided_no_more(void **state)
     struct needs needs = {.n = 0};
     struct run r = {.field = "queue", .rung = "learned", .releases = &head_1, .n = 1,
                     .undecided = true};
-    write_now(do_run, &r);
-    write_now(do_forget, &r.task);
-    write_now(do_late, &r.task);
-    assert_int_equal(certify_needs(reader, NULL, keep_need, &needs, &why), FAIL_NONE);
+    home_write(&home, do_run, &r);
+    home_write(&home, do_forget, &r.task);
+    home_write(&home, do_late, &r.task);
+    assert_int_equal(certify_needs(home.conn, NULL, keep_need, &needs, &why), FAIL_NONE);
     assert_int_equal(needs.n, 1);
     assert_int_equal(needs.list[0].reviewed, 0);
 }
@@ -407,20 +376,20 @@ static void a_reused_answer_is_its_rungs_once_more(void **state)
     (void)state;
     struct certify_certificate c;
     struct run pilot = {.field = "again", .rung = "learned", .releases = &head_1, .n = 500};
-    write_now(do_run, &pilot);
+    home_write(&home, do_run, &pilot);
     assert_true(find("again", "learned", &head_1, 0.02, &c));
     struct run first = {.field = "again", .rung = "learned", .releases = &head_1, .n = 1,
                         .answered = true, .undecided = true, .score = 0.99};
-    write_now(do_run, &first);
+    home_write(&home, do_run, &first);
     struct run twice = {.field = "again", .rung = "reuse", .n = 300, .answered = true,
                         .reused_from = &first.task, .wrong_every = 1};
-    write_now(do_run, &twice);
+    home_write(&home, do_run, &twice);
     assert_true(twice.drawn > 2 && twice.drawn < 200);
     assert_int_equal(twice.last.list[0].kind, CERTIFY_EVENT_WITHDRAWN);
     assert_string_equal(twice.last.list[0].rung, "learned");
     assert_false(find("again", "learned", &head_1, 0.02, &c));
     int drawn = twice.drawn;
-    write_now(do_run, &twice); /* nothing holds it any more: nothing is watched */
+    home_write(&home, do_run, &twice); /* nothing holds it any more: nothing is watched */
     assert_int_equal(twice.drawn, drawn);
 }
 

@@ -13,14 +13,11 @@
 
 #include "base/clock/clock.h"
 #include "base/mem/mem.h"
+#include "support/home.h"
 
 #define HOUR ((int64_t)3600 * 1000000)
 
-static char dir[64];
-static struct store *store;
-static struct store_conn *conn;
-static struct keyring_master *master;
-static struct audit *record;
+static struct home home;
 static struct fault why;
 
 static struct principal red = {.name = "anna", .team = "red", .scopes = KEYRING_SCOPE_KNOWLEDGE};
@@ -30,34 +27,17 @@ static struct principal admin = {.name = "root", .team = "it", .scopes = KEYRING
 
 static int set_up(void **state)
 {
-    char path[128];
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/dataset-grant-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    assert_int_equal(audit_open(dir, store, master, &record, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
+    home_make(&home, "dataset-grant");
+    home_open(&home, HOME_RECORD);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {"data.db",      "data.db-wal",  "data.db-shm",
-                                        "data.db-lock", "keys.db",      "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
     (void)state;
-    store_reader_close(conn);
-    store_close(store);
-    audit_close(record);
-    keyring_master_close(master);
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        (void)unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 /* One write, waited for. */
@@ -77,26 +57,27 @@ static enum fail act_write(struct store_tx *tx, void *arg, struct fault *bad)
     struct act *a = arg;
     switch (a->what) {
     case ADD:
-        return dataset_add(tx, record, a->p, &a->about, bad);
+        return dataset_add(tx, home.audit, a->p, &a->about, bad);
     case CHANGE:
-        return dataset_change(tx, record, a->p, &a->about, bad);
+        return dataset_change(tx, home.audit, a->p, &a->about, bad);
     case GRANT:
-        return dataset_grant_add(tx, record, a->p, &a->about, &a->who, a->reason, a->until, NULL,
-                                 bad);
+        return dataset_grant_add(tx, home.audit, a->p, &a->about, &a->who, a->reason, a->until,
+                                 NULL, bad);
     case REVOKE:
-        return dataset_grant_revoke(tx, record, a->p, &a->about, &a->who, bad);
+        return dataset_grant_revoke(tx, home.audit, a->p, &a->about, &a->who, bad);
     case REQUEST:
-        return dataset_request_add(tx, record, a->p, &a->about, a->who.kind, a->reason, &a->id,
+        return dataset_request_add(tx, home.audit, a->p, &a->about, a->who.kind, a->reason, &a->id,
                                    bad);
     case DECIDE:
-        return dataset_request_decide(tx, record, a->p, &a->id, a->yes, a->until, a->reason, bad);
+        return dataset_request_decide(tx, home.audit, a->p, &a->id, a->yes, a->until, a->reason,
+                                      bad);
     }
     return FAIL_INTERNAL;
 }
 
 static enum fail act(struct act *a)
 {
-    return store_write_wait(store, act_write, a, &why);
+    return store_write_wait(home.store, act_write, a, &why);
 }
 
 static struct dataset_about make(const char *name, bool listed)
@@ -109,14 +90,14 @@ static struct dataset_about make(const char *name, bool listed)
     a.about.listed = listed;
     assert_int_equal(act(&a), FAIL_NONE);
     struct dataset_about d;
-    assert_int_equal(dataset_find(conn, name, &d, &why), FAIL_NONE);
+    assert_int_equal(dataset_find(home.conn, name, &d, &why), FAIL_NONE);
     return d;
 }
 
 static enum fail read_as(const struct principal *p, const char *name, int64_t at)
 {
     struct dataset_about d;
-    return dataset_get(conn, name, p, DATASET_READS, at, &d, &why);
+    return dataset_get(home.conn, name, p, DATASET_READS, at, &d, &why);
 }
 
 static void a_grant_counts_from_its_making_to_its_end(void **state)
@@ -131,11 +112,11 @@ static void a_grant_counts_from_its_making_to_its_end(void **state)
     assert_int_equal(act(&g), FAIL_NONE);
     now = clock_now_us();
     assert_int_equal(read_as(&blue, "faq", now), FAIL_NONE);
-    assert_true(dataset_may_read(conn, "faq", &blue, now));
+    assert_true(dataset_may_read(home.conn, "faq", &blue, now));
     assert_int_equal(read_as(&blue, "faq", now + HOUR), FAIL_NOT_FOUND); /* ended by itself */
     assert_int_equal(read_as(&blue, "faq", now - HOUR), FAIL_NOT_FOUND);
     struct dataset_about got;
-    assert_int_equal(dataset_get(conn, "faq", &blue, DATASET_OWNS, now, &got, &why),
+    assert_int_equal(dataset_get(home.conn, "faq", &blue, DATASET_OWNS, now, &got, &why),
                      FAIL_FORBIDDEN);
     struct act r = {.what = REVOKE, .p = &red, .about = d, .who = {DATASET_TEAM, "blue"}};
     assert_int_equal(act(&r), FAIL_NONE);
@@ -179,17 +160,18 @@ static void strangers_cannot_tell_a_foreign_dataset_from_a_missing_one(void **st
     struct dataset_about d;
     struct fault real, none;
     int64_t now = clock_now_us();
-    assert_int_equal(dataset_get(conn, "secret", &blue, DATASET_SEES, now, &d, &real),
+    assert_int_equal(dataset_get(home.conn, "secret", &blue, DATASET_SEES, now, &d, &real),
                      FAIL_NOT_FOUND);
-    assert_int_equal(dataset_get(conn, "sacred", &blue, DATASET_SEES, now, &d, &none),
+    assert_int_equal(dataset_get(home.conn, "sacred", &blue, DATASET_SEES, now, &d, &none),
                      FAIL_NOT_FOUND);
     assert_string_equal(real.hint, none.hint);
     memcpy(strstr(real.message, "secret"), "sacred", 6);
     assert_string_equal(real.message, none.message);
-    assert_int_equal(dataset_label(conn, "secret"), SECRECY_CONFIDENTIAL);
-    assert_int_equal(dataset_label(conn, "sacred"), SECRECY_RESTRICTED);
+    assert_int_equal(dataset_label(home.conn, "secret"), SECRECY_CONFIDENTIAL);
+    assert_int_equal(dataset_label(home.conn, "sacred"), SECRECY_RESTRICTED);
     /* an administrator manages it, and does not read it */
-    assert_int_equal(dataset_get(conn, "secret", &admin, DATASET_OWNS, now, &d, &why), FAIL_NONE);
+    assert_int_equal(dataset_get(home.conn, "secret", &admin, DATASET_OWNS, now, &d, &why),
+                     FAIL_NONE);
     assert_int_equal(read_as(&admin, "secret", now), FAIL_NOT_FOUND);
 }
 
@@ -236,7 +218,7 @@ static void access_is_asked_for_and_decided_by_the_owner(void **state)
     assert_int_equal(act(&d), FAIL_NOT_FOUND);
     struct count c = {0};
     assert_int_equal(
-        dataset_request_each(conn, &red2, clock_now_us(), count_request, &c, &why), FAIL_NONE);
+        dataset_request_each(home.conn, &red2, clock_now_us(), count_request, &c, &why), FAIL_NONE);
     assert_int_equal(c.decides, 1);
     d.p = &red2;
     d.reason = "fine";
@@ -244,21 +226,21 @@ static void access_is_asked_for_and_decided_by_the_owner(void **state)
     assert_int_equal(act(&d), FAIL_CONFLICT);
     assert_int_equal(read_as(&blue, "runbooks", clock_now_us()), FAIL_NONE);
     c = (struct count){0};
-    assert_int_equal(dataset_readers(conn, "runbooks", clock_now_us(), count_reader, &c, &why),
+    assert_int_equal(dataset_readers(home.conn, "runbooks", clock_now_us(), count_reader, &c, &why),
                      FAIL_NONE);
     assert_int_equal(c.owners, 1);
     assert_int_equal(c.grants, 1);
     assert_string_equal(c.last, "blue");
     c = (struct count){0};
     struct dataset_subject who = {DATASET_TEAM, "blue"};
-    assert_int_equal(dataset_of_subject(conn, &who, clock_now_us(), count_dataset, &c, &why),
+    assert_int_equal(dataset_of_subject(home.conn, &who, clock_now_us(), count_dataset, &c, &why),
                      FAIL_NONE);
     assert_int_equal(c.grants, 1);
     assert_string_equal(c.last, "runbooks");
     assert_int_equal(act(&q), FAIL_CONFLICT); /* it may read already */
     c = (struct count){0};
     assert_int_equal(
-        dataset_readers(conn, "runbooks", clock_now_us() + HOUR, count_reader, &c, &why),
+        dataset_readers(home.conn, "runbooks", clock_now_us() + HOUR, count_reader, &c, &why),
         FAIL_NONE);
     assert_int_equal(c.grants, 0);
     /* refused: nothing is granted */
@@ -273,7 +255,7 @@ static void access_is_asked_for_and_decided_by_the_owner(void **state)
 static void each_change_leaves_a_record(void **state)
 {
     (void)state;
-    int64_t before = audit_size(conn);
+    int64_t before = audit_size(home.conn);
     struct act a = {.what = CHANGE, .p = &red, .about = make("notes", false)};
     snprintf(a.about.purpose, sizeof(a.about.purpose), "notes of the shift");
     assert_int_equal(act(&a), FAIL_NONE);
@@ -282,10 +264,10 @@ static void each_change_leaves_a_record(void **state)
     assert_int_equal(act(&g), FAIL_NONE);
     g.what = REVOKE;
     assert_int_equal(act(&g), FAIL_NONE);
-    assert_int_equal(audit_size(conn) - before, 4); /* added, changed, granted, revoked */
+    assert_int_equal(audit_size(home.conn) - before, 4); /* added, changed, granted, revoked */
     struct act again = {.what = ADD, .p = &blue, .about = a.about};
     assert_int_equal(act(&again), FAIL_CONFLICT);
-    assert_int_equal(audit_size(conn) - before, 4);
+    assert_int_equal(audit_size(home.conn) - before, 4);
 }
 
 int main(void)

@@ -15,58 +15,38 @@
 #include <cmocka.h>
 
 #include "base/clock/clock.h"
+#include "support/home.h"
 
 #define DIM 96
 #define MODEL "0000000000000000000000000000000000000000000000000000000000000001"
 #define HOUR ((int64_t)3600 * 1000000)
 
-static char dir[64];
-static struct store *store;
-static struct store_conn *conn;
-static struct keyring_master *master;
-static struct audit *record;
+static struct home home;
 static struct datasets *ds;
 static struct fault why;
 static struct principal red = {.name = "anna", .team = "red", .scopes = KEYRING_SCOPE_KNOWLEDGE};
 
 static int set_up(void **state)
 {
-    char path[128];
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/dataset-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    assert_int_equal(audit_open(dir, store, master, &record, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
-    struct dataset_house h = {.store = store, .audit = record};
+    home_make(&home, "dataset");
+    home_open(&home, HOME_RECORD);
+    struct dataset_house h = {.store = home.store, .audit = home.audit};
     assert_int_equal(datasets_open(&h, &ds, &why), FAIL_NONE);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {"data.db",      "data.db-wal",  "data.db-shm",
-                                        "data.db-lock", "keys.db",      "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
     (void)state;
     datasets_close(ds);
-    store_reader_close(conn);
-    store_close(store);
-    audit_close(record);
-    keyring_master_close(master);
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        (void)unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 static enum fail add_write(struct store_tx *tx, void *arg, struct fault *bad)
 {
-    return dataset_add(tx, record, &red, arg, bad);
+    return dataset_add(tx, home.audit, &red, arg, bad);
 }
 
 static struct dataset_about make(const char *name, int64_t retention)
@@ -75,8 +55,8 @@ static struct dataset_about make(const char *name, int64_t retention)
     snprintf(d.name, sizeof(d.name), "%s", name);
     snprintf(d.owner.name, sizeof(d.owner.name), "red");
     snprintf(d.purpose, sizeof(d.purpose), "a test");
-    assert_int_equal(store_write_wait(store, add_write, &d, &why), FAIL_NONE);
-    assert_int_equal(dataset_find(conn, name, &d, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, add_write, &d, &why), FAIL_NONE);
+    assert_int_equal(dataset_find(home.conn, name, &d, &why), FAIL_NONE);
     return d;
 }
 
@@ -101,7 +81,7 @@ static const char *ask_at(const char *text, const float *v, int64_t now)
     struct dataset_query q = {
         .text = text, .vector = v, .dim = v != NULL ? DIM : 0, .model = MODEL, .max = 10,
         .now = now};
-    if (datasets_search(ds, conn, &red, &q, arena, hits, &found, &label, &why) != FAIL_NONE) {
+    if (datasets_search(ds, home.conn, &red, &q, arena, hits, &found, &label, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     snprintf(first, sizeof(first), "%s", found > 0 ? hits[0].path : "");
@@ -122,7 +102,7 @@ static void tell(void *arg, const char *what)
 
 static void agree(void)
 {
-    assert_int_equal(dataset_reconcile(conn, ds, tell, NULL, &why), FAIL_NONE);
+    assert_int_equal(dataset_reconcile(home.conn, ds, tell, NULL, &why), FAIL_NONE);
 }
 
 /* ---- cutting ---- */
@@ -294,7 +274,7 @@ static void vectors_for_all(const struct dataset_about *d)
     const char *texts[64];
     size_t n;
     do {
-        assert_int_equal(dataset_unembedded(conn, d->no, 64, arena, chunks, texts, &n, &why),
+        assert_int_equal(dataset_unembedded(home.conn, d->no, 64, arena, chunks, texts, &n, &why),
                          FAIL_NONE);
         float *v = mem_alloc_array(n + 1, DIM * sizeof(float));
         for (size_t i = 0; i < n; i++) {
@@ -322,11 +302,11 @@ static void a_changed_document_keeps_what_stayed(void **state)
     struct id washed = hits[0].chunk;
     assert_string_equal(ask("bean storage"), "b.txt");
     assert_int_equal(label, SECRECY_CONFIDENTIAL);
-    int64_t before = audit_size(conn);
+    int64_t before = audit_size(home.conn);
     assert_int_equal(
         take(&d, "a.md", "# Pump\nThe pump needs oil.\n# Filter\nWash the filter.\n").state,
         DATASET_UNTOUCHED);
-    assert_int_equal(audit_size(conn), before);
+    assert_int_equal(audit_size(home.conn), before);
     assert_int_equal(
         take(&d, "a.md", "# Filter\nWash the filter.\n# Hose\nThe hose is replaced yearly.\n")
             .state,
@@ -336,7 +316,7 @@ static void a_changed_document_keeps_what_stayed(void **state)
     assert_string_equal(ask("pump oil"), "");
     assert_string_equal(ask("hose"), "a.md");
     struct dataset_counts c;
-    assert_int_equal(dataset_count(conn, d.no, &c, &why), FAIL_NONE);
+    assert_int_equal(dataset_count(home.conn, d.no, &c, &why), FAIL_NONE);
     assert_int_equal(c.files, 2);
     assert_int_equal(c.chunks, 3);
     assert_int_equal(c.embedded, 2); /* the washed one kept its vector */
@@ -349,7 +329,7 @@ static void a_changed_document_keeps_what_stayed(void **state)
     agree();
     assert_int_equal(datasets_drop(ds, &red, &d, &why), FAIL_NONE);
     assert_string_equal(ask("beans"), "");
-    assert_int_equal(dataset_find(conn, "manual", &d, &why), FAIL_NOT_FOUND);
+    assert_int_equal(dataset_find(home.conn, "manual", &d, &why), FAIL_NOT_FOUND);
     agree();
 }
 
@@ -413,7 +393,7 @@ static void vectors_find_what_words_do_not(void **state)
     int64_t chunks[300];
     const char *texts[300];
     size_t n;
-    assert_int_equal(dataset_unembedded(conn, d.no, 300, arena, chunks, texts, &n, &why),
+    assert_int_equal(dataset_unembedded(home.conn, d.no, 300, arena, chunks, texts, &n, &why),
                      FAIL_NONE);
     assert_int_equal(n, 300);
     float *v = mem_alloc_array(n, DIM * sizeof(float));
@@ -433,7 +413,7 @@ static void vectors_find_what_words_do_not(void **state)
     assert_string_equal(ask_at(text, v + 250 * DIM, 0), "n250.txt");
     assert_true(hits[0].word_rank == 1 && hits[0].vector_rank == 1);
     /* opened again, the copy in memory is the same */
-    struct dataset_house h = {.store = store, .audit = record};
+    struct dataset_house h = {.store = home.store, .audit = home.audit};
     datasets_close(ds);
     assert_int_equal(datasets_open(&h, &ds, &why), FAIL_NONE);
     agree();
@@ -464,9 +444,9 @@ static enum fail change_write(struct store_tx *tx, void *arg, struct fault *bad)
 {
     const struct change *c = arg;
     struct dataset_subject who = {DATASET_TEAM, "green"};
-    return c->grant ? dataset_grant_add(tx, record, &red, &sets[c->set], &who, "a test",
+    return c->grant ? dataset_grant_add(tx, home.audit, &red, &sets[c->set], &who, "a test",
                                         clock_now_us() + HOUR, NULL, bad)
-                    : dataset_grant_revoke(tx, record, &red, &sets[c->set], &who, bad);
+                    : dataset_grant_revoke(tx, home.audit, &red, &sets[c->set], &who, bad);
 }
 
 static void *change_grants(void *arg)
@@ -480,7 +460,7 @@ static void *change_grants(void *arg)
         int at = atomic_load(&steps[c.set]);
         c.grant = at % 4 == 0;
         atomic_store(&steps[c.set], at + 1);
-        if (store_write_wait(store, change_write, &c, &bad) != FAIL_NONE) {
+        if (store_write_wait(home.store, change_write, &c, &bad) != FAIL_NONE) {
             return "a change failed";
         }
         atomic_store(&steps[c.set], at + 2);
@@ -536,7 +516,7 @@ static void *search_much(void *arg)
     struct asker *a = arg;
     struct store_conn *c = NULL;
     struct fault bad;
-    if (store_reader_open(store, &c, &bad) != FAIL_NONE) {
+    if (store_reader_open(home.store, &c, &bad) != FAIL_NONE) {
         a->failed++;
         return NULL;
     }

@@ -14,14 +14,11 @@
 
 #include "trust/audit/audit.h"
 #include "trust/keyring/keyring.h"
+#include "support/home.h"
 
 #define DIM 8
 
-static char dir[64];
-static struct store *store;
-static struct store_conn *conn;
-static struct keyring_master *master;
-static struct audit *record;
+static struct home home;
 static struct arena *arena;
 static struct fault why;
 
@@ -32,36 +29,19 @@ static const float north[DIM] = {1, 0, 0, 0, 0, 0, 0, 0};
 
 static int set_up(void **state)
 {
-    char path[128];
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/reuse-rows-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    assert_int_equal(audit_open(dir, store, master, &record, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
+    home_make(&home, "reuse-rows");
+    home_open(&home, HOME_RECORD);
     arena = arena_new((size_t)64 << 20);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {"data.db",      "data.db-wal",  "data.db-shm",
-                                        "data.db-lock", "keys.db",      "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key", "erasures"};
     (void)state;
     arena_free(arena);
-    store_reader_close(conn);
-    store_close(store);
-    audit_close(record);
-    keyring_master_close(master);
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 /* One write of any kind. */
@@ -79,7 +59,7 @@ struct work {
 
 static enum fail content(struct store_tx *tx, const struct work *w, struct fault *f)
 {
-    return audit_content_put(tx, record, &w->entry.task, AUDIT_PART_INPUT, w->owner->team,
+    return audit_content_put(tx, home.audit, &w->entry.task, AUDIT_PART_INPUT, w->owner->team,
                              w->owner->actor, w->text, strlen(w->text), f);
 }
 
@@ -112,7 +92,7 @@ static enum fail run(struct store_tx *tx, void *arg, struct fault *f)
 
 static void does(struct work *w)
 {
-    if (store_write_wait(store, run, w, &why) != FAIL_NONE) {
+    if (store_write_wait(home.store, run, w, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
 }
@@ -132,7 +112,7 @@ static struct id put_order(const struct reuse_owner *owner, const char *number, 
 static size_t learn(const struct reuse_scope *scope)
 {
     struct reuse_learned l;
-    assert_int_equal(reuse_stream_learn(conn, record, scope, &l, &why), FAIL_NONE);
+    assert_int_equal(reuse_stream_learn(home.conn, home.audit, scope, &l, &why), FAIL_NONE);
     struct work w = {.what = PUT_LEARNED, .scope = scope, .learned = &l};
     size_t n = l.n;
     does(&w);
@@ -145,8 +125,8 @@ static size_t fills(const struct reuse_scope *scope, struct id *from)
     static const char text[] =
         "Order confirmation\nOrder no: Z-9\nCustomer: Zoe Zorn\nThank you.\n";
     struct reuse_match m;
-    assert_int_equal(reuse_stream_match(conn, scope, text, strlen(text), arena, &m, from, &why),
-                     FAIL_NONE);
+    assert_int_equal(
+        reuse_stream_match(home.conn, scope, text, strlen(text), arena, &m, from, &why), FAIL_NONE);
     return m.n;
 }
 
@@ -196,7 +176,7 @@ static void a_revocation_reaches_all_that_came_of_it(void **state)
     assert_int_equal(fills(&red, &template), 0);
     bool revoked = false;
     struct id root;
-    assert_int_equal(reuse_revoked(conn, &copied, &revoked, &root, &why), FAIL_NONE);
+    assert_int_equal(reuse_revoked(home.conn, &copied, &revoked, &root, &why), FAIL_NONE);
     assert_true(revoked && text_id_equal(&root, &tasks[1]));
     assert_int_equal(learn(&red), 0); /* two are left */
     does(&w);                         /* twice is fine */
@@ -252,8 +232,8 @@ static bool find_alike(const struct reuse_scope *scope, const char *text, enum r
     struct reuse_entry e;
     bool found = false;
     double cosine = 0;
-    assert_int_equal(reuse_semantic_find(conn, record, scope, north, DIM, text, strlen(text), arena,
-                                         &e, &cosine, &found, v, &why),
+    assert_int_equal(reuse_semantic_find(home.conn, home.audit, scope, north, DIM, text,
+                                         strlen(text), arena, &e, &cosine, &found, v, &why),
                      FAIL_NONE);
     assert_true(!found || (cosine > 0.99 && strcmp(e.values[0], "cards") == 0));
     return found;
@@ -273,7 +253,7 @@ static void another_request_is_answered_only_when_it_says_the_same(void **state)
     assert_int_equal(v, REUSE_NOT_WORDS);
     assert_false(find_alike(&blue, "How do I activate my card?", &v));
     assert_int_equal(v, REUSE_SAME); /* nothing was near */
-    assert_int_equal(audit_subject_erase(record, "red", "anna", NULL, &why), FAIL_NONE);
+    assert_int_equal(audit_subject_erase(home.audit, "red", "anna", NULL, &why), FAIL_NONE);
     assert_false(find_alike(&red, "How do I activate my card?", &v)); /* its text is gone */
 }
 

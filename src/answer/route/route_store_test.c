@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "support/home.h"
 #include "trust/release/release.h"
 
 #define HOUR ((int64_t)3600 * 1000000)
@@ -120,40 +121,21 @@ static void the_least_used_workflow_makes_room(void **state)
 
 /* ---- rows ---- */
 
-struct house {
-    char dir[32];
-    struct store *store;
-    struct store_conn *conn;
-};
+static struct home home;
 
 static int set_up(void **state)
 {
-    struct house *h = mem_alloc(sizeof(*h));
-    char path[64];
-    struct fault why;
-    snprintf(h->dir, sizeof(h->dir), "/tmp/route-test-XXXXXX");
-    assert_non_null(mkdtemp(h->dir));
-    snprintf(path, sizeof(path), "%s/data.db", h->dir);
-    assert_int_equal(store_open(path, &store_schema_data, &h->store, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(h->store, &h->conn, &why), FAIL_NONE);
-    *state = h;
+    (void)state;
+    home_make(&home, "route");
+    home_open(&home, HOME_STORE);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    static const char *const files[] = {"data.db", "data.db-wal", "data.db-shm", "data.db-lock"};
-    struct house *h = *state;
-    store_reader_close(h->conn);
-    store_close(h->store);
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        char path[64];
-        snprintf(path, sizeof(path), "%s/%s", h->dir, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(h->dir);
-    mem_free(h);
-    return 0;
+    (void)state;
+    home_close(&home);
+    return home_remove(&home);
 }
 
 static enum fail put_traffic(struct store_tx *tx, void *arg, struct fault *why)
@@ -170,18 +152,18 @@ static enum fail put_traffic(struct store_tx *tx, void *arg, struct fault *why)
 
 static void traffic_comes_back_and_the_old_goes(void **state)
 {
-    struct house *h = *state;
+    (void)state;
     struct fault why;
     struct route_facts f;
     struct route_meter *m = route_meter_new();
     bool row;
-    assert_int_equal(store_write_wait(h->store, put_traffic, NULL, &why), FAIL_NONE);
-    assert_int_equal(route_traffic_load(h->conn, T0 + 799 * HOUR, m, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, put_traffic, NULL, &why), FAIL_NONE);
+    assert_int_equal(route_traffic_load(home.conn, T0 + 799 * HOUR, m, &why), FAIL_NONE);
     route_facts_init(&f);
     route_meter_facts(m, "triage", T0 + 799 * HOUR, &f);
     assert_true(fabs(f.number[ROUTE_ARRIVALS_PER_WEEK] - 336) < 1e-6);
     assert_true(fabs(f.number[ROUTE_SHARE_REUSED] - 0.5) < 1e-6);
-    AUTO_STMT struct store_stmt *s = store_query(h->conn, "SELECT count(*) FROM route_traffic");
+    AUTO_STMT struct store_stmt *s = store_query(home.conn, "SELECT count(*) FROM route_traffic");
     assert_int_equal(store_step(s, &row, &why), FAIL_NONE);
     assert_int_equal(store_col_int(s, 0), ROUTE_TRAFFIC_HOURS);
     route_meter_free(m);
@@ -204,7 +186,7 @@ static void an_approved_rule_set_serves(void **state)
 {
     static const char yaml[] =
         "rows: [{name: a, when: {burst: {below: 2}}, then: {go: person}}]";
-    struct house *h = *state;
+    (void)state;
     struct fault why;
     struct config_faults faults;
     struct route_rules *shipped = route_rules_shipped(), *mine = NULL, *got = NULL;
@@ -213,17 +195,17 @@ static void an_approved_rule_set_serves(void **state)
     struct change propose = {.release = release, .text = yaml, .actor = "ann"};
     struct change approve = {.release = release, .actor = "bob"};
 
-    assert_int_equal(route_release_find(h->conn, release, &got, &why), FAIL_NONE);
+    assert_int_equal(route_release_find(home.conn, release, &got, &why), FAIL_NONE);
     assert_null(got);
-    assert_int_equal(store_write_wait(h->store, change, &propose, &why), FAIL_NONE);
-    assert_int_equal(route_release_active(h->conn, &got, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, change, &propose, &why), FAIL_NONE);
+    assert_int_equal(route_release_active(home.conn, &got, &why), FAIL_NONE);
     assert_string_equal(route_rules_release(got), route_rules_release(shipped));
     route_rules_unref(got);
-    assert_int_equal(route_release_find(h->conn, release, &got, &why), FAIL_NONE);
+    assert_int_equal(route_release_find(home.conn, release, &got, &why), FAIL_NONE);
     assert_string_equal(route_rules_release(got), release);
     route_rules_unref(got);
-    assert_int_equal(store_write_wait(h->store, change, &approve, &why), FAIL_NONE);
-    assert_int_equal(route_release_active(h->conn, &got, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, change, &approve, &why), FAIL_NONE);
+    assert_int_equal(route_release_active(home.conn, &got, &why), FAIL_NONE);
     assert_string_equal(route_rules_release(got), release);
     route_rules_unref(got);
     route_rules_unref(mine);
@@ -232,14 +214,14 @@ static void an_approved_rule_set_serves(void **state)
 
 static void a_stored_set_that_no_longer_reads_is_an_error(void **state)
 {
-    struct house *h = *state;
+    (void)state;
     struct fault why;
     struct route_rules *got = NULL;
     struct change propose = {.release = "00", .text = "rows: 7", .actor = "ann"};
     struct change approve = {.release = "00", .actor = "bob"};
-    assert_int_equal(store_write_wait(h->store, change, &propose, &why), FAIL_NONE);
-    assert_int_equal(store_write_wait(h->store, change, &approve, &why), FAIL_NONE);
-    assert_int_equal(route_release_active(h->conn, &got, &why), FAIL_INTERNAL);
+    assert_int_equal(store_write_wait(home.store, change, &propose, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, change, &approve, &why), FAIL_NONE);
+    assert_int_equal(route_release_active(home.conn, &got, &why), FAIL_INTERNAL);
     assert_null(got);
 }
 

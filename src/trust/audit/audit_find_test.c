@@ -12,14 +12,11 @@
 
 #include "base/json/json.h"
 #include "trust/audit/audit_internal.h"
+#include "support/home.h"
 
 #define LEAVES 700 /* two whole blocks and a part */
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
-static struct audit *log_;
-static struct store_conn *conn;
+static struct home home;
 
 static enum fail append(struct store_tx *tx, void *arg, struct fault *why)
 {
@@ -39,43 +36,26 @@ static enum fail append(struct store_tx *tx, void *arg, struct fault *why)
                               .verdict = i % 2 == 0 ? "done" : "waiting_person",
                               .releases = releases,
                               .releases_len = i % 4 == 0 ? 1 : 2};
-    return audit_append(tx, log_, &leaf, NULL, NULL, why);
+    return audit_append(tx, home.audit, &leaf, NULL, NULL, why);
 }
 
 static int set_up(void **state)
 {
     (void)state;
     struct fault why;
-    char path[96];
-    (void)snprintf(dir, sizeof(dir), "/tmp/audit-find-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    (void)snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    assert_int_equal(audit_open(dir, store, master, &log_, &why), FAIL_NONE);
+    home_make(&home, "audit-find");
+    home_open(&home, HOME_RECORD);
     for (int i = 0; i < LEAVES; i++) {
-        assert_int_equal(store_write_wait(store, append, &i, &why), FAIL_NONE);
+        assert_int_equal(store_write_wait(home.store, append, &i, &why), FAIL_NONE);
     }
-    assert_int_equal(store_reader_open(store, &conn, &why), FAIL_NONE);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    store_reader_close(conn);
-    store_close(store);
-    audit_close(log_);
-    keyring_master_close(master);
-    static const char *const names[] = {"data.db",      "data.db-wal", "data.db-shm",
-                                        "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        (void)snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 struct hits {
@@ -97,7 +77,7 @@ static void find(const struct audit_query *q, int64_t from, int room, struct hit
     struct fault why;
     h->n = 0;
     h->room = room;
-    assert_int_equal(audit_search(conn, q, from, INT64_MAX, take, h, next, &why), FAIL_NONE);
+    assert_int_equal(audit_search(home.conn, q, from, INT64_MAX, take, h, next, &why), FAIL_NONE);
 }
 
 static int64_t at_of(int64_t seq)
@@ -106,7 +86,7 @@ static int64_t at_of(int64_t seq)
     struct buf body;
     json_t *leaf AUTO_JSON = NULL;
     buf_init(&body, AUDIT_LEAF_MAX + 1);
-    assert_int_equal(audit_leaf_get(conn, seq, &body, &why), FAIL_NONE);
+    assert_int_equal(audit_leaf_get(home.conn, seq, &body, &why), FAIL_NONE);
     assert_int_equal(jn_parse(body.data, body.len, "x", &leaf, &why), FAIL_NONE);
     buf_done(&body);
     return json_integer_value(json_object_get(leaf, "at"));
@@ -162,8 +142,9 @@ static void a_search_finds_what_reading_everything_finds(void **state)
     struct fault why;
     int before = compare_all();
     for (int block = 0; block < 4; block++) {
-        assert_int_equal(store_write_wait(store, audit_index_block, log_, &why), FAIL_NONE);
-        assert_true(log_->index_made == (block < LEAVES / 256));
+        assert_int_equal(store_write_wait(home.store, audit_index_block, home.audit, &why),
+                         FAIL_NONE);
+        assert_true(home.audit->index_made == (block < LEAVES / 256));
         assert_int_equal(compare_all(), before);
     }
     assert_true(before > LEAVES);
@@ -174,7 +155,7 @@ static void root_of(int64_t size, uint8_t *root)
     struct fault why;
     struct audit_range r = {0};
     AUTO_STMT struct store_stmt *s =
-        store_query(conn, "SELECT hash FROM leaf WHERE seq < ?1 ORDER BY seq");
+        store_query(home.conn, "SELECT hash FROM leaf WHERE seq < ?1 ORDER BY seq");
     store_bind_int(s, 1, size);
     bool row;
     while (store_step(s, &row, &why) == FAIL_NONE && row) {
@@ -193,7 +174,7 @@ static void any_two_sizes_are_proved_consistent(void **state)
     for (size_t b = 0; b < COUNT_OF(sizes); b++) {
         struct audit_tree *tree;
         uint8_t new_root[32], old_root[32];
-        assert_int_equal(audit_tree_open(conn, sizes[b], &tree, &why), FAIL_NONE);
+        assert_int_equal(audit_tree_open(home.conn, sizes[b], &tree, &why), FAIL_NONE);
         root_of(sizes[b], new_root);
         for (int64_t old = 0; old <= sizes[b]; old += 1 + old / 40) {
             struct audit_consistency p;
@@ -223,7 +204,7 @@ static void every_leaf_of_a_large_tree_is_proved(void **state)
     struct audit_tree *tree;
     uint8_t root[32];
     root_of(LEAVES, root);
-    assert_int_equal(audit_tree_open(conn, LEAVES, &tree, &why), FAIL_NONE);
+    assert_int_equal(audit_tree_open(home.conn, LEAVES, &tree, &why), FAIL_NONE);
     for (int64_t seq = 0; seq < LEAVES; seq++) {
         struct audit_proof p;
         assert_int_equal(audit_tree_inclusion(tree, seq, &p, &why), FAIL_NONE);
@@ -242,11 +223,11 @@ static void a_known_checkpoint_of_another_log_is_refused(void **state)
     uint8_t root[32];
     buf_init(&text, AUDIT_PROOF_TEXT_MAX);
     root_of(300, root);
-    assert_int_equal(audit_prove_extension(conn, 300, root, &p, &text, &why), FAIL_NONE);
+    assert_int_equal(audit_prove_extension(home.conn, 300, root, &p, &text, &why), FAIL_NONE);
     assert_true(text_starts_with(text.data, "old 300\n"));
     root[0] ^= 1;
-    assert_int_equal(audit_prove_extension(conn, 300, root, &p, &text, &why), FAIL_CONFLICT);
-    assert_int_equal(audit_prove_extension(conn, LEAVES + 1, NULL, &p, &text, &why),
+    assert_int_equal(audit_prove_extension(home.conn, 300, root, &p, &text, &why), FAIL_CONFLICT);
+    assert_int_equal(audit_prove_extension(home.conn, LEAVES + 1, NULL, &p, &text, &why),
                      FAIL_CONFLICT);
     buf_done(&text);
 }
@@ -268,7 +249,7 @@ static void a_cosignature_is_read_back_and_bound_to_its_time(void **state)
     audit_verifier_init_as(&w, AUDIT_ALG_COSIGNATURE, "witness.example/w1", public);
     audit_vkey_write(&w, vkey);
     buf_init(&text, AUDIT_NOTES_MAX);
-    assert_int_equal(audit_checkpoint_get(conn, &text, &why), FAIL_NONE);
+    assert_int_equal(audit_checkpoint_get(home.conn, &text, &why), FAIL_NONE);
     assert_true(audit_note_scan(text.data, text.len, &note, &text_len));
     assert_false(audit_note_signed_by(text.data, text.len, text_len, &w, &at_s));
     audit_cosign_write(&w, secret, 1700000000, text.data, text_len, &text);
@@ -277,7 +258,7 @@ static void a_cosignature_is_read_back_and_bound_to_its_time(void **state)
     assert_int_equal(at_s, 1700000000);
     assert_int_equal(audit_checkpoint_read(text.data, text.len, vkey, &size, root, &why),
                      FAIL_NONE);
-    assert_int_equal(audit_checkpoint_read(text.data, text.len, audit_vkey(log_), &size, root,
+    assert_int_equal(audit_checkpoint_read(text.data, text.len, audit_vkey(home.audit), &size, root,
                                            &why),
                      FAIL_NONE);
     assert_int_equal(size, LEAVES);
@@ -285,7 +266,7 @@ static void a_cosignature_is_read_back_and_bound_to_its_time(void **state)
         text.data[i] ^= 1;
         assert_true(audit_checkpoint_read(text.data, text.len, vkey, &size, root, &why) !=
                         FAIL_NONE ||
-                    audit_checkpoint_read(text.data, text.len, audit_vkey(log_), &size, root,
+                    audit_checkpoint_read(text.data, text.len, audit_vkey(home.audit), &size, root,
                                           &why) != FAIL_NONE);
         text.data[i] ^= 1;
     }

@@ -13,36 +13,24 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "trust/audit/audit_internal.h"
+#include "support/home.h"
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
-static struct audit *log_;
+static struct home home;
 
 static void open_all(void)
 {
-    struct fault why;
-    char path[96];
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    if (audit_open(dir, store, master, &log_, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
+    home_open(&home, HOME_RECORD);
 }
 
 static void close_all(void)
 {
-    store_close(store);
-    audit_close(log_);
-    keyring_master_close(master);
+    home_close(&home);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/audit-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    home_make(&home, "audit");
     open_all();
     return 0;
 }
@@ -51,15 +39,7 @@ static int tear_down(void **state)
 {
     (void)state;
     close_all();
-    static const char *const names[] = {"data.db",      "data.db-wal", "data.db-shm",
-                                        "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key", "erasures"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    return home_remove(&home);
 }
 
 struct job {
@@ -96,7 +76,7 @@ static struct job plain_job(void)
 static enum fail append(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct job *j = arg;
-    enum fail f = audit_append(tx, log_, &j->leaf, &j->seq, j->hash, why);
+    enum fail f = audit_append(tx, home.audit, &j->leaf, &j->seq, j->hash, why);
     return f != FAIL_NONE ? f : j->refuse != FAIL_NONE ? FAULT(why, j->refuse, "no") : FAIL_NONE;
 }
 
@@ -104,7 +84,7 @@ static void verified(int64_t leaves)
 {
     struct fault why;
     struct audit_report r;
-    struct audit_verify_options o = {.home = dir};
+    struct audit_verify_options o = {.home = home.dir};
     if (audit_verify(&o, &r, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
@@ -197,7 +177,7 @@ static void appends_are_numbered_and_survive_a_restart(void **state)
     struct fault why;
     for (int i = 0; i < 150; i++) {
         struct job j = plain_job();
-        assert_int_equal(store_write_wait(store, append, &j, &why), FAIL_NONE);
+        assert_int_equal(store_write_wait(home.store, append, &j, &why), FAIL_NONE);
         assert_int_equal(j.seq, i);
         if (i % 60 == 59) {
             close_all();
@@ -206,7 +186,7 @@ static void appends_are_numbered_and_survive_a_restart(void **state)
     }
     verified(150);
     struct store_conn *c;
-    assert_int_equal(store_reader_open(store, &c, &why), FAIL_NONE);
+    assert_int_equal(store_reader_open(home.store, &c, &why), FAIL_NONE);
     struct buf b;
     buf_init(&b, 65536);
     assert_int_equal(audit_leaf_get(c, 149, &b, &why), FAIL_NONE);
@@ -216,11 +196,11 @@ static void appends_are_numbered_and_survive_a_restart(void **state)
     buf_clear(&b);
     assert_int_equal(audit_checkpoint_get(c, &b, &why), FAIL_NONE);
     struct audit_note note;
-    assert_true(audit_note_read(b.data, b.len, &log_->verifier, &note));
+    assert_true(audit_note_read(b.data, b.len, &home.audit->verifier, &note));
     assert_true(note.is_signed && note.size == 150);
     struct audit_verifier again;
-    assert_true(audit_vkey_read(audit_vkey(log_), &again));
-    assert_memory_equal(again.public, log_->verifier.public, 32);
+    assert_true(audit_vkey_read(audit_vkey(home.audit), &again));
+    assert_memory_equal(again.public, home.audit->verifier.public, 32);
     buf_done(&b);
     store_reader_close(c);
 }
@@ -232,7 +212,7 @@ static void an_undone_write_leaves_no_leaf_and_no_hole(void **state)
     for (int i = 0; i < 40; i++) {
         struct job j = plain_job();
         j.refuse = i % 3 == 1 ? FAIL_BLOCKED : FAIL_NONE;
-        assert_int_equal(store_write_wait(store, append, &j, &why), j.refuse);
+        assert_int_equal(store_write_wait(home.store, append, &j, &why), j.refuse);
         assert_int_equal(j.seq, i - i / 3 - (i % 3 == 2));
     }
     verified(27);
@@ -241,7 +221,7 @@ static void an_undone_write_leaves_no_leaf_and_no_hole(void **state)
     memset(big, 'x', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
     j.leaf.verdict = big;
-    assert_int_equal(store_write_wait(store, append, &j, &why), FAIL_TOO_LARGE);
+    assert_int_equal(store_write_wait(home.store, append, &j, &why), FAIL_TOO_LARGE);
     verified(27);
 }
 
@@ -269,7 +249,8 @@ static void sixty_four_writers_share_one_log(void **state)
         jobs[i].left = &left;
         jobs[i].loop = loop;
         jobs[i].refuse = i % 64 == 63 ? FAIL_BLOCKED : FAIL_NONE;
-        assert_int_equal(store_write(store, append, &jobs[i], appended, loop, &why), FAIL_NONE);
+        assert_int_equal(store_write(home.store, append, &jobs[i], appended, loop, &why),
+                         FAIL_NONE);
     }
     loop_run(loop);
     int64_t next = 0;
@@ -291,8 +272,8 @@ static void every_leaf_can_be_proved(void **state)
     struct store_conn *c;
     for (int size = 1; size <= 21; size++) {
         struct job j = plain_job();
-        assert_int_equal(store_write_wait(store, append, &j, &why), FAIL_NONE);
-        assert_int_equal(store_reader_open(store, &c, &why), FAIL_NONE);
+        assert_int_equal(store_write_wait(home.store, append, &j, &why), FAIL_NONE);
+        assert_int_equal(store_reader_open(home.store, &c, &why), FAIL_NONE);
         for (int i = 0; i < size; i++) {
             struct audit_proof p;
             struct buf text;
@@ -328,12 +309,12 @@ static void macs_differ_by_subject_and_hold_over_restarts(void **state)
     (void)state;
     struct fault why;
     uint8_t a[32], b[32], c[32], d[32];
-    assert_int_equal(audit_mac(log_, "ab", "c", "x", 1, a, &why), FAIL_NONE);
-    assert_int_equal(audit_mac(log_, "a", "bc", "x", 1, b, &why), FAIL_NONE);
-    assert_int_equal(audit_mac(log_, "ab", "c", "y", 1, c, &why), FAIL_NONE);
+    assert_int_equal(audit_mac(home.audit, "ab", "c", "x", 1, a, &why), FAIL_NONE);
+    assert_int_equal(audit_mac(home.audit, "a", "bc", "x", 1, b, &why), FAIL_NONE);
+    assert_int_equal(audit_mac(home.audit, "ab", "c", "y", 1, c, &why), FAIL_NONE);
     close_all();
     open_all();
-    assert_int_equal(audit_mac(log_, "ab", "c", "x", 1, d, &why), FAIL_NONE);
+    assert_int_equal(audit_mac(home.audit, "ab", "c", "x", 1, d, &why), FAIL_NONE);
     assert_memory_equal(a, d, 32);
     assert_memory_not_equal(a, b, 32);
     assert_memory_not_equal(a, c, 32);
@@ -344,7 +325,7 @@ static struct id content_id;
 static enum fail put_content(struct store_tx *tx, void *arg, struct fault *why)
 {
     const char *text = arg;
-    return audit_content_put(tx, log_, &content_id, AUDIT_PART_INPUT, "default", "anna", text,
+    return audit_content_put(tx, home.audit, &content_id, AUDIT_PART_INPUT, "default", "anna", text,
                              strlen(text), why);
 }
 
@@ -355,31 +336,31 @@ static void content_is_sealed_and_can_be_erased(void **state)
     static char text[] = "Dear sir, my unmistakable secret is 4711";
     content_id = text_id_new();
     struct job j = plain_job();
-    assert_int_equal(store_write_wait(store, append, &j, &why), FAIL_NONE);
-    assert_int_equal(store_write_wait(store, put_content, text, &why), FAIL_NONE);
-    assert_int_equal(store_write_wait(store, put_content, text, &why), FAIL_CONFLICT);
+    assert_int_equal(store_write_wait(home.store, append, &j, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, put_content, text, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, put_content, text, &why), FAIL_CONFLICT);
     struct store_conn *c;
     struct buf b;
     buf_init(&b, 65536);
-    assert_int_equal(store_reader_open(store, &c, &why), FAIL_NONE);
-    assert_int_equal(audit_content_get(log_, c, &content_id, AUDIT_PART_INPUT, &b, &why),
+    assert_int_equal(store_reader_open(home.store, &c, &why), FAIL_NONE);
+    assert_int_equal(audit_content_get(home.audit, c, &content_id, AUDIT_PART_INPUT, &b, &why),
                      FAIL_NONE);
     assert_string_equal(b.data, text);
-    assert_int_equal(audit_content_get(log_, c, &content_id, AUDIT_PART_OUTPUT, &b, &why),
+    assert_int_equal(audit_content_get(home.audit, c, &content_id, AUDIT_PART_OUTPUT, &b, &why),
                      FAIL_NOT_FOUND);
     store_reader_close(c);
     uint8_t before[32], after[32];
-    assert_int_equal(audit_mac(log_, "default", "anna", "x", 1, before, &why), FAIL_NONE);
+    assert_int_equal(audit_mac(home.audit, "default", "anna", "x", 1, before, &why), FAIL_NONE);
     int64_t parts;
-    assert_int_equal(audit_subject_erase(log_, "default", "anna", &parts, &why), FAIL_NONE);
+    assert_int_equal(audit_subject_erase(home.audit, "default", "anna", &parts, &why), FAIL_NONE);
     assert_int_equal(parts, 1);
-    assert_int_equal(audit_subject_erase(log_, "default", "anna", &parts, &why), FAIL_NONE);
+    assert_int_equal(audit_subject_erase(home.audit, "default", "anna", &parts, &why), FAIL_NONE);
     assert_int_equal(parts, 0);
-    assert_int_equal(store_reader_open(store, &c, &why), FAIL_NONE);
-    assert_int_equal(audit_content_get(log_, c, &content_id, AUDIT_PART_INPUT, &b, &why),
+    assert_int_equal(store_reader_open(home.store, &c, &why), FAIL_NONE);
+    assert_int_equal(audit_content_get(home.audit, c, &content_id, AUDIT_PART_INPUT, &b, &why),
                      FAIL_NOT_FOUND);
     store_reader_close(c);
-    assert_int_equal(audit_mac(log_, "default", "anna", "x", 1, after, &why), FAIL_NONE);
+    assert_int_equal(audit_mac(home.audit, "default", "anna", "x", 1, after, &why), FAIL_NONE);
     assert_memory_not_equal(before, after, 32); /* a new key: old MACs cannot be tested any more */
     verified(1);
     buf_done(&b);
@@ -390,21 +371,22 @@ static void a_log_whose_keys_are_gone_is_not_continued(void **state)
     (void)state;
     struct fault why;
     struct job j = plain_job();
-    assert_int_equal(store_write_wait(store, append, &j, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, append, &j, &why), FAIL_NONE);
     close_all();
     char from[96], to[96];
-    snprintf(from, sizeof(from), "%s/keys.db", dir);
-    snprintf(to, sizeof(to), "%s/kept", dir);
+    snprintf(from, sizeof(from), "%s/keys.db", home.dir);
+    snprintf(to, sizeof(to), "%s/kept", home.dir);
     assert_int_equal(rename(from, to), 0);
     char path[96];
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
+    snprintf(path, sizeof(path), "%s/data.db", home.dir);
+    assert_int_equal(keyring_master_open(home.dir, &home.master, &why), FAIL_NONE);
+    assert_int_equal(store_open(path, &store_schema_data, &home.store, &why), FAIL_NONE);
     struct audit *none = NULL;
-    assert_int_equal(audit_open(dir, store, master, &none, &why), FAIL_RECORD_UNAVAILABLE);
+    assert_int_equal(audit_open(home.dir, home.store, home.master, &none, &why),
+                     FAIL_RECORD_UNAVAILABLE);
     assert_non_null(strstr(why.message, "keys.db"));
-    store_close(store);
-    keyring_master_close(master);
+    store_close(home.store);
+    keyring_master_close(home.master);
     assert_int_equal(rename(to, from), 0);
     open_all();
     verified(1);
@@ -424,13 +406,14 @@ static void appends_are_fast_enough(void **state)
         jobs[i] = plain_job();
         jobs[i].left = &left;
         jobs[i].loop = loop;
-        assert_int_equal(store_write(store, append, &jobs[i], appended, loop, &why), FAIL_NONE);
+        assert_int_equal(store_write(home.store, append, &jobs[i], appended, loop, &why),
+                         FAIL_NONE);
     }
     loop_run(loop);
     print_message("%.0f durable appends/s, all queued at once\n",
                   N * 1000.0 / clock_ms_since(start));
     struct audit_report r;
-    struct audit_verify_options o = {.home = dir};
+    struct audit_verify_options o = {.home = home.dir};
     assert_int_equal(audit_verify(&o, &r, &why), FAIL_NONE);
     print_message("%.0f leaves/s verified\n", (double)r.leaves * 1000 / r.ms);
     assert_true(r.ok);

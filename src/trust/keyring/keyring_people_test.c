@@ -12,12 +12,11 @@
 #include <cmocka.h>
 
 #include "base/clock/clock.h"
+#include "support/home.h"
 
 #define GOOD "correct horse battery"
 
-static char dir[64], path[96];
-static struct store *store;
-static struct keyring_master *master;
+static struct home home;
 static struct keyring *ring;
 static struct principal root;
 static struct keyring_options options;
@@ -37,9 +36,8 @@ static enum fail note(struct store_tx *tx, void *arg, const struct keyring_event
 static void open_all(void)
 {
     struct fault why;
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    if (store_open(path, &store_schema_data, &store, &why) != FAIL_NONE ||
-        keyring_open(store, master, &options, &ring, &why) != FAIL_NONE) {
+    home_open(&home, HOME_KEYS);
+    if (keyring_open(home.store, home.master, &options, &ring, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     assert_int_equal(keyring_local(geteuid(), &root, &why), FAIL_NONE);
@@ -48,8 +46,7 @@ static void open_all(void)
 static void close_all(void)
 {
     keyring_close(ring);
-    store_close(store);
-    keyring_master_close(master);
+    home_close(&home);
 }
 
 static void again(void)
@@ -64,9 +61,7 @@ static int set_up(void **state)
     refuse_records = false;
     options = (struct keyring_options){
         .record = note, .password_ops = 1, .password_bytes = 8192, .session_idle_s = 600};
-    snprintf(dir, sizeof(dir), "/tmp/keyring-people-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
+    home_make(&home, "keyring-people");
     open_all();
     return 0;
 }
@@ -75,14 +70,7 @@ static int tear_down(void **state)
 {
     (void)state;
     close_all();
-    static const char *const names[] = {"data.db", "data.db-wal", "data.db-shm", "data.db-lock",
-                                        "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    return home_remove(&home);
 }
 
 #define OK(call)                                                                                   \
@@ -233,7 +221,7 @@ static void a_password_is_hashed_anew_when_its_cost_changes(void **state)
     again();
     (void)signed_in("anna");
     close_all();
-    FILE *f = fopen(path, "rb");
+    FILE *f = fopen(home.path, "rb");
     assert_non_null(f);
     size_t n = fread(data, 1, sizeof(data), f);
     fclose(f);

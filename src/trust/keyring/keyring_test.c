@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of keys: made, looked up, expired, revoked, never more than their maker; and the master
-   key. */
+/* Tests of keys: made, looked up, expired, revoked, never more than their maker; and the
+   home.master key. */
 #include "trust/keyring/keyring.h"
 
 #include <fcntl.h>
@@ -15,10 +15,9 @@
 #include <cmocka.h>
 
 #include "base/clock/clock.h"
+#include "support/home.h"
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
+static struct home home;
 static struct keyring *ring;
 static struct principal admin;
 
@@ -39,23 +38,17 @@ static enum fail note(struct store_tx *tx, void *arg, const struct keyring_event
 static void open_all(void)
 {
     struct fault why;
-    char path[96];
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    if (store_open(path, &store_schema_data, &store, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
     struct keyring_options o = {.record = note, .password_ops = 1, .password_bytes = 8192,
                                 .session_idle_s = idle_s};
-    assert_int_equal(keyring_open(store, master, &o, &ring, &why), FAIL_NONE);
+    home_open(&home, HOME_KEYS);
+    assert_int_equal(keyring_open(home.store, home.master, &o, &ring, &why), FAIL_NONE);
     assert_int_equal(keyring_local(geteuid(), &admin, &why), FAIL_NONE);
 }
 
 static void close_all(void)
 {
     keyring_close(ring);
-    store_close(store);
-    keyring_master_close(master);
+    home_close(&home);
 }
 
 static int set_up(void **state)
@@ -63,8 +56,7 @@ static int set_up(void **state)
     (void)state;
     idle_s = 0;
     refuse_records = false;
-    snprintf(dir, sizeof(dir), "/tmp/keyring-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    home_make(&home, "keyring");
     open_all();
     return 0;
 }
@@ -73,14 +65,7 @@ static int tear_down(void **state)
 {
     (void)state;
     close_all();
-    static const char *const names[] = {"data.db", "data.db-wal", "data.db-shm", "data.db-lock",
-                                        "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    return home_remove(&home);
 }
 
 static void add(const char *name, const char *team, enum keyring_role role, char *secret)
@@ -198,7 +183,7 @@ static void no_secret_is_stored(void **state)
     static const char *const names[] = {"data.db", "data.db-wal", "data.db-shm"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char path[128];
-        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        snprintf(path, sizeof(path), "%s/%s", home.dir, names[i]);
         int fd = open(path, O_RDONLY);
         assert_true(fd >= 0);
         static char data[1 << 20];
@@ -237,24 +222,24 @@ static void the_master_key_is_private_and_one_per_purpose(void **state)
     (void)state;
     struct fault why;
     char path[96];
-    snprintf(path, sizeof(path), "%s/master.key", dir);
+    snprintf(path, sizeof(path), "%s/master.key", home.dir);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     uint8_t a[32], b[32];
-    keyring_master_derive(master, "one", a);
-    keyring_master_derive(master, "two", b);
+    keyring_master_derive(home.master, "one", a);
+    keyring_master_derive(home.master, "two", b);
     assert_memory_not_equal(a, b, 32);
     struct keyring_master *again;
     chmod(path, 0644);
-    assert_int_equal(keyring_master_open(dir, &again, &why), FAIL_FORBIDDEN);
+    assert_int_equal(keyring_master_open(home.dir, &again, &why), FAIL_FORBIDDEN);
     chmod(path, 0600);
-    assert_int_equal(keyring_master_open(dir, &again, &why), FAIL_NONE);
+    assert_int_equal(keyring_master_open(home.dir, &again, &why), FAIL_NONE);
     keyring_master_derive(again, "one", b);
     assert_memory_equal(a, b, 32);
     keyring_master_close(again);
     assert_int_equal(truncate(path, 40), 0);
-    assert_int_equal(keyring_master_open(dir, &again, &why), FAIL_INTERNAL);
+    assert_int_equal(keyring_master_open(home.dir, &again, &why), FAIL_INTERNAL);
 }
 
 static void a_list_given_denies_what_it_does_not_name(void **state)

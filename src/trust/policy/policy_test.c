@@ -13,12 +13,10 @@
 #include <cmocka.h>
 
 #include "base/clock/clock.h"
+#include "support/home.h"
 #include "trust/policy/policy_internal.h"
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
-static struct audit *record;
+static struct home home;
 static struct policy *policy;
 static const struct policy_limits none = {-1, -1, -1, -1, -1};
 static struct policy_defaults defaults;
@@ -26,12 +24,8 @@ static struct policy_defaults defaults;
 static void open_all(void)
 {
     struct fault why;
-    char path[96];
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    assert_int_equal(audit_open(dir, store, master, &record, &why), FAIL_NONE);
-    if (policy_open(store, record, &defaults, &policy, &why) != FAIL_NONE) {
+    home_open(&home, HOME_RECORD);
+    if (policy_open(home.store, home.audit, &defaults, &policy, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
 }
@@ -39,18 +33,15 @@ static void open_all(void)
 static void close_all(void)
 {
     policy_flush_wait(policy);
-    store_close(store);
+    home_close(&home);
     policy_close(policy);
-    audit_close(record);
-    keyring_master_close(master);
 }
 
 static int set_up(void **state)
 {
     (void)state;
     defaults = (struct policy_defaults){none, none, none};
-    snprintf(dir, sizeof(dir), "/tmp/policy-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    home_make(&home, "policy");
     open_all();
     return 0;
 }
@@ -59,15 +50,7 @@ static int tear_down(void **state)
 {
     (void)state;
     close_all();
-    static const char *const names[] = {"data.db",     "data.db-wal",  "data.db-shm",
-                                        "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm", "keys.db-lock", "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    return home_remove(&home);
 }
 
 static struct principal who(const char *name, const char *team, enum keyring_role role)
@@ -429,7 +412,7 @@ static void a_spent_budget_stops_calls_outside_and_nothing_else(void **state)
     assert_int_equal(policy_spend_hold(policy, &payer, 7, &id, &why), FAIL_OVER_BUDGET);
     assert_int_equal(policy_spend_hold(policy, &payer, 6, &id, &why), FAIL_NONE);
     /* The process dies with this one open: all of it counts. */
-    close_all(); /* the store writes what is queued */
+    close_all(); /* the home.store writes what is queued */
     open_all();
     assert_int_equal(row_of(POLICY_ALL, POLICY_ALL_NAME).day_spent, 10);
     assert_int_equal(row_of(POLICY_ALL, POLICY_ALL_NAME).day_held, 0);
