@@ -11,22 +11,6 @@ void extract_report_done(struct extract_report *r)
     memset(r, 0, sizeof(*r));
 }
 
-static void put_certificate(struct jn_writer *w, const struct learn_certificate *c)
-{
-    jn_key(w, "certificate");
-    jn_object_begin(w);
-    jn_kv_bool(w, "certified", c->certified);
-    jn_kv_bool(w, "provisional", true); /* out of fold, not on reviewed live outcomes */
-    jn_kv_real(w, "threshold", c->threshold, 6);
-    jn_kv_int(w, "accepted", (int64_t)c->accepted);
-    jn_kv_int(w, "errors", (int64_t)c->errors);
-    jn_kv_real(w, "coverage", c->coverage, 4);
-    jn_kv_real(w, "target_error", c->target, 4);
-    jn_kv_real(w, "delta", c->delta, 4);
-    jn_kv_int(w, "needed", (int64_t)c->needed);
-    jn_object_end(w);
-}
-
 void extract_report_json(const struct extract_report *r, struct buf *out)
 {
     struct jn_writer w;
@@ -39,7 +23,7 @@ void extract_report_json(const struct extract_report *r, struct buf *out)
     jn_kv_int(&w, "answered", (int64_t)r->answered);
     jn_kv_int(&w, "right_values", (int64_t)r->right_values);
     jn_kv_int(&w, "features", (int64_t)r->features);
-    jn_kv_str(&w, "evidence", r->evidence == LEARN_EVIDENCE_REVIEWED ? "reviewed" : "history");
+    jn_kv_str(&w, "evidence", learn_evidence_name(r->evidence));
     jn_kv_real(&w, "accuracy", r->accuracy, 4);
     jn_kv_real(&w, "precision", r->precision, 4);
     jn_kv_real(&w, "recall", r->recall, 4);
@@ -49,6 +33,6 @@ void extract_report_json(const struct extract_report *r, struct buf *out)
     jn_kv_real(&w, "coverage_at_1", r->coverage_at_1, 4);
     jn_kv_real(&w, "coverage_at_2", r->coverage_at_2, 4);
     jn_kv_real(&w, "coverage_at_5", r->coverage_at_5, 4);
-    put_certificate(&w, &r->certificate);
+    learn_certificate_json(&r->certificate, &w);
     jn_object_end(&w);
 }

@@ -542,8 +542,8 @@ static void certify(const struct training *t, const float *p, const bool *right,
             ok[n++] = right[i];
         }
     }
-    learn_certify(p, right, t->n, t->o->target_error, t->o->delta, 0, all);
-    learn_certify(score, ok, n, t->o->target_error, t->o->delta, 0, &values);
+    learn_certify(p, right, t->n, t->o->target_error, t->o->delta, all);
+    learn_certify(score, ok, n, t->o->target_error, t->o->delta, &values);
     if (!all->certified || (values.certified && values.threshold <= all->threshold)) {
         return;
     }

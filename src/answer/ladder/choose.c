@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "answer/ladder/ladder.h"
-#include "answer/learn/learn.h"
+#include "answer/certify/certify.h"
 
 #define RESAMPLES 2000
 #define TRIALS_MAX 4096
@@ -98,27 +98,12 @@ static void settle(const struct ladder_trial *trials, size_t n, unsigned rungs,
 
 /* ---- intervals ---- */
 
-/* The share p at which P(Bin(n, p) <= k) is `level`, by bisection: exact bounds. */
-static double bound(size_t k, size_t n, double level)
-{
-    double low = 0, high = 1;
-    for (int i = 0; i < 60; i++) {
-        double p = (low + high) / 2;
-        *(learn_binomial_cdf(k, n, p) > level ? &low : &high) = p;
-    }
-    return (low + high) / 2;
-}
-
+/* Clopper-Pearson, 95 %: 2.5 % on either side. */
 static struct ladder_range share(size_t k, size_t n)
 {
-    struct ladder_range r = {.is = n > 0 ? (double)k / (double)n : 0, .low = 0, .high = 1};
-    if (n > 0 && k > 0) {
-        r.low = bound(k - 1, n, 0.975);
-    }
-    if (n > 0 && k < n) {
-        r.high = bound(k, n, 0.025);
-    }
-    return r;
+    return (struct ladder_range){.is = n > 0 ? (double)k / (double)n : 0,
+                                 .low = certify_lower(k, n, 0.025),
+                                 .high = certify_upper(k, n, 0.025)};
 }
 
 static double cost_of(const struct outcome *o, const struct ladder_costs *c)

@@ -5,7 +5,7 @@
  *
  * Calibration: Platt scaling on the logit of the raw confidence, Newton's method with the smoothed
  * targets of Platt 1999 (N+ + 1)/(N+ + 2), 1/(N- + 2); margin and agreement are two more columns
- * when they pay on held-out parts. Threshold: learn_certify, the fixed-sequence exact-binomial
+ * when they pay on held-out parts. Threshold: certify_test, the fixed-sequence exact-binomial
  * test.
  */
 #include <math.h>
@@ -216,7 +216,7 @@ void ladder_fit_evidence(const struct ladder_signals *said, const bool *right, s
     for (size_t i = 0; i < n; i++) {
         score[i] = (float)ladder_calibrate(out, &said[i]);
     }
-    learn_certify(score, right, n, target_error, delta, 0, &c);
+    learn_certify(score, right, n, target_error, delta, &c);
     out->threshold = c.certified ? c.threshold : LADDER_UNCERTIFIED;
     out->coverage = c.certified ? c.coverage : 0;
     mem_free(score);

@@ -125,12 +125,7 @@ struct learn_oof {
     float none;
 };
 
-/*
- * Result of the fixed-sequence test (routing anchors, Learn-then-Test): thresholds are walked from
- * the strictest; each is tested with the exact binomial: p = P(Bin(accepted, target) <= errors);
- * the walk stops at the first p > delta. With chance >= 1 - delta the last passed threshold's true
- * error is at most the target. The first threshold depends on scores only, never on labels.
- */
+/* What answer/certify's fixed-sequence test says of the out-of-fold scores: provisional. */
 struct learn_certificate {
     bool certified;
     double threshold;  /* accept when confidence >= threshold; above 1 when not certified */
@@ -277,17 +272,13 @@ MUST_CHECK enum fail learn_load(const void *blob, size_t n, struct learn_head **
 /* SHA-256 of the saved bytes: the name of the release. */
 void learn_head_hash(const struct learn_head *h, uint8_t out[32]);
 
-/*
- * The fixed-sequence test on n scores; ok[i] says whether item i was right. start is how many items
- * the first threshold accepts, 0 for the rule of ours: as many as may hold 5 errors (n >= 1,000),
- * 2 (n >= 500) or none; in smaller sets as many as fit into the surest sixth.
- */
+/* certify_test on these scores, in the report's words. */
 void learn_certify(const float *score, const bool *ok, size_t n, double target, double delta,
-                   size_t start, struct learn_certificate *out);
-/* P(Bin(n, p) <= k), exact. */
-double learn_binomial_cdf(size_t k, size_t n, double p);
-/* Fewest accepted items at which k errors still certify target at delta (k = 0: 149 for 2 %). */
-size_t learn_needed(size_t k, double target, double delta);
+                   struct learn_certificate *out);
+struct jn_writer;
+/* "certificate":{...} */
+void learn_certificate_json(const struct learn_certificate *c, struct jn_writer *w);
+const char *learn_evidence_name(enum learn_evidence e); /* "history" or "reviewed" */
 /* Expected calibration error over 15 equal-mass bins: sum of |accuracy - mean score| by mass. */
 double learn_ece(const float *score, const bool *ok, size_t n);
 /* Largest share of items, most sure first, whose error is at most `error`. */

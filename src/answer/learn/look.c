@@ -354,6 +354,6 @@ void learn_fill_report(struct learn_training *t, const struct learn_said *said,
     r->evidence = t->o->evidence;
     memcpy(r->languages, h->languages, sizeof(r->languages));
     r->n_languages = h->n_languages;
-    learn_certify(score, ok, n, t->o->target_error, t->o->delta, 0, &r->certificate);
+    learn_certify(score, ok, n, t->o->target_error, t->o->delta, &r->certificate);
     learn_report_count(r, h);
 }

@@ -59,12 +59,12 @@ void learn_report_count(struct learn_report *r, const struct learn_head *h)
     r->macro_f1 = f1 / (double)h->labels;
 }
 
-static const char *evidence_name(enum learn_evidence e)
+const char *learn_evidence_name(enum learn_evidence e)
 {
     return e == LEARN_EVIDENCE_REVIEWED ? "reviewed" : "history";
 }
 
-static void put_certificate(struct jn_writer *w, const struct learn_certificate *c)
+void learn_certificate_json(const struct learn_certificate *c, struct jn_writer *w)
 {
     jn_key(w, "certificate");
     jn_object_begin(w);
@@ -112,7 +112,7 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_kv_int(&w, "rare_labels", (int64_t)r->rare_labels);
     jn_kv_bool(&w, "embeddings", r->has_embeddings);
     jn_kv_int(&w, "features", (int64_t)r->features);
-    jn_kv_str(&w, "evidence", evidence_name(r->evidence));
+    jn_kv_str(&w, "evidence", learn_evidence_name(r->evidence));
     jn_kv_real(&w, "accuracy", r->accuracy, 4);
     jn_kv_real(&w, "macro_f1", r->macro_f1, 4);
     jn_kv_real(&w, "ece", r->ece, 4);
@@ -131,7 +131,7 @@ void learn_report_json(const struct learn_report *r, struct buf *out)
     jn_kv_int(&w, "wrong", (int64_t)r->light.wrong);
     jn_kv_int(&w, "wrong_whole", (int64_t)r->light.wrong_whole);
     jn_object_end(&w);
-    put_certificate(&w, &r->certificate);
+    learn_certificate_json(&r->certificate, &w);
     put_languages(&w, r);
     jn_key(&w, "per_label");
     jn_array_begin(&w);
