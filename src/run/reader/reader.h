@@ -32,7 +32,8 @@ struct reader_ask {
     size_t len;
     int fd;
     const char *format;  /* "html", "xml", "mail", "docx", "pdf", "csv", "json", "jsonl",
-                            "markdown", "text"; NULL: found from name, type and first bytes */
+                            "markdown", "text", "po", "xliff", "tbx", "arb", "i18n",
+                            "strings"; NULL: found from name, type and first bytes */
     const char *name;    /* the file's name: its ending helps to find the format; may be NULL */
     const char *type;    /* the media type that came with it, may be NULL */
     const char *charset; /* overrules what the document says, may be NULL */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/text/text.h"
-#include "worker/formats/formats_internal.h"
+#include "worker/formats/units_internal.h"
 
 #define COLUMNS_MAX 4096
 /* What the delimiter is judged by. */
@@ -28,6 +28,8 @@ struct csv {
     bool header;
     size_t begin, end;  /* of the last cell */
     bool last, wrong;   /* last: it ended its record; wrong: its quote did not end */
+    csv_found_fn each;  /* NULL: cells become blocks */
+    void *ctx;
 };
 
 /* Reads one cell into c->cell. */
@@ -171,6 +173,10 @@ static void put_cell(struct csv *c, uint32_t row, uint32_t column, bool header)
     } else if (column > COLUMNS_MAX) {
         (void)sink_fail(c->out, FAIL_TOO_LARGE, NULL, "line %u: more than %d columns", b.line,
                         COLUMNS_MAX);
+    } else if (c->each != NULL) {
+        struct csv_found cell = {.row = row, .column = column, .header = header, .name = b.path,
+                                 .text = b.text, .len = b.len, .begin = c->begin, .end = c->end};
+        c->each(c->ctx, &cell);
     } else {
         (void)sink_block(c->out, &b);
     }
@@ -200,9 +206,9 @@ static void read_rows(struct csv *c)
     }
 }
 
-static void read_text(const char *text, size_t len, struct sink *out)
+enum fail csv_walk(struct sink *out, const char *text, size_t len, csv_found_fn each, void *ctx)
 {
-    struct csv c = {.out = out, .text = text, .len = len};
+    struct csv c = {.out = out, .text = text, .len = len, .each = each, .ctx = ctx};
     c.at = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     lines_begin(&c.lines, text, len);
     buf_init(&c.cell, len * 3 + 16);
@@ -220,6 +226,7 @@ static void read_text(const char *text, size_t len, struct sink *out)
     }
     mem_free(c.names);
     buf_done(&c.cell);
+    return out->failed;
 }
 
 enum fail csv_read(const struct source *in, struct sink *out)
@@ -227,7 +234,7 @@ enum fail csv_read(const struct source *in, struct sink *out)
     struct decoded d;
     enum fail f = charset_decode(out, in->bytes, in->len, in->charset, NULL, &d);
     if (f == FAIL_NONE && (f = sink_start(out, "csv", d.charset)) == FAIL_NONE) {
-        read_text(d.text, d.len, out);
+        (void)csv_walk(out, d.text, d.len, NULL, NULL);
     }
     charset_done(&d);
     return out->failed;

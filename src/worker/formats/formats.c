@@ -30,6 +30,12 @@ static const struct {
     {"jsonl", jsonl_read, " application/jsonl application/x-ndjson ", " jsonl ndjson "},
     {"markdown", markdown_read, " text/markdown ", " md markdown "},
     {"text", text_read, " text/plain ", " txt text log "},
+    {"po", po_read, " text/x-gettext-translation text/x-po ", " po pot "},
+    {"xliff", xliff_read, " application/xliff+xml application/x-xliff+xml ", " xlf xliff "},
+    {"tbx", tbx_read, " application/x-tbx ", " tbx "},
+    {"arb", arb_read, "", " arb "},
+    {"i18n", i18n_read, "", ""}, /* JSON and CSV of strings: only when asked for by name */
+    {"strings", strings_read, "", ""},
 };
 
 static size_t index_of(const char *name)

@@ -120,6 +120,12 @@ enum fail json_read(const struct source *in, struct sink *out);
 enum fail jsonl_read(const struct source *in, struct sink *out);
 enum fail markdown_read(const struct source *in, struct sink *out);
 enum fail text_read(const struct source *in, struct sink *out);
+enum fail po_read(const struct source *in, struct sink *out);
+enum fail xliff_read(const struct source *in, struct sink *out);
+enum fail tbx_read(const struct source *in, struct sink *out);
+enum fail arb_read(const struct source *in, struct sink *out);
+enum fail i18n_read(const struct source *in, struct sink *out);
+enum fail strings_read(const struct source *in, struct sink *out);
 
 /* Parts of documents: text that is decoded already. */
 enum fail html_read_text(const char *text, size_t len, struct sink *out, bool with_meta);

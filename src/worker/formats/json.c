@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/text/text.h"
-#include "worker/formats/formats_internal.h"
+#include "worker/formats/units_internal.h"
 
 struct json {
     struct sink *out;
@@ -19,6 +19,9 @@ struct json {
     struct buf path, value;
     unsigned depth;
     uint32_t row;
+    size_t key;         /* where the last key began */
+    json_found_fn each; /* NULL: values become blocks */
+    void *ctx;
 };
 
 static void read_value(struct json *j);
@@ -162,8 +165,16 @@ static void read_number(struct json *j)
     (void)buf_add(&j->value, j->text + begin, j->at - begin);
 }
 
-static void put(struct json *j, size_t begin)
+static void put(struct json *j, size_t begin, bool string)
 {
+    if (j->each != NULL && !failed(j)) {
+        struct json_found v = {.path = j->path.data == NULL ? "" : j->path.data,
+                               .text = j->value.data == NULL ? "" : j->value.data,
+                               .len = j->value.len, .key = j->key, .begin = begin,
+                               .end = j->at, .string = string};
+        j->each(j->ctx, &v);
+        return;
+    }
     struct document_block b = {.kind = DOCUMENT_VALUE,
                                .row = j->row,
                                .path = j->path.data == NULL ? "" : j->path.data,
@@ -213,13 +224,17 @@ static void read_members(struct json *j, bool object)
                 wrong(j, "a key in quotes is missing");
                 break;
             }
+            size_t quote = j->at;
             read_string(j, &key);
             skip_space(j);
             if (!failed(j) && !take(j, ':')) {
                 wrong(j, "a colon is missing");
             }
             add_key(j, key.data == NULL ? "" : key.data, key.len);
+            j->key = quote;
         } else {
+            skip_space(j);
+            j->key = j->at;
             (void)buf_printf(&j->path, "/%llu", (unsigned long long)i);
         }
         if (!failed(j)) {
@@ -274,7 +289,7 @@ static void read_value(struct json *j)
     } else {
         read_word(j);
     }
-    put(j, begin);
+    put(j, begin, c == '"');
 }
 
 static void begin(struct json *j, struct sink *out, const char *text, size_t len)
@@ -297,6 +312,20 @@ static enum fail read_one(struct sink *out, const char *text, size_t len)
 {
     struct json j;
     begin(&j, out, text, len);
+    read_value(&j);
+    skip_space(&j);
+    if (!failed(&j) && j.at < j.end) {
+        wrong(&j, "something follows the value");
+    }
+    return done(&j);
+}
+
+enum fail json_walk(struct sink *out, const char *text, size_t len, json_found_fn each, void *ctx)
+{
+    struct json j;
+    begin(&j, out, text, len);
+    j.each = each;
+    j.ctx = ctx;
     read_value(&j);
     skip_space(&j);
     if (!failed(&j) && j.at < j.end) {
