@@ -6,6 +6,7 @@
 
 #include <cmark-gfm-core-extensions.h>
 #include <gmime/gmime.h>
+#include <jansson.h>
 #include <libxml/parser.h>
 
 #include "base/text/text.h"
@@ -36,6 +37,7 @@ static const struct {
     {"arb", arb_read, "", " arb "},
     {"i18n", i18n_read, "", ""}, /* JSON and CSV of strings: only when asked for by name */
     {"strings", strings_read, "", ""},
+    {"tests", tests_read, "", ""},
 };
 
 static size_t index_of(const char *name)
@@ -152,6 +154,7 @@ void formats_start(void)
     (void)setlocale(LC_ALL, "C.UTF-8");
     charset_own_iconv();
     xmlInitParser();
+    json_object_seed(0); /* reads the kernel's random source */
     g_mime_init();
     cmark_gfm_core_extensions_ensure_registered();
 }

@@ -126,6 +126,8 @@ enum fail tbx_read(const struct source *in, struct sink *out);
 enum fail arb_read(const struct source *in, struct sink *out);
 enum fail i18n_read(const struct source *in, struct sink *out);
 enum fail strings_read(const struct source *in, struct sink *out);
+/* Test reports of every dialect, and a zip of them: only where it is asked for by name. */
+enum fail tests_read(const struct source *in, struct sink *out);
 
 /* Parts of documents: text that is decoded already. */
 enum fail html_read_text(const char *text, size_t len, struct sink *out, bool with_meta);

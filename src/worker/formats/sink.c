@@ -182,7 +182,7 @@ static enum fail put_pieces(struct sink *s, const struct document_block *b)
 enum fail sink_block(struct sink *s, const struct document_block *b)
 {
     bool keep = b->kind == DOCUMENT_CELL ||
-                (b->kind >= DOCUMENT_VALUE && b->kind <= DOCUMENT_TERM) || b->links_len > 0;
+                (b->kind >= DOCUMENT_VALUE && b->kind <= DOCUMENT_CASE) || b->links_len > 0;
     if (s->failed != FAIL_NONE || (!keep && is_blank(b->text, b->len))) {
         return s->failed;
     }
