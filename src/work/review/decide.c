@@ -51,6 +51,58 @@ static enum fail check_current(struct store_conn *c, const struct review_decide 
     return FAIL_NONE;
 }
 
+/* ---- sent twice ---- */
+
+static enum fail same_values(struct store_conn *c, const struct review_decide *d, bool *same,
+                             struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    AUTO_STMT struct store_stmt *s = store_query(
+        c, "SELECT 1 FROM artifact_field WHERE artifact = ?1 AND name = ?2 AND decided = ?3");
+    for (size_t i = 0; i < d->values_len && f == FAIL_NONE && *same; i++) {
+        store_bind_id(s, 1, &d->id);
+        store_bind_text(s, 2, d->values[i].name);
+        store_bind_text(s, 3, d->values[i].value);
+        f = store_step(s, same, why);
+        if (f == FAIL_NONE && *same) {
+            bool more;
+            f = store_step(s, &more, why); /* to its end, so that it may be bound again */
+        }
+    }
+    return f;
+}
+
+/* A reviewer whose answer was lost on the way sends the same again: it is told what it became. */
+static enum fail find_again(struct store_conn *c, const struct review_decide *d,
+                            const struct review_head *h, struct review_decided *made,
+                            struct fault *why)
+{
+    enum fail f;
+    bool row;
+    {
+        AUTO_STMT struct store_stmt *s = store_query(
+            c, "SELECT action, draft, edit_distance, leaf FROM decision WHERE artifact = ?1 AND "
+               "version = ?2 AND actor = ?3");
+        store_bind_id(s, 1, &d->id);
+        store_bind_int(s, 2, d->version);
+        store_bind_text(s, 3, d->who->name);
+        f = store_step(s, &row, why);
+        if (f != FAIL_NONE || !row) {
+            return f;
+        }
+        const char *draft = store_col_is_null(s, 1) ? NULL : store_col_text(s, 1);
+        made->again = strcmp(store_col_text(s, 0), review_action_name(d->action)) == 0 &&
+                      (draft == NULL) == (d->draft == NULL) &&
+                      (draft == NULL || strcmp(draft, d->draft) == 0);
+        made->edit_distance = store_col_real(s, 2);
+        made->leaf = store_col_int(s, 3);
+    }
+    made->state = h->state;
+    made->version = h->version;
+    (void)text_copy(made->workflow, sizeof(made->workflow), h->workflow);
+    return made->again ? same_values(c, d, &made->again, why) : FAIL_NONE;
+}
+
 static enum fail check_text(const char *param, const char *text, size_t max, struct fault *why)
 {
     if (text != NULL && strlen(text) > max) {
@@ -276,6 +328,35 @@ static enum fail put_decision(struct store_tx *tx, const struct review_decide *d
     return store_run(s, why);
 }
 
+/* Everything that can refuse it, before anything changes. */
+static enum fail admit(struct store_conn *c, const struct review_decide *d,
+                       const struct review_head *h, int64_t now, struct fault *why)
+{
+    enum fail f = check_current(c, d, h, why);
+    f = f == FAIL_NONE ? check_request(d, why) : f;
+    f = f == FAIL_NONE ? review_item_admit(c, &d->id, d->who, now, why) : f;
+    return f == FAIL_NONE ? review_ticket_check(c, d, why) : f;
+}
+
+static enum fail apply(struct store_tx *tx, struct audit *audit, const struct review_decide *d,
+                       const struct review_head *h, int64_t now, struct review_decided *made,
+                       struct fault *why)
+{
+    enum fail f = measure_edit(store_tx_conn(tx), d, h, &made->edit_distance, why);
+    f = f == FAIL_NONE ? apply_fields(tx, d, h, why) : f;
+    f = f == FAIL_NONE ? record(tx, audit, d, h, &made->leaf, why) : f;
+    f = f == FAIL_NONE ? put_decision(tx, d, h, made->edit_distance, made->leaf, why) : f;
+    if (f == FAIL_NONE) {
+        (void)text_copy(made->workflow, sizeof(made->workflow), h->workflow);
+        f = review_feed(tx, audit, d, h, &made->certified, why);
+    }
+    f = f == FAIL_NONE ? review_move(tx, h, made->state, why) : f;
+    if (f == FAIL_NONE && d->action == REVIEW_ACTION_ESCALATE) {
+        return review_item_escalate(tx, h, d, now, why);
+    }
+    return f == FAIL_NONE ? review_item_done(tx, h, d, now, &made->second, why) : f;
+}
+
 enum fail review_decide(struct store_tx *tx, struct audit *audit, const struct review_decide *d,
                         struct review_decided *out, struct fault *why)
 {
@@ -287,33 +368,19 @@ enum fail review_decide(struct store_tx *tx, struct audit *audit, const struct r
     ASSERT(d->action < REVIEW_ACTION_COUNT);
     struct store_conn *c = store_tx_conn(tx);
     struct review_head h;
-    struct review_decided made = {.state = to[d->action]};
+    struct review_decided made = {.leaf = -1};
+    int64_t now = d->now != 0 ? d->now : clock_now_us();
     enum fail f = review_head_read(c, &d->id, d->who, &h, why);
-    if (f == FAIL_NONE) {
-        f = check_current(c, d, &h, why);
+    if (f == FAIL_NONE && d->version != 0 && d->version < h.version) {
+        f = find_again(c, d, &h, &made, why);
     }
-    if (f == FAIL_NONE) {
-        f = check_request(d, why);
+    if (f == FAIL_NONE && made.again) {
+        *out = made;
+        return FAIL_NONE;
     }
-    if (f == FAIL_NONE) {
-        f = measure_edit(c, d, &h, &made.edit_distance, why);
-    }
-    if (f == FAIL_NONE) {
-        f = apply_fields(tx, d, &h, why);
-    }
-    if (f == FAIL_NONE) {
-        f = record(tx, audit, d, &h, &made.leaf, why);
-    }
-    if (f == FAIL_NONE) {
-        f = put_decision(tx, d, &h, made.edit_distance, made.leaf, why);
-    }
-    if (f == FAIL_NONE) {
-        (void)text_copy(made.workflow, sizeof(made.workflow), h.workflow);
-        f = review_feed(tx, audit, d, &h, &made.certified, why);
-    }
-    if (f == FAIL_NONE) {
-        f = review_move(tx, &h, made.state, why);
-    }
+    made = (struct review_decided){.state = to[d->action]};
+    f = f == FAIL_NONE ? admit(c, d, &h, now, why) : f;
+    f = f == FAIL_NONE ? apply(tx, audit, d, &h, now, &made, why) : f;
     if (f == FAIL_NONE) {
         made.version = h.version + 1;
         *out = made;

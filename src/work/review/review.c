@@ -216,7 +216,14 @@ enum fail review_create(struct store_tx *tx, const struct review_artifact *a, bo
         store_bind_text(s, 10, a->draft);
         f = store_run(s, why);
     }
-    return f == FAIL_NONE ? put_fields(tx, a, why) : f;
+    f = f == FAIL_NONE ? put_fields(tx, a, why) : f;
+    if (f == FAIL_NONE && waits) {
+        f = review_item_add(tx, a, clock_now_us(), why);
+    }
+    if (f == FAIL_NONE && waits) {
+        f = review_sketch_add(tx, a, why);
+    }
+    return f == FAIL_NONE ? review_ticket_add(tx, a, clock_now_us(), why) : f;
 }
 
 enum fail review_redraft(struct store_tx *tx, const struct id *id, const char *draft,
@@ -294,6 +301,14 @@ enum fail review_forget(struct store_tx *tx, const char *team, const char *actor
         "UPDATE artifact_field SET value = '', decided = NULL WHERE artifact IN "
         "(SELECT id FROM artifact WHERE team = ?1 AND actor = ?2)",
         "UPDATE decision SET reason = '', draft = NULL WHERE artifact IN "
+        "(SELECT id FROM artifact WHERE team = ?1 AND actor = ?2)",
+        "DELETE FROM review_sketch WHERE artifact IN "
+        "(SELECT id FROM artifact WHERE team = ?1 AND actor = ?2)",
+        "DELETE FROM review_working WHERE artifact IN "
+        "(SELECT id FROM artifact WHERE team = ?1 AND actor = ?2)",
+        "DELETE FROM review_known WHERE artifact IN "
+        "(SELECT id FROM artifact WHERE team = ?1 AND actor = ?2)",
+        "UPDATE review_ticket SET ticket = '', now_text = NULL WHERE artifact IN "
         "(SELECT id FROM artifact WHERE team = ?1 AND actor = ?2)",
         "UPDATE artifact SET title = '', result = '{}', draft = NULL "
         "WHERE team = ?1 AND actor = ?2",
