@@ -153,7 +153,9 @@ static enum fail put_artifact(struct store_tx *tx, struct task *t, struct fault 
     struct task_artifact a = {.id = t->artifact, .task = t->id, .workflow = t->form->name,
                               .team = t->who.team, .actor = t->who.name, .title = t->input_id,
                               .waits = t->state == TASK_WAITING_PERSON || t->drawn,
-                              .input = t->input,
+                              .input = t->input, .input_id = t->input_id,
+                              .vector = t->embedding, .dim = t->dim,
+                              .model = t->used[FLEET_EMBED],
                               .result_json = t->json.data, .draft = t->draft_text,
                               .fields = fields};
     for (size_t i = 0; i < t->form->fields_len; i++) {

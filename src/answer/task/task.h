@@ -177,6 +177,10 @@ struct task_artifact {
     const char *workflow, *team, *actor, *title;
     bool waits; /* for a person */
     const char *input;       /* subject and text */
+    const char *input_id;    /* the caller's own; NULL: none */
+    const float *vector;     /* of the input, unit length; NULL: it was not embedded */
+    size_t dim;
+    const char *model; /* that made the vector */
     const char *result_json;
     const char *draft;       /* text, NULL: none */
     const struct task_artifact_field *fields;

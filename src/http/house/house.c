@@ -305,7 +305,12 @@ static enum fail sink_create(struct store_tx *tx, void *arg, const struct task_a
                                 .result = a->result_json,
                                 .draft = a->draft,
                                 .fields = fields,
-                                .fields_len = a->fields_len};
+                                .fields_len = a->fields_len,
+                                .input = a->input,
+                                .ticket = a->input_id,
+                                .vector = a->vector,
+                                .dim = a->dim,
+                                .model = a->model};
     return review_create(tx, &x, a->waits, why);
 }
 

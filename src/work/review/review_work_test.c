@@ -9,18 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock/clock.h"
+#include "support/home.h"
 
 #define S 1000000LL
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
-static struct audit *audit;
-static struct store_conn *reader;
+static struct home home;
 static struct arena *arena;
 static int64_t now;
 
@@ -64,7 +60,7 @@ static enum fail run(struct store_tx *tx, void *arg, struct fault *why)
 
 static enum fail write_it(struct job *j, struct fault *why)
 {
-    return store_write_wait(store, run, j, why);
+    return store_write_wait(home.store, run, j, why);
 }
 
 static enum fail f_create(struct store_tx *tx, struct job *j, struct fault *why)
@@ -89,7 +85,7 @@ static enum fail f_release(struct store_tx *tx, struct job *j, struct fault *why
 }
 static enum fail f_decide(struct store_tx *tx, struct job *j, struct fault *why)
 {
-    return review_item_decide(tx, audit, &j->d, &j->done, why);
+    return review_item_decide(tx, home.audit, &j->d, &j->done, why);
 }
 static enum fail f_settings(struct store_tx *tx, struct job *j, struct fault *why)
 {
@@ -101,7 +97,7 @@ static enum fail f_skills(struct store_tx *tx, struct job *j, struct fault *why)
 }
 static enum fail f_sweep(struct store_tx *tx, struct job *j, struct fault *why)
 {
-    return review_sweep(tx, audit, j->at, &j->n, why);
+    return review_sweep(tx, home.audit, j->at, &j->n, why);
 }
 static enum fail f_save(struct store_tx *tx, struct job *j, struct fault *why)
 {
@@ -138,7 +134,7 @@ static void set_shares(double second, double practice, double forced)
 {
     struct fault why;
     struct job j = {.fn = f_settings};
-    assert_int_equal(review_settings_get(reader, "support", &j.set, &why), FAIL_NONE);
+    assert_int_equal(review_settings_get(home.conn, "support", &j.set, &why), FAIL_NONE);
     j.set.second_share = second;
     j.set.practice_share = practice;
     j.set.forced_share = forced;
@@ -149,17 +145,8 @@ static void set_shares(double second, double practice, double forced)
 static int set_up(void **state)
 {
     (void)state;
-    struct fault why;
-    char path[96];
-    snprintf(dir, sizeof(dir), "/tmp/review-work-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    if (store_open(path, &store_schema_data, &store, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
-    assert_int_equal(audit_open(dir, store, master, &audit, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &reader, &why), FAIL_NONE);
+    home_make(&home, "review-work");
+    home_open(&home, HOME_RECORD);
     arena = arena_new(64 << 20);
     now = clock_now_us();
     set_shares(0, 0, 0);
@@ -170,19 +157,8 @@ static int tear_down(void **state)
 {
     (void)state;
     arena_free(arena);
-    store_reader_close(reader);
-    store_close(store);
-    audit_close(audit);
-    keyring_master_close(master);
-    static const char *const names[] = {"data.db",      "data.db-wal", "data.db-shm",
-                                        "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 struct made {
@@ -266,7 +242,7 @@ static struct review_artifact get(const struct id *id)
 {
     struct fault why;
     struct review_artifact a;
-    if (review_get(reader, arena, id, &anna, &a, &why) != FAIL_NONE) {
+    if (review_get(home.conn, arena, id, &anna, &a, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     return a;
@@ -451,7 +427,7 @@ static void an_escalation_has_a_target_a_deadline_and_a_next_one(void **state)
                                           .to = "ben", .within_s = 100, .then = "role:approver",
                                           .review_ms = -1}};
     assert_int_equal(write_it(&j, &why), FAIL_NONE);
-    assert_int_equal(review_item_get(reader, &id, &anna, now, &item, &why), FAIL_NONE);
+    assert_int_equal(review_item_get(home.conn, &id, &anna, now, &item, &why), FAIL_NONE);
     assert_string_equal(item.target, "ben");
     assert_int_equal(item.deadline_at, now + 100 * S);
     assert_false(next(&anna, NULL));
@@ -470,7 +446,7 @@ static void an_escalation_has_a_target_a_deadline_and_a_next_one(void **state)
     now += 86400 * S + S;
     sweep.at = now;
     assert_int_equal(write_it(&sweep, &why), FAIL_NONE);
-    assert_int_equal(review_item_get(reader, &id, &anna, now, &item, &why), FAIL_NONE);
+    assert_int_equal(review_item_get(home.conn, &id, &anna, now, &item, &why), FAIL_NONE);
     assert_string_equal(item.target, "role:admin");
     now += 4 * 86400 * S;
     sweep.at = now;
@@ -489,11 +465,11 @@ static void an_escalation_goes_the_teams_way_when_nobody_is_named(void **state)
     struct id id = make((struct made){0});
     struct review_item item;
     assert_int_equal(decide(&id, &anna, REVIEW_ACTION_ESCALATE, "x", NULL, &why), FAIL_NONE);
-    assert_int_equal(review_item_get(reader, &id, &anna, now, &item, &why), FAIL_NONE);
+    assert_int_equal(review_item_get(home.conn, &id, &anna, now, &item, &why), FAIL_NONE);
     assert_string_equal(item.target, "role:approver");
     assert_true(next_is(&cleo, &id)); /* before anything else, whatever cleo's skills */
     assert_int_equal(decide(&id, &cleo, REVIEW_ACTION_ESCALATE, "y", NULL, &why), FAIL_NONE);
-    assert_int_equal(review_item_get(reader, &id, &anna, now, &item, &why), FAIL_NONE);
+    assert_int_equal(review_item_get(home.conn, &id, &anna, now, &item, &why), FAIL_NONE);
     assert_string_equal(item.target, "role:admin");
     assert_int_equal(decide(&id, &dan, REVIEW_ACTION_ESCALATE, "z", NULL, &why), FAIL_BAD_REQUEST);
     struct job j = {.fn = f_decide, .d = {.id = id, .who = &dan, .now = now, .reason = "z",
@@ -522,7 +498,7 @@ static void a_share_of_approved_ones_is_looked_at_again_by_another(void **state)
     assert_int_equal(edit(&id, &ben, "loans", NULL, &why), FAIL_NONE);
     assert_string_equal(get(&id).fields[0].decided, "cards"); /* the first decision stands */
     assert_string_equal(get(&id).decided_by, "anna");
-    assert_int_equal(review_own(reader, &ben, 0, now, &own, &why), FAIL_NONE);
+    assert_int_equal(review_own(home.conn, &ben, 0, now, &own, &why), FAIL_NONE);
     assert_true(own.seconds == 1 && own.agreed == 0 && own.decided == 0);
     id = make((struct made){0});
     assert_int_equal(edit(&id, &anna, "loans", NULL, &why), FAIL_NONE);
@@ -534,7 +510,7 @@ static void a_share_of_approved_ones_is_looked_at_again_by_another(void **state)
     assert_int_equal(write_it(&j, &why), FAIL_NONE);
     assert_true(j.done.agrees);
     assert_int_equal(write_it(&j, &why), FAIL_CONFLICT); /* once */
-    assert_int_equal(review_own(reader, &ben, 0, now, &own, &why), FAIL_NONE);
+    assert_int_equal(review_own(home.conn, &ben, 0, now, &own, &why), FAIL_NONE);
     assert_true(own.seconds == 2 && own.agreed == 1);
     id = make((struct made){0});
     assert_int_equal(decide(&id, &anna, REVIEW_ACTION_REJECT, "x", &out, &why), FAIL_NONE);
@@ -568,7 +544,7 @@ static void practice_is_counted_apart_and_never_changes_the_artifact(void **stat
     for (int i = 0; i < 50; i++) {
         assert_false(next(&ben, NULL)); /* once each */
     }
-    assert_int_equal(review_own(reader, &ben, 0, now, &own, &why), FAIL_NONE);
+    assert_int_equal(review_own(home.conn, &ben, 0, now, &own, &why), FAIL_NONE);
     assert_true(own.practised == 1 && own.right == 0 && own.decided == 0);
     assert_int_equal(get(&id).version, version);
     assert_string_equal(get(&id).decided_by, "anna");
@@ -618,15 +594,15 @@ static void unfinished_work_survives_a_lost_lease(void **state)
     j.at = now;
     assert_int_equal(write_it(&j, &why), FAIL_NONE); /* kept, and told */
     assert_false(j.flag);
-    assert_int_equal(review_saved(reader, arena, &id, &anna, &found, &w, &why), FAIL_NONE);
+    assert_int_equal(review_saved(home.conn, arena, &id, &anna, &found, &w, &why), FAIL_NONE);
     assert_true(found);
     assert_string_equal(w.draft, "Dear Ann");
     assert_int_equal(w.chosen, 5);
-    assert_int_equal(review_saved(reader, arena, &id, &ben, &found, &w, &why), FAIL_NONE);
+    assert_int_equal(review_saved(home.conn, arena, &id, &ben, &found, &w, &why), FAIL_NONE);
     assert_false(found); /* each their own */
     assert_int_equal(decide(&id, &ben, REVIEW_ACTION_APPROVE, NULL, NULL, &why), FAIL_NONE);
     assert_int_equal(write_it(&j, &why), FAIL_CONFLICT);
-    assert_int_equal(review_saved(reader, arena, &id, &anna, &found, &w, &why), FAIL_NONE);
+    assert_int_equal(review_saved(home.conn, arena, &id, &anna, &found, &w, &why), FAIL_NONE);
     assert_true(found); /* what was typed is still there to be copied */
 }
 
@@ -671,15 +647,17 @@ static void what_has_one_cause_is_found_together(void **state)
     struct id same = make((struct made){.input = CARD2});
     struct id other = make((struct made){.input = OTHER});
     struct id foreign = make((struct made){.input = CARD, .workflow = "localize"});
-    assert_int_equal(review_alike(reader, arena, &first, &anna, REVIEW_ALIKE_SAME, now, &list, &n,
-                                  &why), FAIL_NONE);
+    assert_int_equal(
+        review_alike(home.conn, arena, &first, &anna, REVIEW_ALIKE_SAME, now, &list, &n, &why),
+        FAIL_NONE);
     assert_int_equal(n, 1);
     assert_true(text_id_equal(&list[0].artifact, &same) && !list[0].held);
     assert_true(next_is(&ben, &first) && next_is(&ben, &same));
-    assert_int_equal(review_alike(reader, arena, &first, &anna, REVIEW_ALIKE_SAME, now, &list, &n,
-                                  &why), FAIL_NONE);
+    assert_int_equal(
+        review_alike(home.conn, arena, &first, &anna, REVIEW_ALIKE_SAME, now, &list, &n, &why),
+        FAIL_NONE);
     assert_true(n == 1 && list[0].held);
-    assert_int_equal(review_alike(reader, arena, &first, &eve, 0.5, now, &list, &n, &why),
+    assert_int_equal(review_alike(home.conn, arena, &first, &eve, 0.5, now, &list, &n, &why),
                      FAIL_NOT_FOUND);
     assert_true(review_likeness(CARD, OTHER) < 0.2 && review_likeness(CARD, CARD) == 1);
     (void)other;
@@ -694,10 +672,10 @@ static void a_correction_is_proposed_for_the_next_one_alike(void **state)
     struct id first = make((struct made){.input = CARD, .ticket = "4711"});
     struct id waits = make((struct made){.input = CARD2});
     struct id other = make((struct made){.input = OTHER});
-    assert_int_equal(review_precedent(reader, arena, &waits, &p, &why), FAIL_NONE);
+    assert_int_equal(review_precedent(home.conn, arena, &waits, &p, &why), FAIL_NONE);
     assert_false(p.found);
     assert_int_equal(edit(&first, &anna, "fraud", NULL, &why), FAIL_NONE);
-    assert_int_equal(review_precedent(reader, arena, &waits, &p, &why), FAIL_NONE); /* at once */
+    assert_int_equal(review_precedent(home.conn, arena, &waits, &p, &why), FAIL_NONE); /* at once */
     assert_true(p.found && text_id_equal(&p.artifact, &first));
     assert_string_equal(p.ticket, "4711");
     assert_int_equal(p.fields_len, 1);
@@ -705,11 +683,11 @@ static void a_correction_is_proposed_for_the_next_one_alike(void **state)
     assert_string_equal(p.fields[0].value, "fraud");
     assert_string_equal(get(&waits).fields[0].value, "cards"); /* proposed, not applied */
     assert_int_equal(get(&waits).version, 1);
-    assert_int_equal(review_precedent(reader, arena, &other, &p, &why), FAIL_NONE);
+    assert_int_equal(review_precedent(home.conn, arena, &other, &p, &why), FAIL_NONE);
     assert_false(p.found);
     struct job j = {.fn = f_forget};
     assert_int_equal(write_it(&j, &why), FAIL_NONE);
-    assert_int_equal(review_precedent(reader, arena, &waits, &p, &why), FAIL_NONE);
+    assert_int_equal(review_precedent(home.conn, arena, &waits, &p, &why), FAIL_NONE);
     assert_false(p.found); /* erased with the rest */
 }
 
@@ -728,7 +706,7 @@ static void an_approval_names_the_ticket_it_saw(void **state)
     assert_int_equal(j.n, 1);
     assert_int_equal(decide(&id, &anna, REVIEW_ACTION_APPROVE, NULL, NULL, &why), FAIL_CONFLICT);
     assert_string_equal(why.param, "ticket_version");
-    assert_int_equal(review_ticket_get(reader, arena, &id, &found, &t, &why), FAIL_NONE);
+    assert_int_equal(review_ticket_get(home.conn, arena, &id, &found, &t, &why), FAIL_NONE);
     assert_true(found && strstr(t.text, "It works now.") != NULL);
     struct job d = {.fn = f_decide, .d = {.id = id, .who = &anna, .ticket_version = "6",
                                           .review_ms = -1, .now = now}};
@@ -771,7 +749,7 @@ static void outcomes_come_back_and_count_from_five_on(void **state)
         assert_int_equal(write_it(&j, &why), FAIL_NONE);
         assert_int_equal(write_it(&j, &why), FAIL_NONE); /* told twice counts once */
         f.n = 0;
-        assert_int_equal(review_measure(reader, &anna, REVIEW_BY_WORKFLOW, 0, keep_figures, &f,
+        assert_int_equal(review_measure(home.conn, &anna, REVIEW_BY_WORKFLOW, 0, keep_figures, &f,
                                         &why), FAIL_NONE);
         assert_int_equal(f.n, 1);
         assert_int_equal(f.x.decided, i + 1);
@@ -785,7 +763,7 @@ static void outcomes_come_back_and_count_from_five_on(void **state)
                     .o = {.ticket = "t1", .kind = REVIEW_ENDING_SOLVED, .value = 1, .at = now}};
     assert_int_equal(write_it(&j, &why), FAIL_NOT_FOUND); /* another team's */
     struct review_fared fared;
-    assert_int_equal(review_fared(reader, "support", "ticket-triage", "queue", "learned", 0,
+    assert_int_equal(review_fared(home.conn, "support", "ticket-triage", "queue", "learned", 0,
                                   &fared, &why), FAIL_NONE);
     assert_true(fared.n == 6 && fared.kept == 6);
 }
@@ -803,7 +781,7 @@ static void second_looks_show_only_when_five_people_did_them(void **state)
         snprintf(other.name, sizeof(other.name), "other-%d", i < 5 ? i : 0);
         assert_true(next_is(&other, &id));
         assert_int_equal(decide(&id, &other, REVIEW_ACTION_APPROVE, NULL, NULL, &why), FAIL_NONE);
-        assert_int_equal(review_measure(reader, &anna, REVIEW_BY_WORKFLOW, 0, keep_figures, &f,
+        assert_int_equal(review_measure(home.conn, &anna, REVIEW_BY_WORKFLOW, 0, keep_figures, &f,
                                         &why), FAIL_NONE);
         assert_int_equal(f.x.seconds, i < 4 ? 0 : i + 1);
     }
@@ -827,11 +805,11 @@ static void what_is_asked_often_becomes_an_article_without_anybody_in_it(void **
     for (int i = 0; i < 4; i++) {
         snprintf(ticket, sizeof(ticket), "q%d", i);
         struct id id = make((struct made){.input = i % 2 == 0 ? CARD : CARD2, .ticket = ticket});
-        assert_int_equal(review_often(reader, &anna, 0, keep_often, &o, &why), FAIL_NONE);
+        assert_int_equal(review_often(home.conn, &anna, 0, keep_often, &o, &why), FAIL_NONE);
         assert_int_equal(o.n, i < 3 ? 0 : 3);
         assert_int_equal(edit(&id, &anna, NULL, "You can unlock it in the app.", &why), FAIL_NONE);
     }
-    assert_int_equal(review_often(reader, &anna, 0, keep_often, &o, &why), FAIL_NONE);
+    assert_int_equal(review_often(home.conn, &anna, 0, keep_often, &o, &why), FAIL_NONE);
     assert_true(o.n == 4 && o.people == 4);
     const struct review_reply replies[] = {
         {"a", "Dear Ms Weber,\nYour card was locked after three wrong PINs. Your code is 4711 now. "
@@ -856,7 +834,7 @@ static void settings_are_checked(void **state)
     (void)state;
     struct fault why;
     struct job j = {.fn = f_settings};
-    assert_int_equal(review_settings_get(reader, "sales", &j.set, &why), FAIL_NONE);
+    assert_int_equal(review_settings_get(home.conn, "sales", &j.set, &why), FAIL_NONE);
     assert_true(j.set.lease_s == 300 && j.set.reasons_len == 9 && j.set.chain_len == 2);
     j.set.lease_s = 1;
     assert_int_equal(write_it(&j, &why), FAIL_BAD_REQUEST);
@@ -871,7 +849,7 @@ static void settings_are_checked(void **state)
     j.set.reasons_len = 1;
     assert_int_equal(write_it(&j, &why), FAIL_NONE);
     struct review_settings got;
-    assert_int_equal(review_settings_get(reader, "support", &got, &why), FAIL_NONE);
+    assert_int_equal(review_settings_get(home.conn, "support", &got, &why), FAIL_NONE);
     assert_true(got.reasons_len == 1 && got.second_share == 0.25);
     assert_string_equal(got.chain[0].who, "cleo");
     assert_string_equal(got.reasons[0], "the facts are wrong");
