@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Check, inside: what a sentence says, as facts that can be compared. */
+/* Check, inside: what a sentence says, as facts that can be compared; and what the checks share. */
 #pragma once
 
 #include "answer/check/check.h"
+#include "answer/check/icu_internal.h"
 #include "base/mem/mem.h"
 
 enum unit {
@@ -125,6 +126,21 @@ double check_segment_share(const struct check_hold *h, int segment);
 /* clauses.c */
 bool check_clauses_agree(struct check_hold *h);
 bool check_pronoun_agrees(struct check_hold *h);
+
+/* plain.c */
+struct check_result check_passed(void);
+/* text[at..at + len) is at fault. */
+struct check_result check_wrong(enum check_reason reason, const char *text, size_t at, size_t len);
+/* Something is missing: it is named, and has no place. */
+struct check_result check_missing(enum check_reason reason, const char *what, size_t len);
+/* A blank-separated piece without its brackets and final punctuation: is it a link, host or
+   mail? */
+bool check_is_link(const char *s, size_t n);
+/* Inside valid UTF-8 text: is the whole word text[at..at+len) bounded by non-letters? */
+bool check_is_whole_word(const char *text, size_t len, size_t at, size_t n);
+/* First place at or behind from where word stands as a whole word, ASCII and Latin capitals aside;
+   SIZE_MAX when nowhere. */
+size_t check_find_word(const char *text, size_t len, size_t from, const char *word);
 
 /* language.cpp */
 #ifdef __cplusplus

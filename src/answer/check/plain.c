@@ -35,6 +35,18 @@ static const struct {
                                   "The text answers or obeys instead of summing up."},
     [CHECK_REASON_CITATION] = {"citation",
                                "The cited article is not one of those that were given."},
+    [CHECK_REASON_CELL] = {"cell", "No cell of the table says or gives this number."},
+    [CHECK_REASON_TEST] = {"test", "The test report does not hold this name, count or message."},
+    [CHECK_REASON_SLOT] = {"slot", "A slot is open, or a value is not this ticket's."},
+    [CHECK_REASON_PLACEHOLDER] = {"placeholder",
+                                  "A placeholder is missing, altered or not in the original."},
+    [CHECK_REASON_PLURAL] = {"plural", "The language needs other plural forms than these."},
+    [CHECK_REASON_ICU] = {"icu", "The message has a mistake in its ICU form, or other arguments."},
+    [CHECK_REASON_MARKUP] = {"markup", "A tag or a link is missing, altered or badly nested."},
+    [CHECK_REASON_GLOSSARY] = {"glossary", "A term is not used as the glossary says."},
+    [CHECK_REASON_SPACING] = {"spacing", "White space, line ends or access keys differ."},
+    [CHECK_REASON_QUOTE] = {"quote", "Quoted words were changed."},
+    [CHECK_REASON_CODE] = {"code", "Code was changed."},
 };
 
 const char *check_reason_name(enum check_reason r)
@@ -47,11 +59,26 @@ const char *check_reason_text(enum check_reason r)
     return r < CHECK_REASON_COUNT ? reasons[r].text : "";
 }
 
-static struct check_result refused(enum check_reason reason, const char *detail, size_t len)
+struct check_result check_passed(void)
+{
+    return (struct check_result){.ok = true};
+}
+
+struct check_result check_missing(enum check_reason reason, const char *what, size_t len)
 {
     struct check_result r = {.reason = reason};
-    len = text_utf8_cut(detail, len < sizeof(r.detail) ? len : sizeof(r.detail) - 1);
-    memcpy(r.detail, detail, len);
+    len = text_utf8_cut(what, len < sizeof(r.detail) ? len : sizeof(r.detail) - 1);
+    if (len > 0) {
+        memcpy(r.detail, what, len);
+    }
+    return r;
+}
+
+struct check_result check_wrong(enum check_reason reason, const char *text, size_t at, size_t len)
+{
+    struct check_result r = check_missing(reason, text + at, len);
+    r.at = (uint32_t)at;
+    r.len = (uint32_t)len;
     return r;
 }
 
@@ -66,7 +93,7 @@ struct check_result check_citation(const char *const *ids, size_t count, const c
             found = strcmp(ids[i], allowed[k]) == 0;
         }
         if (!found) {
-            return refused(CHECK_REASON_CITATION, ids[i], strlen(ids[i]));
+            return check_missing(CHECK_REASON_CITATION, ids[i], strlen(ids[i]));
         }
     }
     return passed;
@@ -98,7 +125,7 @@ static bool is_host(const char *s, size_t n)
     return labels >= 2 && letters;
 }
 
-static bool is_link(const char *s, size_t n)
+bool check_is_link(const char *s, size_t n)
 {
     if (memmem(s, n, "://", 3) != NULL || (n > 4 && strncasecmp(s, "www.", 4) == 0)) {
         return true;
@@ -157,7 +184,7 @@ static bool text_has_link(const char *text, const char *link, size_t n)
     while (pos < all && next_piece(text, all, &pos, &at, &len)) {
         const char *s = text + at;
         size_t m = len;
-        if (m > 0 && is_link(s, m)) {
+        if (m > 0 && check_is_link(s, m)) {
             bare_link(&s, &m);
             if (m == n && strncasecmp(s, link, n) == 0) {
                 return true;
@@ -172,7 +199,7 @@ struct check_result check_links(const char *text, size_t len, const char *const 
 {
     size_t pos = 0, at, n;
     while (pos < len && next_piece(text, len, &pos, &at, &n)) {
-        if (n == 0 || !is_link(text + at, n)) {
+        if (n == 0 || !check_is_link(text + at, n)) {
             continue;
         }
         const char *link = text + at;
@@ -183,7 +210,7 @@ struct check_result check_links(const char *text, size_t len, const char *const 
             found = allowed[i] != NULL && text_has_link(allowed[i], link, bare);
         }
         if (!found) {
-            return refused(CHECK_REASON_LINK, text + at, n);
+            return check_wrong(CHECK_REASON_LINK, text, at, n);
         }
     }
     return passed;
@@ -273,15 +300,15 @@ static struct check_result words_known(const char *summary, size_t len, const ch
                     check_unit(w->folded, &factor) == UNIT_NONE;
         bool is_known = known_word(&theirs, w);
         if (!is_known && (number || calendar)) {
-            r = refused(CHECK_REASON_NUMBER, summary + w->at, w->len);
+            r = check_wrong(CHECK_REASON_NUMBER, summary, w->at, w->len);
         } else if (!is_known && name) {
-            r = refused(CHECK_REASON_NAME, summary + w->at, w->len);
+            r = check_wrong(CHECK_REASON_NAME, summary, w->at, w->len);
         }
         content += !w->stop;
         known += !w->stop && is_known;
     }
     if (r.ok && content > 0 && known == 0) {
-        r = refused(CHECK_REASON_CONTENT, summary, len);
+        r = check_wrong(CHECK_REASON_CONTENT, summary, 0, len);
     }
     knowledge_words_done(&mine);
     knowledge_words_done(&theirs);
@@ -298,12 +325,12 @@ struct check_result check_summary(const char *summary, size_t len, const char *s
     if (start == len || !text_utf8_is_valid(summary, len) ||
         text_utf8_count(summary, len) > max_chars || memchr(summary, '\n', len) != NULL ||
         memchr(summary, '\0', len) != NULL) {
-        return refused(CHECK_REASON_LENGTH, "", 0);
+        return check_missing(CHECK_REASON_LENGTH, "", 0);
     }
     for (size_t i = 0; i < COUNT_OF(answer_openings); i++) {
         size_t n = strlen(answer_openings[i]);
         if (len - start >= n && strncasecmp(summary + start, answer_openings[i], n) == 0) {
-            return refused(CHECK_REASON_INSTRUCTION, summary + start, n);
+            return check_wrong(CHECK_REASON_INSTRUCTION, summary, start, n);
         }
     }
     AUTO_FREE char *copy = mem_dup_strn(source, source_len);
@@ -316,7 +343,7 @@ struct check_result check_summary(const char *summary, size_t len, const char *s
     enum knowledge_lang lang = knowledge_lang_from_code(theirs.code);
     enum knowledge_lang mine = knowledge_guess_lang(summary, len);
     if (mine != KNOWLEDGE_LANG_OTHER && lang != KNOWLEDGE_LANG_OTHER && mine != lang) {
-        return refused(CHECK_REASON_LANGUAGE, knowledge_lang_code(mine), 2);
+        return check_missing(CHECK_REASON_LANGUAGE, knowledge_lang_code(mine), 2);
     }
     return words_known(summary, len, source, source_len, lang);
 }
