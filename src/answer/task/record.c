@@ -191,7 +191,6 @@ static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
     f = put_content(tx, t, AUDIT_PART_INPUT, t->input, t->input_len, why);
     f = f != FAIL_NONE ? f : put_content(tx, t, AUDIT_PART_OUTPUT, t->json.data, t->json.len, why);
     f = f != FAIL_NONE ? f : where_put(tx, t, why);
-    f = f != FAIL_NONE ? f : alike_put(tx, t, why);
     f = f != FAIL_NONE ? f : licence_note(tx, t, &t->drawn, why);
     if (f == FAIL_NONE && t->has_artifact) {
         f = put_artifact(tx, t, why);
@@ -251,7 +250,6 @@ static void on_recorded(void *arg, enum fail code, const struct fault *why)
         t->leaf = -1;
     } else if (t->state != TASK_FAILED && t->state != TASK_CANCELLED && t->kind == TASK_FORM) {
         reused_recorded(t);
-        alike_recorded(t);
         where_count(t);
         if (t->draft != NULL && t->has_artifact) {
             rewriter_add(t->desk->rewriter, t);
@@ -282,7 +280,6 @@ void record_form(struct task *t)
         }
         licence_draw(t);
         pass_out_draft(t);
-        alike_find(t);
         result_write(t);
     }
     submit(t, write_form, on_recorded);

@@ -336,9 +336,7 @@ static const char *expected_of(const struct ticket *t, const json_t *field, char
     enum ladder_type type = ladder_type_find(cli_str(field, "type"));
     const char *expected = json_string_value(json_object_get(t->expected, cli_str(field, "name")));
     const char *value = json_string_value(json_object_get(field, "value"));
-    bool aid = json_is_true(json_object_get(field, "aid"));
-    if (t->expected == NULL || type == LADDER_TYPE_COUNT || !ladder_type_is_found(type) ||
-        (aid && expected == NULL)) {
+    if (t->expected == NULL || type == LADDER_TYPE_COUNT || !ladder_type_is_found(type)) {
         return expected;
     }
     expected = expected != NULL ? expected : "";
