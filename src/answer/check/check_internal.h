@@ -107,6 +107,7 @@ struct check_hold {
     const struct knowledge_words *ticket;
     bool *same; /* claim x source tokens: may the source's word stand for the claim's? */
     bool *said; /* per source token: does the claim say it? */
+    bool close; /* nearly all aligns with this one source, and each "not" stands where it stood */
     struct check_claim *out;
 };
 
@@ -126,6 +127,19 @@ double check_segment_share(const struct check_hold *h, int segment);
 /* clauses.c */
 bool check_clauses_agree(struct check_hold *h);
 bool check_pronoun_agrees(struct check_hold *h);
+
+/* edits.c */
+/* How many words of the claim align with the source; 0, agreeing, when it is not close to it. Else
+   *agree says whether nothing was exchanged, dropped or added that matters; the reason is noted. */
+size_t check_edits_agree(struct check_hold *h, const struct facts *source, bool *agree);
+
+/* framing.c */
+/* Bytes of an opening that only frames what follows ("Please note that "). */
+size_t check_frame_length(const char *text, size_t len, enum knowledge_lang lang);
+
+/* values.c */
+/* Does text start with `with`, capitals aside? */
+bool check_starts_folded(const char *text, size_t len, const char *with);
 
 /* plain.c */
 struct check_result check_passed(void);

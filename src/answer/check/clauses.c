@@ -151,7 +151,7 @@ bool check_clauses_agree(struct check_hold *h)
                 continue;
             }
             struct clause_view theirs = view_clause(h->source, s);
-            if (mine.negations % 2 != theirs.negations % 2) {
+            if (!h->close && mine.negations % 2 != theirs.negations % 2) {
                 check_refuse_token(h, CHECK_REASON_NEGATION, h->claim,
                                    clause_word(h->claim, c, WORD_NEGATION));
             } else if (modality_agrees(h, &mine, &theirs) && opposites_agree(h, c, s)) {
@@ -171,7 +171,7 @@ bool check_clauses_agree(struct check_hold *h)
         said_total +=
             (t->classes & WORD_NEGATION) && check_segment_share(h, t->segment) >= SEGMENT_SAID;
     }
-    if (mine_total > theirs_total || mine_total < said_total) {
+    if (!h->close && (mine_total > theirs_total || mine_total < said_total)) {
         return check_refuse(h, CHECK_REASON_NEGATION, "not", 3);
     }
     return opposites_agree(h, -1, -1);

@@ -69,6 +69,9 @@ static void classify(struct facts *f, enum knowledge_lang lang)
         if ((t->classes & WORD_CALENDAR) && is_word(t, "may")) {
             t->classes = WORD_CALENDAR;
         }
+        if (i + 1 < f->count && is_word(t, "because") && is_word(&f->tokens[i + 1], "of")) {
+            t->classes &= ~(unsigned)WORD_JOINT;
+        }
         if (i + 1 < f->count && is_any(t, have_words) && is_word(&f->tokens[i + 1], "to")) {
             t->classes |= WORD_MUST;
         }

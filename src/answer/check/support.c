@@ -478,9 +478,13 @@ static bool held(struct check_hold *h, const struct facts *a, const struct facts
     } else {
         h->source = a;
     }
+    bool ok = true;
+    h->close = false;
+    if (b == NULL) {
+        (void)check_edits_agree(h, a, &ok);
+    }
     h->out->reason = CHECK_REASON_NONE;
     h->out->detail[0] = '\0';
-    bool ok;
     if (h->source->too_long || h->claim->too_long) {
         ok = check_refuse(h, CHECK_REASON_LIMIT, "", 0);
     } else {
@@ -595,6 +599,32 @@ static bool try_sources(struct check_hold *h, const struct facts *sources, size_
     return false;
 }
 
+/* Of the sentences that the claim is nearly one of, one that it aligns with best (or one word less)
+   has to be unchanged. */
+static bool edits_hold(struct check_hold *h, const struct facts *sources, const int best[NEAREST])
+{
+    size_t aligned[NEAREST] = {0}, most = 0;
+    bool agrees[NEAREST];
+    struct check_claim first = {0};
+    for (int r = 0; r < NEAREST && best[r] >= 0; r++) {
+        h->out->reason = CHECK_REASON_NONE;
+        h->out->detail[0] = '\0';
+        aligned[r] = check_edits_agree(h, &sources[best[r]], &agrees[r]);
+        if (aligned[r] > most) {
+            most = aligned[r];
+            first = *h->out;
+        }
+    }
+    h->out->reason = first.reason;
+    memcpy(h->out->detail, first.detail, sizeof(first.detail));
+    for (int r = 0; r < NEAREST && best[r] >= 0; r++) {
+        if (aligned[r] > 0 && aligned[r] + 1 >= most && agrees[r]) {
+            return true;
+        }
+    }
+    return most == 0;
+}
+
 static void judge(const struct facts *claim, const struct facts *sources, size_t n,
                   enum knowledge_lang lang, const struct knowledge_words *ticket,
                   struct check_claim *out)
@@ -619,7 +649,7 @@ static void judge(const struct facts *claim, const struct facts *sources, size_t
     if (out->verdict != CHECK_SUPPORTED && best[0] >= 0) {
         out->source = best[0];
         out->overlap = score[best[0]];
-        if (try_sources(&h, sources, n, score, best)) {
+        if (try_sources(&h, sources, n, score, best) && edits_hold(&h, sources, best)) {
             out->verdict = CHECK_SUPPORTED;
             out->reason = CHECK_REASON_NONE;
             out->detail[0] = '\0';
@@ -654,8 +684,9 @@ void check_claim(const char *claim, size_t len, enum knowledge_lang lang,
     size_t n = source_count > CHECK_MAX_SOURCES ? CHECK_MAX_SOURCES : source_count;
     struct facts *f = facts_of(sources, n, lang), mine;
     struct knowledge_words words;
+    size_t frame = check_frame_length(claim, len, lang);
     *out = (struct check_claim){.len = (uint32_t)len};
-    check_facts_init(&mine, claim, len, lang);
+    check_facts_init(&mine, claim + frame, len - frame, lang);
     knowledge_words_init(&words, ticket != NULL ? ticket : "", ticket != NULL ? ticket_len : 0,
                          lang);
     judge(&mine, f, n, lang, &words, out);
@@ -724,6 +755,12 @@ bool check_support(const struct check_support *in, struct check_claim *out, size
         if (claim.count == 0 || is_frame(in, &claim, &ticket)) {
             out[i].verdict = CHECK_FRAME;
         } else {
+            size_t skip = check_frame_length(claim.text, claim.len, in->lang);
+            if (skip > 0) {
+                check_facts_done(&claim);
+                check_facts_init(&claim, in->reply + spans[i].at + skip, spans[i].len - skip,
+                                 in->lang);
+            }
             judge(&claim, f, sources, in->lang, &ticket, &out[i]);
         }
         ok = ok && out[i].verdict != CHECK_UNSUPPORTED;

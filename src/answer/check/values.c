@@ -90,6 +90,11 @@ static size_t match_folded(const char *s, size_t len, const char *word)
     return i;
 }
 
+bool check_starts_folded(const char *text, size_t len, const char *with)
+{
+    return match_folded(text, len, with) > 0;
+}
+
 size_t check_find_word(const char *text, size_t len, size_t from, const char *word)
 {
     for (size_t i = from; word[0] != '\0' && i < len; i++) {
