@@ -24,7 +24,7 @@ def units(d):
             out[-1]["flag"].append(b["text"])
         elif b["kind"] in ("mark", "wrap"):
             out[-1][b["kind"]][b["path"]] = b["text"]
-        else:
+        elif out:  # before the first: the language of an ARB file
             out[-1][b["kind"]] = b["text"]
     return out
 

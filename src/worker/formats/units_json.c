@@ -129,6 +129,9 @@ static void put_arb(struct units *u, const struct decoded *d, struct values *all
         const struct value *v = &all->items[i];
         if (strcmp(v->path, "/@@locale") == 0 && v->string) {
             (void)sink_meta(u->out, DOCUMENT_META_LANGUAGE, v->text, v->len);
+            if (u->row == 0) {
+                units_put(u, DOCUMENT_STATE, 0, "", v->text, v->len, v->begin, v->end);
+            }
         }
         if (v->path[0] == '/' && v->path[1] != '@' && strchr(v->path + 1, '/') == NULL &&
             v->string) {
