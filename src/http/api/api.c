@@ -147,8 +147,8 @@ void api_free(struct api *a)
     for (size_t i = 0; i < a->readers_len; i++) {
         store_reader_close(a->readers[i]);
     }
-    for (size_t i = 0; i < API_MAX_JOBS; i++) {
-        mem_free(a->jobs[i].result);
+    for (size_t i = 0; i < API_MAX_ERRANDS; i++) {
+        mem_free(a->errands[i].result);
     }
     pthread_mutex_destroy(&a->lock);
     mem_free(a);

@@ -12,19 +12,19 @@
 #include "trust/release/release.h"
 
 #define API_MAX_FORMS 64
-#define API_MAX_JOBS 256
+#define API_MAX_ERRANDS 256
 #define API_MAX_READERS 8
 #define API_ANSWER_BYTES (4u * 1024u * 1024u)
 
-enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED };
+enum errand_state { ERRAND_RUNNING, ERRAND_DONE, ERRAND_FAILED };
 
 /* A batch of work started over HTTP. Core thread only. */
-struct job {
+struct errand {
     struct id id;     /* zero: free */
     const char *kind; /* "learn" or "articles" */
     char name[64];    /* of the workflow or dataset */
     char team[KEYRING_NAME_SIZE];
-    enum job_state state;
+    enum errand_state state;
     char stage[48];
     size_t done, total;
     char *result; /* JSON */
@@ -42,7 +42,7 @@ struct api {
     size_t forms_len;
     struct store_conn *readers[API_MAX_READERS];
     size_t readers_len;
-    struct job jobs[API_MAX_JOBS];
+    struct errand errands[API_MAX_ERRANDS];
     int sign_ins; /* atomic: passwords being checked now */
 };
 
@@ -169,11 +169,12 @@ enum review_action;
 MUST_CHECK enum fail api_reuse_decided(struct store_tx *tx, const struct review_artifact *a,
                                        enum review_action action, struct fault *why);
 
-/* jobs.c, any thread: whose job is it? "" when there is none; the same work for either. */
-void job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE]);
-/* jobs.c, core thread. NULL when all are running. */
-struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who);
-void job_progress(void *arg, const char *stage, size_t done, size_t total);
-void job_end(struct job *j, enum fail code, const struct fault *why, const char *result,
+/* errands.c, any thread: whose job is it? "" when there is none; the same work for either. */
+void errand_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE]);
+/* errands.c, core thread. NULL when all are running. */
+struct errand *errand_new(struct api *a, const char *kind, const char *name,
+                          const struct principal *who);
+void errand_progress(void *arg, const char *stage, size_t done, size_t total);
+void errand_end(struct errand *j, enum fail code, const struct fault *why, const char *result,
              size_t len);
-void job_reply(struct wire_request *r, const struct job *j); /* 202 */
+void errand_reply(struct wire_request *r, const struct errand *j); /* 202 */

@@ -28,7 +28,7 @@ enum fail api_owner(void *arg, enum policy_object object, const char *id,
         return FAIL_NONE; /* no id of one: nobody's */
     }
     if (object == POLICY_OBJECT_JOB) {
-        job_owner(a, &key, team);
+        errand_owner(a, &key, team);
         return FAIL_NONE;
     }
     struct store_conn *c = api_reader_take(a, why);

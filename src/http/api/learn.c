@@ -40,7 +40,7 @@ struct learning {
     struct task_example *examples;
     size_t n, used, unlabelled, outcomes, lines, skipped; /* used: lines */
     struct note notes[LEARN_MAX_NOTES];
-    struct job *job;
+    struct errand *errand;
 };
 
 static void learning_free(struct learning *l)
@@ -336,7 +336,7 @@ static void put_notes(struct jn_writer *w, const struct learning *l)
 static void learn_progress(void *arg, const char *stage, size_t done, size_t total)
 {
     struct learning *l = arg;
-    job_progress(l->job, stage, done, total);
+    errand_progress(l->errand, stage, done, total);
 }
 
 static void learn_done(void *arg, enum fail code, const struct fault *why, const char *report,
@@ -354,7 +354,7 @@ static void learn_done(void *arg, enum fail code, const struct fault *why, const
         jn_put_null(&w);
     }
     jn_object_end(&w);
-    job_end(l->job, code, why, body.data, body.len);
+    errand_end(l->errand, code, why, body.data, body.len);
     buf_done(&body);
     learning_free(l);
 }
@@ -363,15 +363,15 @@ static void learn_begin(struct learning *l)
 {
     struct fault why;
     struct wire_request *r = l->r;
-    l->job = job_new(l->a, "learn", l->workflow, &l->who);
-    if (l->job == NULL) {
-        FAULT(&why, FAIL_QUEUE_FULL, "%d jobs already run", API_MAX_JOBS);
+    l->errand = errand_new(l->a, "learn", l->workflow, &l->who);
+    if (l->errand == NULL) {
+        FAULT(&why, FAIL_QUEUE_FULL, "%d jobs already run", API_MAX_ERRANDS);
         learning_free(l);
         wire_fail(r, FAIL_QUEUE_FULL, &why);
         return;
     }
     const char *workflow = arena_dup_str(l->arena, l->workflow);
-    job_reply(r, l->job); /* the request's own memory ends here */
+    errand_reply(r, l->errand); /* the request's own memory ends here */
     l->r = NULL;
     l->workflow = workflow;
     task_learn(l->a->h.desk, &l->who, workflow, l->examples, l->n, l->form->fields_len, l->measure,
@@ -491,7 +491,7 @@ struct shelving {
     json_t *body; /* the texts live in it */
     struct task_article *articles;
     size_t n;
-    struct job *job;
+    struct errand *errand;
     struct dataset_about about;
     char *report;
     enum fail code;
@@ -508,7 +508,7 @@ static void shelving_free(struct shelving *s)
 
 static void shelve_progress(void *arg, const char *stage, size_t done, size_t total)
 {
-    job_progress(((struct shelving *)arg)->job, stage, done, total);
+    errand_progress(((struct shelving *)arg)->errand, stage, done, total);
 }
 
 /* The articles are documents of their dataset too: searches find them, and what removes a document
@@ -532,7 +532,7 @@ static void take_articles(void *arg)
 static void articles_taken(void *arg)
 {
     struct shelving *s = arg;
-    job_end(s->job, s->code, &s->why, s->report, strlen(s->report));
+    errand_end(s->errand, s->code, &s->why, s->report, strlen(s->report));
     shelving_free(s);
 }
 
@@ -546,7 +546,7 @@ static void shelve_done(void *arg, enum fail code, const struct fault *why, cons
         why = &s->why;
     }
     if (code != FAIL_NONE) {
-        job_end(s->job, code, why, "null", 4);
+        errand_end(s->errand, code, why, "null", 4);
         shelving_free(s);
     }
 }
@@ -555,15 +555,15 @@ static void shelve_on_core(struct api *a, struct wire_request *r, void *arg)
 {
     struct shelving *s = arg;
     struct fault why;
-    struct job *job = job_new(a, "articles", s->dataset, &s->who);
-    if (job == NULL) {
-        FAULT(&why, FAIL_QUEUE_FULL, "%d jobs already run", API_MAX_JOBS);
+    struct errand *errand = errand_new(a, "articles", s->dataset, &s->who);
+    if (errand == NULL) {
+        FAULT(&why, FAIL_QUEUE_FULL, "%d jobs already run", API_MAX_ERRANDS);
         shelving_free(s);
         wire_fail(r, FAIL_QUEUE_FULL, &why);
         return;
     }
-    s->job = job;
-    job_reply(r, job);
+    s->errand = errand;
+    errand_reply(r, errand);
     task_articles_put(a->h.desk, &s->who, s->about.name, s->articles, s->n, shelve_progress,
                       shelve_done, s);
 }

@@ -3,7 +3,7 @@
  * Importing: run `inhouse-worker --tool import` and add the GGUF it made from a folder of our own.
  * Only texts we cut to size come out of the job's lines. What it made goes through models_add like
  * any other file.
- * Threads: one; blocks until the job ended. Limits: run/job's.
+ * Threads: one; blocks until the job ended. Limits: run/child's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #include "base/json/json.h"
 #include "base/mem/mem.h"
-#include "run/job/job.h"
+#include "run/child/child.h"
 #include "run/models/models_internal.h"
 
 #define OUT_NAME "model.gguf"
@@ -120,10 +120,10 @@ static enum fail add_quantised(struct models *m, struct import *c, const char *f
     if (f == FAIL_NONE) {
         const char *const words[] = {"quantize", "--in",   from,   "--out",
                                      dir.data,   "--type", "Q8_0", NULL};
-        const struct job job = {.what = c->what->folder, .words = words,
+        const struct child job = {.what = c->what->folder, .words = words,
                                 .worker_path = c->what->worker_path,
                                 .timeout_ms = c->what->timeout_ms};
-        f = job_run(&job, why);
+        f = child_run(&job, why);
         f = f != FAIL_NONE ? f : add_result(m, c, dir.data, out, why);
         models_clean_import(m, name);
     }
@@ -150,10 +150,10 @@ enum fail models_import(struct models *m, const struct models_import *what,
         const char *const words[] = {"import", "--in",   what->folder, "--out",
                                      dir.data, "--type",
                                      what->type == NULL || quantise ? "f16" : what->type, NULL};
-        const struct job job = {.what = what->folder, .words = words,
+        const struct child job = {.what = what->folder, .words = words,
                                 .worker_path = what->worker_path, .timeout_ms = what->timeout_ms,
                                 .on_line = take_line, .ctx = &c};
-        f = job_run(&job, why);
+        f = child_run(&job, why);
         if (f == FAIL_NONE) {
             f = quantise ? add_quantised(m, &c, dir.data, out, why)
                          : add_result(m, &c, dir.data, out, why);

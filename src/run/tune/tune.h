@@ -90,7 +90,7 @@ struct tune_options {
 };
 
 /* What the search does on the machine; tune_worker_ops is the real one, tests have a made-up
-   machine. All return what job_run does. */
+   machine. All return what child_run does. */
 struct tune_ops {
     /* Makes the original into another type; path and bytes of *out. */
     enum fail (*make)(void *ctx, const char *type, struct tune_variant *out, struct fault *why);

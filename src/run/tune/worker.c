@@ -2,7 +2,7 @@
 /*
  * The search's hands: `inhouse-worker --tool quantize|measure|compare`, one child a call. Figures
  * that a child says are taken within bounds only.
- * Threads: one. Limits: run/job's; twenty minutes a child.
+ * Threads: one. Limits: run/child's; twenty minutes a child.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/mem/mem.h"
-#include "run/job/job.h"
+#include "run/child/child.h"
 #include "run/tune/tune.h"
 
 #define CHILD_MS 1200000
@@ -82,9 +82,9 @@ static enum fail make(void *ctx, const char *type, struct tune_variant *out, str
     }
     const char *const words[] = {"quantize", "--in", c.w->original, "--out", folder, "--type", type,
                                  NULL};
-    const struct job job = {.what = type, .words = words, .worker_path = c.w->worker_path,
+    const struct child job = {.what = type, .words = words, .worker_path = c.w->worker_path,
                             .timeout_ms = CHILD_MS, .on_line = on_made, .ctx = &c};
-    return job_run(&job, why);
+    return child_run(&job, why);
 }
 
 void tune_worker_clean(const struct tune_worker *w)
@@ -148,9 +148,9 @@ static enum fail measure(void *ctx, const struct tune_variant *v, const struct m
     jn_array_end(&w);
     jn_object_end(&w);
     const char *const words[] = {"measure", "--in", v->path, "--plan", plan.data, NULL};
-    const struct job job = {.what = v->quant, .words = words, .worker_path = c.w->worker_path,
+    const struct child job = {.what = v->quant, .words = words, .worker_path = c.w->worker_path,
                             .timeout_ms = CHILD_MS, .on_line = on_measured, .ctx = &c};
-    enum fail f = job_run(&job, why);
+    enum fail f = child_run(&job, why);
     buf_done(&plan);
     return f;
 }
@@ -194,9 +194,9 @@ static enum fail compare(void *ctx, struct tune_variant *v, const struct models_
     jn_object_end(&w);
     const char *const words[] = {"compare",     "--in",   v->path,   "--against",
                                  c.w->original, "--plan", plan.data, NULL};
-    const struct job job = {.what = v->quant, .words = words, .worker_path = c.w->worker_path,
+    const struct child job = {.what = v->quant, .words = words, .worker_path = c.w->worker_path,
                             .timeout_ms = CHILD_MS, .on_line = on_compared, .ctx = &c};
-    enum fail f = job_run(&job, why);
+    enum fail f = child_run(&job, why);
     buf_done(&plan);
     return f;
 }

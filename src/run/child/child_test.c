@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run/job against children that are shell scripts: what they say, how they end, and being stopped.
+/* run/child against children that are shell scripts: what they say, how they end, and being
+   stopped.
    Threads: one. */
-#include "run/job/job.h"
+#include "run/child/child.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -46,12 +47,12 @@ static enum fail hear(void *ctx, const char *event, const json_t *line, struct f
 static enum fail run_script(const char *script, struct heard *h, int timeout_ms, struct fault *why)
 {
     static const char *const words[] = {"measure", "--in", "a b", NULL};
-    const struct job job = {.what = "the file", .words = words, .worker_path = worker,
+    const struct child job = {.what = "the file", .words = words, .worker_path = worker,
                             .timeout_ms = timeout_ms, .on_line = h != NULL ? hear : NULL,
                             .ctx = h};
     write_script(script);
     *why = (struct fault){0};
-    return job_run(&job, why);
+    return child_run(&job, why);
 }
 
 static void lines_come_in_order_with_the_words_passed(void **state)
@@ -111,9 +112,9 @@ static void a_missing_worker_is_said(void **state)
 {
     (void)state;
     static const char *const words[] = {"check", NULL};
-    const struct job job = {.what = "x", .words = words, .worker_path = "/nonexistent/worker"};
+    const struct child job = {.what = "x", .words = words, .worker_path = "/nonexistent/worker"};
     struct fault why = {0};
-    assert_int_equal(job_run(&job, &why), FAIL_NOT_FOUND);
+    assert_int_equal(child_run(&job, &why), FAIL_NOT_FOUND);
     assert_non_null(strstr(why.message, "/nonexistent/worker"));
 }
 

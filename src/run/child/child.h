@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run/job: runs `inhouse-worker --tool ...` as a child and hears its lines (worker/tool says which
- * jobs there are and what they print).
+ * run/child: runs `inhouse-worker --tool ...` as a child and hears its lines (worker/tool says
+ * which jobs there are and what they print).
  *
  * The child has a clean environment and three descriptors. It parses hostile files, so its lines
  * are hostile too: capped, strict JSON, and the caller takes only what it checks.
  * Owns: the child, from start to its end. Threads: one; blocks until the child ended or the time
- * limit passed. Limits: JOB_WORDS_MAX words, 64 KiB a line, ten minutes unless told otherwise.
+ * limit passed. Limits: CHILD_WORDS_MAX words, 64 KiB a line, ten minutes unless told otherwise.
  */
 #pragma once
 
@@ -15,19 +15,19 @@
 
 #include "base/fail/fail.h"
 
-#define JOB_WORDS_MAX 16
+#define CHILD_WORDS_MAX 16
 
 /* One line that is neither "error" nor the last; the last one, "done", comes too. A failure ends
    the child. The tree is the caller's to read during the call. */
-typedef enum fail (*job_line_fn)(void *ctx, const char *event, const json_t *line,
+typedef enum fail (*child_line_fn)(void *ctx, const char *event, const json_t *line,
                                  struct fault *why);
 
-struct job {
+struct child {
     const char *what;               /* names the subject in messages: a file or folder */
     const char *const *words;       /* after --tool, NULL-terminated */
     const char *worker_path;        /* NULL: inhouse-worker beside this executable */
     int timeout_ms;                 /* 0: ten minutes */
-    job_line_fn on_line;            /* may be NULL */
+    child_line_fn on_line;            /* may be NULL */
     void *ctx;
 };
 
@@ -36,4 +36,4 @@ struct job {
  * it, after "what: "; FAIL_WORKER_DIED it was ended by a signal, by the time limit, or ended
  * unsaid; FAIL_NOT_FOUND there is no worker to run; else what on_line returned.
  */
-MUST_CHECK enum fail job_run(const struct job *job, struct fault *why);
+MUST_CHECK enum fail child_run(const struct child *job, struct fault *why);

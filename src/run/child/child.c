@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One child of inhouse-worker: starting it, hearing its lines, ending it. Threads: one. */
-#include "run/job/job.h"
+#include "run/child/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +18,14 @@
 #define LINE_MAX_BYTES 65536u
 #define TIMEOUT_MS 600000
 
-struct child {
-    const struct job *job;
+struct running {
+    const struct child *job;
     pid_t pid;
     int out;   /* its stdout */
     bool done; /* it said "done" */
 };
 
-static enum fail take_line(struct child *c, const char *text, size_t len, struct fault *why)
+static enum fail take_line(struct running *c, const char *text, size_t len, struct fault *why)
 {
     AUTO_JSON json_t *line = NULL;
     enum fail f = jn_parse(text, len, "the job's answer", &line, why);
@@ -48,7 +48,7 @@ static enum fail take_line(struct child *c, const char *text, size_t len, struct
 }
 
 /* Takes whole lines off the buffer's front. */
-static enum fail take_lines(struct child *c, struct buf *b, struct fault *why)
+static enum fail take_lines(struct running *c, struct buf *b, struct fault *why)
 {
     enum fail f = FAIL_NONE;
     char *end;
@@ -59,7 +59,7 @@ static enum fail take_lines(struct child *c, struct buf *b, struct fault *why)
     return f;
 }
 
-static enum fail listen_to(struct child *c, struct fault *why)
+static enum fail listen_to(struct running *c, struct fault *why)
 {
     struct buf b;
     buf_init(&b, LINE_MAX_BYTES);
@@ -95,7 +95,7 @@ static enum fail listen_to(struct child *c, struct fault *why)
     return f;
 }
 
-static enum fail worker_path(const struct job *job, struct buf *out, struct fault *why)
+static enum fail worker_path(const struct child *job, struct buf *out, struct fault *why)
 {
     char self[4096];
     if (job->worker_path != NULL) {
@@ -115,11 +115,11 @@ static enum fail worker_path(const struct job *job, struct buf *out, struct faul
     return FAIL_NONE;
 }
 
-static enum fail start(struct child *c, const char *worker, struct fault *why)
+static enum fail start(struct running *c, const char *worker, struct fault *why)
 {
-    char *argv[JOB_WORDS_MAX + 3] = {"inhouse-worker", "--tool"};
+    char *argv[CHILD_WORDS_MAX + 3] = {"inhouse-worker", "--tool"};
     for (size_t i = 0; c->job->words[i] != NULL; i++) {
-        ASSERT(i < JOB_WORDS_MAX);
+        ASSERT(i < CHILD_WORDS_MAX);
         argv[2 + i] = (char *)c->job->words[i];
     }
     char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
@@ -154,7 +154,7 @@ static enum fail start(struct child *c, const char *worker, struct fault *why)
 }
 
 /* Reaps the child; a failure it did not put into words becomes one here. */
-static enum fail finish(struct child *c, enum fail f, struct fault *why)
+static enum fail finish(struct running *c, enum fail f, struct fault *why)
 {
     int status = 0;
     close(c->out);
@@ -178,9 +178,9 @@ static enum fail finish(struct child *c, enum fail f, struct fault *why)
     return FAIL_NONE;
 }
 
-enum fail job_run(const struct job *job, struct fault *why)
+enum fail child_run(const struct child *job, struct fault *why)
 {
-    struct child c = {.job = job};
+    struct running c = {.job = job};
     struct buf worker;
     buf_init(&worker, 4096);
     enum fail f = worker_path(job, &worker, why);

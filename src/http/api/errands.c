@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jobs: what was started over HTTP and outlives its request. In memory, on the core thread; the
-   oldest finished one makes room. */
+/* Errands: learning and taking articles in, started over HTTP and followed under /api/v1/jobs
+   beside the kept jobs. In memory, on the core thread; the oldest finished one makes room. */
 #include "http/api/api_internal.h"
 
 #include <string.h>
@@ -10,16 +10,17 @@
 
 static const char *const state_names[] = {"running", "done", "failed"};
 
-struct job *job_new(struct api *a, const char *kind, const char *name, const struct principal *who)
+struct errand *errand_new(struct api *a, const char *kind, const char *name,
+                          const struct principal *who)
 {
-    struct job *best = NULL;
-    for (size_t i = 0; i < API_MAX_JOBS; i++) {
-        struct job *j = &a->jobs[i];
+    struct errand *best = NULL;
+    for (size_t i = 0; i < API_MAX_ERRANDS; i++) {
+        struct errand *j = &a->errands[i];
         if (text_id_is_zero(&j->id)) {
             best = j;
             break;
         }
-        if (j->state != JOB_RUNNING && (best == NULL || j->ended_at < best->ended_at)) {
+        if (j->state != ERRAND_RUNNING && (best == NULL || j->ended_at < best->ended_at)) {
             best = j;
         }
     }
@@ -39,29 +40,30 @@ struct job *job_new(struct api *a, const char *kind, const char *name, const str
     return best;
 }
 
-void job_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE])
+void errand_owner(struct api *a, const struct id *id, char team[KEYRING_NAME_SIZE])
 {
     static const char nobody[KEYRING_NAME_SIZE] = "";
     const char *found = nobody;
     pthread_mutex_lock(&a->lock);
-    for (size_t i = 0; i < API_MAX_JOBS; i++) { /* all are looked at, found or not */
-        found = text_id_equal(&a->jobs[i].id, id) ? a->jobs[i].team : found;
+    for (size_t i = 0; i < API_MAX_ERRANDS; i++) { /* all are looked at, found or not */
+        found = text_id_equal(&a->errands[i].id, id) ? a->errands[i].team : found;
     }
     memcpy(team, text_id_is_zero(id) ? nobody : found, KEYRING_NAME_SIZE);
     pthread_mutex_unlock(&a->lock);
 }
 
-void job_progress(void *arg, const char *stage, size_t done, size_t total)
+void errand_progress(void *arg, const char *stage, size_t done, size_t total)
 {
-    struct job *j = arg;
+    struct errand *j = arg;
     (void)text_copy(j->stage, sizeof(j->stage), stage);
     j->done = done;
     j->total = total;
 }
 
-void job_end(struct job *j, enum fail code, const struct fault *why, const char *result, size_t len)
+void errand_end(struct errand *j, enum fail code, const struct fault *why, const char *result,
+                size_t len)
 {
-    j->state = code == FAIL_NONE ? JOB_DONE : JOB_FAILED;
+    j->state = code == FAIL_NONE ? ERRAND_DONE : ERRAND_FAILED;
     j->ended_at = clock_now_us();
     (void)text_copy(j->stage, sizeof(j->stage), state_names[j->state]);
     if (code != FAIL_NONE) {
@@ -76,7 +78,7 @@ void job_end(struct job *j, enum fail code, const struct fault *why, const char 
     }
 }
 
-static void put_job(struct jn_writer *w, const struct job *j, bool whole)
+static void put_job(struct jn_writer *w, const struct errand *j, bool whole)
 {
     api_put_id(w, "job", "job", &j->id);
     jn_kv_str(w, "kind", j->kind);
@@ -87,11 +89,11 @@ static void put_job(struct jn_writer *w, const struct job *j, bool whole)
     jn_kv_int(w, "total", (int64_t)j->total);
     api_put_time(w, "created_at", j->created_at);
     api_put_time(w, "ended_at", j->ended_at);
-    if (whole && j->state == JOB_DONE) {
+    if (whole && j->state == ERRAND_DONE) {
         jn_key(w, "result");
         jn_put_raw(w, j->result, strlen(j->result));
     }
-    if (j->state == JOB_FAILED) {
+    if (j->state == ERRAND_FAILED) {
         jn_key(w, "error");
         jn_object_begin(w);
         jn_kv_str(w, "code", fail_name(j->why.code));
@@ -102,7 +104,7 @@ static void put_job(struct jn_writer *w, const struct job *j, bool whole)
     }
 }
 
-void job_reply(struct wire_request *r, const struct job *j)
+void errand_reply(struct wire_request *r, const struct errand *j)
 {
     struct jn_writer w;
     struct buf body;
@@ -111,7 +113,7 @@ void job_reply(struct wire_request *r, const struct job *j)
     api_send(r, 202, &w);
 }
 
-static bool may_see(const struct wire_request *r, const struct job *j)
+static bool may_see(const struct wire_request *r, const struct errand *j)
 {
     const struct principal *p = api_who(r);
     return !text_id_is_zero(&j->id) &&
@@ -123,8 +125,8 @@ static void show_on_core(struct api *a, struct wire_request *r, void *arg)
     const struct id *id = arg;
     struct jn_writer w;
     struct buf body;
-    for (size_t i = 0; i < API_MAX_JOBS; i++) {
-        const struct job *j = &a->jobs[i];
+    for (size_t i = 0; i < API_MAX_ERRANDS; i++) {
+        const struct errand *j = &a->errands[i];
         if (text_id_equal(&j->id, id) && may_see(r, j)) {
             api_open(&w, &body);
             put_job(&w, j, true);
@@ -154,10 +156,10 @@ static void list_on_core(struct api *a, struct wire_request *r, void *arg)
     api_open(&w, &body);
     jn_key(&w, "jobs");
     jn_array_begin(&w);
-    for (size_t i = 0; i < API_MAX_JOBS; i++) {
-        if (may_see(r, &a->jobs[i])) {
+    for (size_t i = 0; i < API_MAX_ERRANDS; i++) {
+        if (may_see(r, &a->errands[i])) {
             jn_object_begin(&w);
-            put_job(&w, &a->jobs[i], false);
+            put_job(&w, &a->errands[i], false);
             jn_object_end(&w);
         }
     }
