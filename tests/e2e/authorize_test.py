@@ -19,7 +19,7 @@ ROLES = {
 MISSING = {"task": "tsk_00000000000000000000000000", "artifact": "art_00000000000000000000000000",
            "job": "job_00000000000000000000000000", "workflow": "none-such", "dataset": "none-such", "key": "none-such",
            "model": "none-such", "release": "0" * 64,
-           "user": "none-such", "team": "none-such", "issuer": "none-such"}
+           "user": "none-such", "team": "none-such", "issuer": "none-such", "output": "none-such.md"}
 # What is open to everybody, and what a GET without anything gets.
 PUBLIC = {"/health": 200, "/healthz": 200, "/health/ready": 200, "/api/v1/openapi.json": 200, "/api/v1/login": 200,
           "/api/v1/setup": None, "/api/v1/login/oidc/{issuer}": 404, "/api/v1/login/callback": 401}

@@ -307,7 +307,14 @@ static void deliver(struct task *t)
                             .json_len = t->json.len,
                             .climb = t->climb.form != NULL ? &t->climb : NULL,
                             .model = t->model_name,
-                            .fingerprint = t->fingerprint[t->role]};
+                            .fingerprint = t->fingerprint[t->role],
+                            .tokens_in = t->tokens_in,
+                            .tokens_cached = t->tokens_cached,
+                            .tokens_out = t->tokens_out,
+                            .cost = t->cost};
+    if (t->has_artifact) {
+        r.artifact = t->artifact;
+    }
     if (t->state == TASK_FAILED || t->state == TASK_CANCELLED) {
         r.code = t->why.code;
         r.why = &t->why;
@@ -315,15 +322,16 @@ static void deliver(struct task *t)
         r.generated = &t->generated;
         r.plan = t->plan;
         r.filled = t->filled;
+        r.tokens_in = t->generated.tokens_in;
+        r.tokens_cached = t->generated.tokens_cached;
+        r.tokens_out = t->generated.tokens_out;
     } else if (t->kind == TASK_EMBED) {
         r.vectors = t->vectors;
         r.vectors_len = t->texts_len;
         r.dim = t->dim;
-        r.tokens = t->embed_tokens;
+        r.tokens = r.tokens_in = t->embed_tokens;
     } else if (t->kind == TASK_DECIDE) {
         r.decided = decide_answers(t);
-        r.tokens_in = t->tokens_in;
-        r.tokens_cached = t->tokens_cached;
     }
     t->on_done(t->arg, &r);
 }

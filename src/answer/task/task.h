@@ -147,7 +147,11 @@ struct task_result {
 
     /* TASK_DECIDE: one per question, in their order */
     const struct task_decided *decided;
-    int64_t tokens_in, tokens_cached; /* all questions' together, cached ones included */
+
+    /* of every kind: all its calls together, cached tokens included; cost in nano-units, of
+       calls to other servers */
+    int64_t tokens_in, tokens_cached, tokens_out, cost;
+    struct id artifact; /* TASK_FORM: zero when it made none, or was answered under its key */
 };
 
 /* What it takes to ask a recorded task of the reproducible lane again; its texts are its content

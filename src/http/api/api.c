@@ -125,6 +125,7 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
     enum fail f = conn ? FAIL_NONE : why->code;
     if (f == FAIL_NONE) {
         f = workflow_each(conn, take_form, report_bad_form, a, why);
+        f = f != FAIL_NONE ? f : workflow_programs_each(conn, api_program_take, a, why);
         api_reader_give(a, conn);
     }
     if (f != FAIL_NONE) {

@@ -26,6 +26,7 @@
 #include "trust/keyring/keyring.h"
 #include "trust/login/login.h"
 #include "trust/policy/policy.h"
+#include "work/job/job.h"
 
 /* What the handlers work with; outlives the api. */
 struct api_house {
@@ -38,6 +39,7 @@ struct api_house {
     struct policy *policy;
     struct task_desk *desk;
     struct datasets *datasets;
+    struct jobs *jobs;
     struct fleet *fleet;
     struct roster *roster;
     struct upstream *upstream;

@@ -157,6 +157,13 @@ void api_release_approve(struct wire_request *r, struct api *a, const struct api
 MUST_CHECK enum fail api_releases_put(struct jn_writer *w, struct store_conn *conn,
                                       const char *kind, struct fault *why);
 
+/* programs.c: workflows of programs, beside those of forms. */
+void api_program_take(void *arg, const char *name, const char *yaml, size_t len);
+void api_program_put(struct wire_request *r, struct api *a, const char *text, size_t len);
+/* Answers, when there is a program's workflow of that name; any thread. */
+bool api_program_show(struct api *a, struct wire_request *r, const char *name);
+void api_program_list(struct api *a, const struct principal *who, struct jn_writer *w);
+
 /* limits.c: "halts":[...], any thread */
 void api_put_halts(struct jn_writer *w, const struct api *a);
 
@@ -178,3 +185,7 @@ void errand_progress(void *arg, const char *stage, size_t done, size_t total);
 void errand_end(struct errand *j, enum fail code, const struct fault *why, const char *result,
              size_t len);
 void errand_reply(struct wire_request *r, const struct errand *j); /* 202 */
+/* Core thread. Answers with one, or that there is no such job. */
+void errand_show(struct api *a, struct wire_request *r, const struct id *id);
+/* Core thread: all that the caller may see, into an open array. */
+void errand_list(struct api *a, struct wire_request *r, struct jn_writer *w);

@@ -120,9 +120,8 @@ static bool may_see(const struct wire_request *r, const struct errand *j)
            policy_sees(p, j->team);
 }
 
-static void show_on_core(struct api *a, struct wire_request *r, void *arg)
+void errand_show(struct api *a, struct wire_request *r, const struct id *id)
 {
-    const struct id *id = arg;
     struct jn_writer w;
     struct buf body;
     for (size_t i = 0; i < API_MAX_ERRANDS; i++) {
@@ -136,38 +135,17 @@ static void show_on_core(struct api *a, struct wire_request *r, void *arg)
     }
     struct fault why;
     FAULT(&why, FAIL_NOT_FOUND, "there is no such job");
-    fail_hint(&why, "Jobs are kept until the server restarts.");
+    fail_hint(&why, "Learning and taking articles in are kept until the server restarts.");
     wire_fail(r, FAIL_NOT_FOUND, &why);
 }
 
-void api_job_show(struct wire_request *r, void *arg)
+void errand_list(struct api *a, struct wire_request *r, struct jn_writer *w)
 {
-    struct id *id = wire_alloc(r, sizeof(*id));
-    if (api_param_id(r, "job", "job", "job", id)) {
-        api_on_core(arg, r, show_on_core, id);
-    }
-}
-
-static void list_on_core(struct api *a, struct wire_request *r, void *arg)
-{
-    struct jn_writer w;
-    struct buf body;
-    (void)arg;
-    api_open(&w, &body);
-    jn_key(&w, "jobs");
-    jn_array_begin(&w);
     for (size_t i = 0; i < API_MAX_ERRANDS; i++) {
         if (may_see(r, &a->errands[i])) {
-            jn_object_begin(&w);
-            put_job(&w, &a->errands[i], false);
-            jn_object_end(&w);
+            jn_object_begin(w);
+            put_job(w, &a->errands[i], false);
+            jn_object_end(w);
         }
     }
-    jn_array_end(&w);
-    api_send(r, 200, &w);
-}
-
-void api_jobs(struct wire_request *r, void *arg)
-{
-    api_on_core(arg, r, list_on_core, NULL);
 }

@@ -29,14 +29,17 @@ enum fail api_owner(void *arg, enum policy_object object, const char *id,
     }
     if (object == POLICY_OBJECT_JOB) {
         errand_owner(a, &key, team);
-        return FAIL_NONE;
+        if (team[0] != '\0') {
+            return FAIL_NONE;
+        }
     }
     struct store_conn *c = api_reader_take(a, why);
     if (c == NULL) {
         return why->code;
     }
-    enum fail f = object == POLICY_OBJECT_TASK ? task_owner(c, &key, team, why)
-                                               : review_owner(c, &key, team, why);
+    enum fail f = object == POLICY_OBJECT_TASK  ? task_owner(c, &key, team, why)
+                  : object == POLICY_OBJECT_JOB ? jobs_owner(c, &key, team, why)
+                                                : review_owner(c, &key, team, why);
     api_reader_give(a, c);
     return f;
 }

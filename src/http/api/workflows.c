@@ -123,7 +123,10 @@ static void show_on_core(struct api *a, struct wire_request *r, void *arg)
 
 void api_workflow_show(struct wire_request *r, void *arg)
 {
-    api_on_core(arg, r, show_on_core, (void *)(uintptr_t)wire_param(r, "workflow"));
+    const char *name = wire_param(r, "workflow");
+    if (!api_program_show(arg, r, name)) {
+        api_on_core(arg, r, show_on_core, (void *)(uintptr_t)name);
+    }
 }
 
 void api_workflows(struct wire_request *r, void *arg)
@@ -146,6 +149,7 @@ void api_workflows(struct wire_request *r, void *arg)
         jn_object_end(&w);
     }
     pthread_mutex_unlock(&a->lock);
+    api_program_list(a, api_who(r), &w);
     jn_array_end(&w);
     api_send(r, 200, &w);
 }
@@ -250,6 +254,11 @@ void api_workflow_put(struct wire_request *r, void *arg)
     struct config_faults *faults = mem_alloc(sizeof(*faults));
     size_t len;
     const char *text = wire_body(r, &len);
+    if (workflow_is_program(text, len)) {
+        mem_free(faults);
+        api_program_put(r, a, text, len);
+        return;
+    }
     (void)snprintf(file, sizeof(file), "%.63s.yaml", name);
     config_faults_init(faults, file);
     enum fail f = workflow_read(text, len, file, &form, faults, &why);
@@ -263,6 +272,12 @@ void api_workflow_put(struct wire_request *r, void *arg)
         f = FAULT(&why, FAIL_BAD_REQUEST, "the definition is named \"%s\", the path says \"%.63s\"",
                   form->name, name);
     }
+    struct program_definition *program = jobs_find_definition(a->h.jobs, name);
+    if (f == FAIL_NONE && program != NULL) {
+        f = FAULT(&why, FAIL_CONFLICT, "\"%.63s\" is a program's workflow", name);
+        fail_hint(&why, "Give the form another name.");
+    }
+    program_definition_unref(program);
     f = f != FAIL_NONE ? f : api_form_room(a, name, &why);
     struct putting *p = wire_alloc(r, sizeof(*p));
     *p = (struct putting){a, r, *api_who(r), form};

@@ -26,6 +26,7 @@
 #include "http/house/house_internal.h"
 #include "run/upstream/upstream.h"
 #include "trust/policy/policy.h"
+#include "work/job/job.h"
 #include "work/review/review.h"
 
 #define DRAIN_MS 15000 /* accepted tasks get this long when the server ends */
@@ -60,6 +61,7 @@ struct house {
     struct route_zone *zone; /* of report.timezone */
     struct task_desk *desk;
     struct datasets *datasets;
+    struct jobs *jobs;
     struct api *api;
     struct wire *wire;
     bool stopping, fleet_stopping;
@@ -188,6 +190,7 @@ static void stop_all(void *arg)
         s->stopping = true;
         log_write(LOG_LEVEL_INFO, "server.stopping", NULL);
         wire_refuse(s->wire);
+        jobs_stop(s->jobs);
         (void)loop_timer_add(s->loop, DRAIN_MS, stop_fleet, s); /* whatever still runs */
         task_desk_drain(s->desk, stop_fleet, s);
     }
@@ -268,7 +271,7 @@ static void watch_clients(void *arg)
     wire_counts(s->wire, &c);
     task_counts(s->desk, &t);
     if (c.connections > 0 || c.requests != s->requests_seen ||
-        t.running + t.waiting + t.learning > 0) {
+        t.running + t.waiting + t.learning > 0 || jobs_are_busy(s->jobs)) {
         s->alone_since_us = now;
         s->requests_seen = c.requests;
     } else if (now - s->alone_since_us > (int64_t)s->o.linger_s * 1000000) {
@@ -550,6 +553,20 @@ static enum fail open_core(struct house *s, struct fault *why)
     return f == FAIL_NONE ? open_datasets(s, why) : f;
 }
 
+static enum fail open_jobs(struct house *s, struct fault *why)
+{
+    struct job_house house = {.loop = s->loop,
+                              .store = s->store,
+                              .audit = s->audit,
+                              .keyring = s->keyring,
+                              .policy = s->policy,
+                              .fleet = s->fleet,
+                              .desk = s->desk,
+                              .light = s->config->models_light_upstream,
+                              .heavy = s->config->models_heavy_upstream};
+    return jobs_open(&house, &s->jobs, why);
+}
+
 static enum fail open_api(struct house *s, struct fault *why)
 {
     const struct config *c = s->config;
@@ -562,6 +579,7 @@ static enum fail open_api(struct house *s, struct fault *why)
                               .policy = s->policy,
                               .desk = s->desk,
                               .datasets = s->datasets,
+                              .jobs = s->jobs,
                               .fleet = s->fleet,
                               .roster = s->roster,
                               .upstream = s->upstream,
@@ -687,7 +705,8 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
         f = config_home_lock(s->home, &s->lock_fd, why);
     }
     enum fail (*const steps[])(struct house *, struct fault *) = {open_loop, open_records,
-                                                                  open_core, open_api, open_wire};
+                                                                  open_core, open_jobs, open_api,
+                                                                  open_wire};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(steps); i++) {
         f = steps[i](s, why);
     }
@@ -772,6 +791,7 @@ void house_close(struct house *s)
     if (s->made_sock) {
         (void)unlink(s->sock);
     }
+    jobs_close(s->jobs);
     datasets_stop(s->datasets);
     if (s->crunch != NULL) {
         end_crunch(s);

@@ -10,22 +10,6 @@
 static const char *const top_keys[] = {"name",       "title",   "program", "label",
                                        "deadline_s", "options", "prompts", NULL};
 
-bool program_is_definition(const char *text, size_t len)
-{
-    struct config_tree *tree = NULL;
-    struct config_faults *faults = mem_alloc(sizeof(*faults));
-    config_faults_init(faults, "definition");
-    bool is = false;
-    if (len <= PROGRAM_DEFINITION_BYTES &&
-        config_yaml_parse(text, len, "definition", &tree, faults) == FAIL_NONE) {
-        const struct config_node *root = config_tree_root(tree);
-        is = config_node_find(root, "program") != NULL;
-        config_tree_free(tree);
-    }
-    mem_free(faults);
-    return is;
-}
-
 static void read_program(const struct config_node *root, const struct program_ops *const *table,
                          size_t n, struct program_definition *d, struct config_faults *faults)
 {

@@ -339,8 +339,6 @@ struct program_definition {
         int line;
     } prompts[PROGRAM_PROMPTS_MAX];
 };
-/* Has this YAML a `program` at its top (rather than `fields`)? Unreadable text has none. */
-bool program_is_definition(const char *text, size_t len);
 /* Reads and checks it all; every error with its line in faults, the first one in why. table: `n`
    programs that there are. The caller owns the reference. */
 MUST_CHECK enum fail program_definition_read(const char *text, size_t len, const char *file,
@@ -426,3 +424,7 @@ void program_result(const struct program_run *run, struct program_result *out);
    over the buffer's cap. */
 MUST_CHECK enum fail program_result_json(const struct program_run *run, struct buf *json,
                                          struct fault *why);
+/* The same for the review queue, with the job's id: as much of it as fits under the buffer's cap
+   (first without items and findings, then without sections; "cut": true says so). */
+MUST_CHECK enum fail program_result_brief(const struct program_run *run, const struct id *job,
+                                          struct buf *json, struct fault *why);

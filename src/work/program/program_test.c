@@ -169,8 +169,6 @@ static void a_definition_says_all_that_is_wrong(void **state)
         FAIL_BAD_REQUEST);
     assert_int_equal(faults.list[0].line, 2);
     assert_string_equal(faults.list[0].hint, "echo");
-    assert_true(program_is_definition(none, strlen(none)));
-    assert_false(program_is_definition("name: a\nfields: []\n", 19));
 }
 
 static void a_run_holds_what_was_put_into_it(void **state)

@@ -134,6 +134,16 @@ static void put_steps(struct jn_writer *w, const struct program_result *r)
     jn_array_end(w);
 }
 
+static void put_head(struct jn_writer *w, const struct program_run *run,
+                     const struct program_result *r)
+{
+    jn_kv_str(w, "workflow", run->definition->name);
+    jn_kv_str(w, "program", run->definition->ops->name);
+    jn_kv_str(w, "release", run->definition->release);
+    jn_kv_str(w, "title", r->title);
+    jn_kv_int(w, "open", (int64_t)r->open);
+}
+
 enum fail program_result_json(const struct program_run *run, struct buf *json, struct fault *why)
 {
     struct program_result r;
@@ -141,11 +151,7 @@ enum fail program_result_json(const struct program_run *run, struct buf *json, s
     program_result(run, &r);
     jn_begin(&w, json, false);
     jn_object_begin(&w);
-    jn_kv_str(&w, "workflow", run->definition->name);
-    jn_kv_str(&w, "program", run->definition->ops->name);
-    jn_kv_str(&w, "release", run->definition->release);
-    jn_kv_str(&w, "title", r.title);
-    jn_kv_int(&w, "open", (int64_t)r.open);
+    put_head(&w, run, &r);
     put_sections(&w, &r);
     put_fields(&w, &r);
     put_items(&w, &r);
@@ -157,4 +163,37 @@ enum fail program_result_json(const struct program_run *run, struct buf *json, s
     return json->overflow ? FAULT(why, FAIL_TOO_LARGE, "the artifact has over %zu MiB as JSON",
                                   json->cap >> 20)
                           : FAIL_NONE;
+}
+
+enum fail program_result_brief(const struct program_run *run, const struct id *job,
+                               struct buf *json, struct fault *why)
+{
+    for (int cut = 0; cut < 3; cut++) {
+        struct program_result r;
+        struct jn_writer w;
+        char shown[TEXT_ID_SIZE];
+        program_result(run, &r);
+        r.items_len = cut < 1 ? r.items_len : 0;
+        r.findings_len = cut < 1 ? r.findings_len : 0;
+        r.sections_len = cut < 2 ? r.sections_len : 0;
+        r.checks_len = cut < 2 ? r.checks_len : 0;
+        buf_clear(json);
+        json->overflow = false;
+        jn_begin(&w, json, false);
+        jn_object_begin(&w);
+        jn_kv_str(&w, "job", text_id_show(job, "job", shown));
+        jn_kv_bool(&w, "cut", cut > 0);
+        put_head(&w, run, &r);
+        put_sections(&w, &r);
+        put_fields(&w, &r);
+        put_items(&w, &r);
+        put_checks(&w, &r);
+        put_findings(&w, &r);
+        put_outputs(&w, &r);
+        jn_object_end(&w);
+        if (!json->overflow) {
+            return FAIL_NONE;
+        }
+    }
+    return FAULT(why, FAIL_TOO_LARGE, "the artifact has fields over %zu KiB", json->cap >> 10);
 }

@@ -14,22 +14,24 @@ static bool is_stored(struct store_conn *conn, const char *name)
     return store_step(s, &row, NULL) == FAIL_NONE && row;
 }
 
-static void give(const char *name, const char *yaml, size_t len, workflow_form_fn fn,
-                 workflow_bad_fn bad, void *arg)
+bool workflow_is_program(const char *text, size_t len)
 {
-    struct ladder_form *form = NULL;
-    struct config_faults faults;
-    struct fault why;
-    if (workflow_read(yaml, len, name, &form, &faults, &why) == FAIL_NONE) {
-        fn(arg, form);
-        ladder_form_unref(form);
-    } else if (bad != NULL) {
-        bad(arg, name, &why);
+    struct config_tree *tree = NULL;
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    config_faults_init(faults, "definition");
+    bool is = false;
+    if (len <= WORKFLOW_MAX_BYTES &&
+        config_yaml_parse(text, len, "definition", &tree, faults) == FAIL_NONE) {
+        is = config_node_find(config_tree_root(tree), "program") != NULL;
+        config_tree_free(tree);
     }
+    mem_free(faults);
+    return is;
 }
 
-enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn, workflow_bad_fn bad,
-                        void *arg, struct fault *why)
+/* Every active definition's text: stored ones, then shipped ones that no stored one replaces. */
+static enum fail each_text(struct store_conn *conn, workflow_text_fn fn, void *arg,
+                           struct fault *why)
 {
     bool row;
     enum fail f;
@@ -39,28 +41,79 @@ enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn, workflow_b
                   "(SELECT max(version) FROM workflow WHERE name = w.name) ORDER BY name");
         while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
             const char *yaml = store_col_text(s, 1);
-            give(store_col_text(s, 0), yaml, strlen(yaml), fn, bad, arg);
+            fn(arg, store_col_text(s, 0), yaml, strlen(yaml));
         }
     }
     for (size_t i = 0; f == FAIL_NONE && i < workflow_shipped_count; i++) {
         const struct workflow_shipped *w = &workflow_shipped[i];
         if (!is_stored(conn, w->name)) {
-            give(w->name, w->yaml, w->len, fn, bad, arg);
+            fn(arg, w->name, w->yaml, w->len);
         }
     }
     return f;
 }
 
+struct giving {
+    workflow_form_fn form;
+    workflow_bad_fn bad;
+    workflow_text_fn program;
+    void *arg;
+};
+
+static void give(void *arg, const char *name, const char *yaml, size_t len)
+{
+    const struct giving *g = arg;
+    struct ladder_form *form = NULL;
+    struct fault why;
+    if (workflow_is_program(yaml, len)) {
+        if (g->program != NULL) {
+            g->program(g->arg, name, yaml, len);
+        }
+        return;
+    }
+    if (g->form == NULL) {
+        return;
+    }
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    if (workflow_read(yaml, len, name, &form, faults, &why) == FAIL_NONE) {
+        g->form(g->arg, form);
+        ladder_form_unref(form);
+    } else if (g->bad != NULL) {
+        g->bad(g->arg, name, &why);
+    }
+    mem_free(faults);
+}
+
+enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn, workflow_bad_fn bad,
+                        void *arg, struct fault *why)
+{
+    struct giving g = {.form = fn, .bad = bad, .arg = arg};
+    return each_text(conn, give, &g, why);
+}
+
+enum fail workflow_programs_each(struct store_conn *conn, workflow_text_fn fn, void *arg,
+                                 struct fault *why)
+{
+    struct giving g = {.program = fn, .arg = arg};
+    return each_text(conn, give, &g, why);
+}
+
 enum fail workflow_put(struct store_tx *tx, const struct ladder_form *form, const char *actor,
                        struct fault *why)
+{
+    return workflow_put_text(tx, form->name, form->source_yaml, form->release, actor, why);
+}
+
+enum fail workflow_put_text(struct store_tx *tx, const char *name, const char *yaml,
+                            const char *release, const char *actor, struct fault *why)
 {
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "INSERT INTO workflow (name, version, yaml, release, actor, created_at) VALUES (?1, "
         "(SELECT coalesce(max(version), 0) + 1 FROM workflow WHERE name = ?1), ?2, ?3, ?4, ?5)");
-    store_bind_text(s, 1, form->name);
-    store_bind_text(s, 2, form->source_yaml);
-    store_bind_text(s, 3, form->release);
+    store_bind_text(s, 1, name);
+    store_bind_text(s, 2, yaml);
+    store_bind_text(s, 3, release);
     store_bind_text(s, 4, actor);
     store_bind_int(s, 5, clock_now_us());
     return store_run(s, why);

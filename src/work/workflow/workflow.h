@@ -35,14 +35,25 @@ struct workflow_shipped {
 extern const struct workflow_shipped workflow_shipped[];
 extern const size_t workflow_shipped_count;
 
-/* Calls fn for each active definition: stored ones, then shipped ones that no stored one
+/* Has this YAML a `program` at its top (work/program) rather than the fields of a form? Unreadable
+   text has none. Pure. */
+bool workflow_is_program(const char *text, size_t len);
+
+/* Calls fn for each active definition of a form: stored ones, then shipped ones that no stored one
    replaces. A stored definition that no longer reads is skipped and reported through bad (may be
    NULL). */
 typedef void (*workflow_form_fn)(void *arg, struct ladder_form *form /* borrowed */);
 typedef void (*workflow_bad_fn)(void *arg, const char *name, const struct fault *why);
 MUST_CHECK enum fail workflow_each(struct store_conn *conn, workflow_form_fn fn,
                                    workflow_bad_fn bad, void *arg, struct fault *why);
+/* The same for the definitions of programs, as texts. */
+typedef void (*workflow_text_fn)(void *arg, const char *name, const char *yaml, size_t len);
+MUST_CHECK enum fail workflow_programs_each(struct store_conn *conn, workflow_text_fn fn, void *arg,
+                                            struct fault *why);
 /* Stores a definition as the newest version of its name. */
+MUST_CHECK enum fail workflow_put_text(struct store_tx *tx, const char *name, const char *yaml,
+                                       const char *release, const char *actor, struct fault *why);
+/* The same of a form. */
 MUST_CHECK enum fail workflow_put(struct store_tx *tx, const struct ladder_form *form,
                                   const char *actor, struct fault *why);
 

@@ -20,6 +20,9 @@ static void shipped_definitions_read(void **state)
         struct ladder_form *form = NULL;
         struct config_faults faults;
         struct fault why;
+        if (workflow_is_program(w->yaml, w->len)) {
+            continue; /* work/job's test reads those */
+        }
         if (workflow_read(w->yaml, w->len, w->name, &form, &faults, &why) != FAIL_NONE) {
             fail_msg("%s: %s", w->name, why.message);
         }
