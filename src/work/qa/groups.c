@@ -230,7 +230,8 @@ void qa_judge(struct qa_result *r, const struct qa_options *o)
         listed_none = (size_t)(r->now->counts.failed + r->now->counts.errors);
     }
     bool base = r->before_len > 0;
-    say(&j, QA_BLOCKED, hard, base ? "new failure" : "failure", base ? "new failures" : "failures");
+    say(&j, QA_BLOCKED, hard, base ? "new failure that blocks" : "failure that blocks",
+        base ? "new failures that block" : "failures that block");
     say(&j, QA_BLOCKED, r->broken_len, "suite or report that failed itself",
         "suites or reports that failed themselves");
     say(&j, QA_BLOCKED, listed_none, "failure that the report counts without listing it",

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "answer/knowledge/knowledge.h"
 #include "base/text/text.h"
 #include "work/program/program.h"
 #include "work/qa/qa_internal.h"
@@ -161,12 +160,54 @@ static void name_groups(struct work *w)
     mem_free(answers);
 }
 
+static bool is_said(const struct work *w, const char *text)
+{
+    for (size_t i = 0; i < w->sentences_len; i++) {
+        if (strcmp(w->sentences[i].text, text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next sentence: up to a point, mark or line's end outside of back-ticks. It rather cuts too
+   often: half a sentence does not hold, and is dropped. */
+static size_t sentence_end(const char *s)
+{
+    bool code = false;
+    size_t i = 0;
+    for (; s[i] != '\0' && s[i] != '\n'; i++) {
+        code = s[i] == '`' ? !code : code;
+        if (!code && strchr(".!?", s[i]) != NULL && (s[i + 1] == ' ' || s[i + 1] == '\n')) {
+            return i + 1;
+        }
+    }
+    return i;
+}
+
+static void take_sentence(struct work *w, const char *text, bool cut, const char *const *sources,
+                          size_t sources_len, const char *model)
+{
+    const char *detail = "the model was cut off in it";
+    if (text[0] == '\0' || is_said(w, text) || w->sentences_len >= SENTENCES_MAX) {
+        return;
+    }
+    w->offered++;
+    bool ok = !cut && qa_check_sentence(w->result, text, sources, sources_len, &detail);
+    w->kept += ok ? 1 : 0;
+    w->sentences[w->sentences_len++] =
+        (struct qa_sentence){.text = text, .ok = ok, .detail = detail, .by = model};
+    if (!ok) {
+        drop(w, text, detail, model);
+    }
+}
+
 /* Each sentence of a model's summary by itself: what holds stands beside the code's. */
 static void take_summary(struct work *w, const struct program_answer *a)
 {
-    struct knowledge_span spans[SAID_MAX];
     const char *sources[SENTENCES_MAX + ASKED_MAX];
     size_t sources_len = 0;
+    const char *at = a->text;
     for (size_t i = 0; i < w->sentences_len; i++) {
         if (w->sentences[i].ok) {
             sources[sources_len++] = w->sentences[i].text;
@@ -175,24 +216,13 @@ static void take_summary(struct work *w, const struct program_answer *a)
     for (size_t i = 0; i < w->result->groups_len && i < ASKED_MAX; i++) {
         sources[sources_len++] = w->result->groups[i].headline;
     }
-    size_t n = knowledge_split(a->text, a->len, KNOWLEDGE_LANG_EN, spans, SAID_MAX);
-    for (size_t i = 0; i < n && i < SAID_MAX && w->sentences_len < SENTENCES_MAX; i++) {
-        const char *detail;
-        char *raw = arena_dup_strn(w->result->arena, a->text + spans[i].at, spans[i].len);
+    for (size_t i = 0; i < SAID_MAX && *at != '\0'; i++) {
+        size_t n = sentence_end(at);
+        char *raw = arena_dup_strn(w->result->arena, at, n);
         const char *text = qa_one_line(w->result->arena, raw, 600);
-        if (i + 1 == n && a->cut) {
-            drop(w, text, "the model was cut off in it", a->model);
-            w->offered++;
-            break;
-        }
-        w->offered++;
-        bool ok = qa_check_sentence(w->result, text, sources, sources_len, &detail);
-        w->kept += ok ? 1 : 0;
-        w->sentences[w->sentences_len++] =
-            (struct qa_sentence){.text = text, .ok = ok, .detail = detail, .by = a->model};
-        if (!ok) {
-            drop(w, text, detail, a->model);
-        }
+        at += n;
+        at += strspn(at, " \n");
+        take_sentence(w, text, a->cut && *at == '\0', sources, sources_len, a->model);
     }
 }
 
