@@ -133,6 +133,7 @@ enum fail api_new(const struct api_house *house, struct api **out, struct fault 
         return f;
     }
     policy_set_owner(a->h.policy, api_owner, a);
+    api_review_begin(a);
     *out = a;
     return FAIL_NONE;
 }

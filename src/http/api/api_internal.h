@@ -32,6 +32,16 @@ struct errand {
     int64_t created_at, ended_at;
 };
 
+/* Asking again with a hint: how far it is. Under the api's lock. */
+#define API_MAX_HINTS 64
+struct api_hint {
+    struct id artifact; /* zero: free */
+    char who[KEYRING_NAME_SIZE];
+    const char *state; /* running, done, refused */
+    char said[160];
+    int64_t at_us;
+};
+
 struct api {
     struct api_house h;
     struct openai_house openai;
@@ -43,6 +53,7 @@ struct api {
     struct store_conn *readers[API_MAX_READERS];
     size_t readers_len;
     struct errand errands[API_MAX_ERRANDS];
+    struct api_hint hints[API_MAX_HINTS];
     int sign_ins; /* atomic: passwords being checked now */
 };
 
@@ -169,6 +180,10 @@ void api_put_halts(struct jn_writer *w, const struct api *a);
 
 /* status.c, core thread: "roles":{...}, what serves each. */
 void api_put_roles(struct jn_writer *w, const struct api *a);
+
+/* review_article.c: from now on escalations move by themselves and articles are drafted of what is
+   asked often. Core loop, before it runs. */
+void api_review_begin(struct api *a);
 
 /* reuse.c, inside a decision's write: what it means for what is reused. a: as decided. */
 struct review_artifact;

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /api/v1/artifacts: what waits for people, one of them whole, and a decision. work/review owns the
    rules; here they get a body and an answer. */
-#include "http/api/api_internal.h"
+#include "http/api/review_internal.h"
 
 #include <string.h>
 
 #include "base/log/log.h"
-#include "work/review/review.h"
-
-#define REVIEW_ARENA_BYTES (8u * 1024u * 1024u)
 
 /* ---- listing ---- */
 
@@ -244,21 +241,10 @@ void api_artifact_show(struct wire_request *r, void *arg)
 
 /* ---- deciding ---- */
 
-struct deciding {
-    struct api *a;
-    struct wire_request *r;
-    struct principal who;
-    struct review_decide d;
-    struct review_decided made;
-    json_t *body; /* the strings of d live in it */
-    char team[KEYRING_NAME_SIZE], workflow[64];
-};
-
-static enum fail check_value(void *arg, const char *workflow, const char *name, const char *value,
+enum fail review_check_value(void *arg, const char *workflow, const char *name, const char *value,
                              struct fault *why)
 {
-    struct deciding *d = arg;
-    struct ladder_form *form = api_form_find(d->a, workflow);
+    struct ladder_form *form = api_form_find(arg, workflow);
     if (form == NULL) {
         return FAIL_NONE; /* the definition is gone: the person's word stands */
     }
@@ -287,78 +273,49 @@ static enum fail check_value(void *arg, const char *workflow, const char *name, 
     return f;
 }
 
-static enum fail decide_write(struct store_tx *tx, void *arg, struct fault *why)
+enum fail review_decided_write(struct store_tx *tx, struct review_call *c, struct fault *why)
 {
-    struct deciding *d = arg;
-    enum fail f = review_decide(tx, d->a->h.audit, &d->d, &d->made, why);
-    if (f != FAIL_NONE) {
-        return f;
-    }
     struct review_artifact decided;
     struct arena *arena = arena_new(2 * STORE_VALUE_MAX);
-    f = review_get(store_tx_conn(tx), arena, &d->d.id, &d->who, &decided, why);
-    f = f != FAIL_NONE ? f : api_reuse_decided(tx, &decided, d->d.action, why);
+    enum fail f = review_get(store_tx_conn(tx), arena, &c->d.id, &c->who, &decided, why);
+    f = f != FAIL_NONE ? f : api_reuse_decided(tx, &decided, c->d.action, why);
     if (f == FAIL_NONE) {
-        (void)text_copy(d->team, sizeof(d->team), decided.team);
-        (void)text_copy(d->workflow, sizeof(d->workflow), decided.workflow);
+        (void)text_copy(c->team, sizeof(c->team), decided.team);
+        (void)text_copy(c->workflow, sizeof(c->workflow), decided.workflow);
     }
     arena_free(arena);
     return f;
 }
 
 /* The climb reads its certificates anew; the owner is told. */
-static void tell_certificates(const struct deciding *d)
+void review_decided_tell(struct api *a, const struct review_decided *made, const char *team,
+                         const char *workflow)
 {
-    for (size_t i = 0; i < d->made.certified.n; i++) {
-        const struct certify_event *e = &d->made.certified.list[i];
+    for (size_t i = 0; i < made->certified.n; i++) {
+        const struct certify_event *e = &made->certified.list[i];
         bool bad = e->kind == CERTIFY_EVENT_WITHDRAWN;
         log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
                   bad ? "certificate.withdrawn" : "certificate.changed",
-                  LOG_FIELDS(LOG_TEXT("workflow", d->made.workflow), LOG_TEXT("text", e->text)));
+                  LOG_FIELDS(LOG_TEXT("workflow", made->workflow), LOG_TEXT("text", e->text)));
     }
-    if (d->made.certified.n > 0) {
-        task_certificates_changed(d->a->h.desk, d->made.workflow);
+    if (made->certified.n > 0) {
+        task_certificates_changed(a->h.desk, made->workflow);
     }
+    task_decided(a->h.desk, team, workflow);
 }
 
-static void decide_done(void *arg, enum fail code, const struct fault *why)
-{
-    struct deciding *d = arg;
-    struct wire_request *r = d->r;
-    json_t *tree = d->body;
-    mem_free((void *)(uintptr_t)d->d.values);
-    if (code != FAIL_NONE) {
-        wire_fail(r, code, why);
-    } else {
-        struct jn_writer w;
-        struct buf body;
-        tell_certificates(d);
-        task_decided(d->a->h.desk, d->team, d->workflow);
-        api_open(&w, &body);
-        api_put_id(&w, "artifact", "art", &d->d.id);
-        jn_kv_str(&w, "state", review_state_name(d->made.state));
-        jn_kv_int(&w, "version", d->made.version);
-        jn_kv_real(&w, "edit_distance", d->made.edit_distance, 4);
-        jn_kv_int(&w, "record", d->made.leaf);
-        api_send(r, 200, &w);
-    }
-    json_decref(tree);
-}
-
-static enum fail read_values(struct deciding *d, struct fault *why)
+static enum fail read_values(struct review_call *c, struct fault *why)
 {
     json_t *fields = NULL;
-    enum fail f = jn_object(d->body, "fields", false, &fields, why);
+    enum fail f = jn_object(c->body, "fields", false, &fields, why);
     if (f != FAIL_NONE || fields == NULL) {
         return f;
     }
-    size_t n = json_object_size(fields);
-    if (n > REVIEW_FIELDS_MAX) {
+    if (json_object_size(fields) > REVIEW_FIELDS_MAX) {
         FAULT(why, FAIL_TOO_LARGE, "\"fields\" has more than %d members", REVIEW_FIELDS_MAX);
         return fail_param(why, "fields");
     }
-    struct review_value *values = mem_alloc_array(n + 1, sizeof(*values));
-    d->d.values = values;
+    c->d.values = c->values;
     const char *key;
     json_t *v;
     json_object_foreach(fields, key, v)
@@ -367,63 +324,89 @@ static enum fail read_values(struct deciding *d, struct fault *why)
             FAULT(why, FAIL_BAD_REQUEST, "field \"%.60s\" must be a text", key);
             return fail_param(why, "fields");
         }
-        values[d->d.values_len++] = (struct review_value){key, json_string_value(v)};
+        c->values[c->d.values_len++] = (struct review_value){key, json_string_value(v)};
     }
     return FAIL_NONE;
 }
 
-static enum fail read_decision(struct deciding *d, struct fault *why)
+static enum fail read_target(struct review_call *c, struct fault *why)
+{
+    int64_t within = 0;
+    enum fail f = jn_str(c->body, "ticket_version", false, 200, &c->d.ticket_version, why);
+    f = f == FAIL_NONE ? jn_str(c->body, "to", false, KEYRING_NAME_SIZE - 1, &c->d.to, why) : f;
+    f = f == FAIL_NONE ? jn_str(c->body, "then", false, KEYRING_NAME_SIZE - 1, &c->d.then, why) : f;
+    f = f == FAIL_NONE
+            ? jn_int(c->body, "within_s", false, 1, REVIEW_WITHIN_MAX, &within, why) : f;
+    c->d.within_s = (int)within;
+    if (f == FAIL_NONE && c->d.action != REVIEW_ACTION_ESCALATE &&
+        (c->d.to != NULL || c->d.then != NULL || within != 0)) {
+        FAULT(why, FAIL_BAD_REQUEST, "\"to\", \"then\" and \"within_s\" belong to escalate");
+        f = fail_param(why, "to");
+    }
+    return f;
+}
+
+enum fail review_read_decision(struct review_call *c, bool version, struct fault *why)
 {
     const char *action = NULL;
-    d->d.review_ms = -1;
-    d->d.who = &d->who;
-    d->d.check = check_value;
-    d->d.arg = d;
-    enum fail f = jn_str(d->body, "action", true, 16, &action, why);
-    if (f == FAIL_NONE && !review_action_find(action, &d->d.action)) {
+    c->d = (struct review_decide){.id = c->id, .who = &c->who, .review_ms = -1,
+                                  .check = review_check_value, .arg = c->a};
+    enum fail f = jn_str(c->body, "action", true, 16, &action, why);
+    if (f == FAIL_NONE && !review_action_find(action, &c->d.action)) {
         FAULT(why, FAIL_BAD_REQUEST, "\"action\" must be approve, edit, reject or escalate");
         f = fail_param(why, "action");
     }
+    if (f == FAIL_NONE && version) {
+        f = jn_int(c->body, "version", true, 1, INT64_MAX, &c->d.version, why);
+    }
+    f = f == FAIL_NONE
+            ? jn_str(c->body, "reason", false, REVIEW_REASON_MAX, &c->d.reason, why) : f;
+    f = f == FAIL_NONE ? jn_str(c->body, "draft", false, REVIEW_TEXT_MAX, &c->d.draft, why) : f;
     if (f == FAIL_NONE) {
-        f = jn_int(d->body, "version", true, 1, INT64_MAX, &d->d.version, why);
+        f = jn_int(c->body, "review_ms", false, 0, 7LL * 24 * 3600 * 1000, &c->d.review_ms, why);
+    }
+    f = f == FAIL_NONE ? read_target(c, why) : f;
+    return f == FAIL_NONE ? read_values(c, why) : f;
+}
+
+static enum fail decide_write(struct store_tx *tx, struct review_call *c, struct fault *why)
+{
+    enum fail f = review_decide(tx, c->a->h.audit, &c->d, &c->made.first, why);
+    if (f == FAIL_NONE && !c->made.first.again) {
+        f = review_decided_write(tx, c, why);
     }
     if (f == FAIL_NONE) {
-        f = jn_str(d->body, "reason", false, REVIEW_REASON_MAX, &d->d.reason, why);
+        api_put_id(&c->w, "artifact", "art", &c->id);
+        jn_kv_str(&c->w, "state", review_state_name(c->made.first.state));
+        jn_kv_int(&c->w, "version", c->made.first.version);
+        jn_kv_real(&c->w, "edit_distance", c->made.first.edit_distance, 4);
+        jn_kv_int(&c->w, "record", c->made.first.leaf);
     }
-    if (f == FAIL_NONE) {
-        f = jn_str(d->body, "draft", false, REVIEW_TEXT_MAX, &d->d.draft, why);
+    return f;
+}
+
+static void decide_after(struct review_call *c)
+{
+    if (!c->made.first.again) {
+        review_decided_tell(c->a, &c->made.first, c->team, c->workflow);
     }
-    if (f == FAIL_NONE) {
-        f = jn_int(d->body, "review_ms", false, 0, 7LL * 24 * 3600 * 1000, &d->d.review_ms, why);
-    }
-    return f == FAIL_NONE ? read_values(d, why) : f;
 }
 
 void api_artifact_decide(struct wire_request *r, void *arg)
 {
-    static const char *const keys[] = {"version", "action",    "fields", "draft",
-                                       "reason",  "review_ms", NULL};
-    struct api *a = arg;
+    static const char *const keys[] = {"version", "action",         "fields", "draft",
+                                       "reason",  "review_ms",      "to",     "then",
+                                       "within_s", "ticket_version", NULL};
     struct fault why;
-    struct deciding *d = wire_alloc(r, sizeof(*d));
-    if (!api_param_id(r, "artifact", "art", "artifact", &d->d.id)) {
+    struct review_call *c = review_call_new(arg, r, keys, true);
+    if (c == NULL) {
         return;
     }
-    d->body = api_body(r, keys, false);
-    if (d->body == NULL) {
-        return;
-    }
-    d->a = a;
-    d->r = r;
-    d->who = *api_who(r);
-    enum fail f = read_decision(d, &why);
-    if (f == FAIL_NONE) {
-        f = store_write(a->h.store, decide_write, d, decide_done, a->h.loop, &why);
-    }
+    enum fail f = review_read_decision(c, true, &why);
     if (f != FAIL_NONE) {
-        mem_free((void *)(uintptr_t)d->d.values);
-        json_t *tree = d->body;
-        wire_fail(r, f, &why);
-        json_decref(tree);
+        review_call_fail(c, f, &why);
+        return;
     }
+    c->after = decide_after;
+    review_call_send(c, decide_write);
 }

@@ -237,3 +237,12 @@ enum fail review_sweep(struct store_tx *tx, struct audit *audit, int64_t now, in
     mem_free(list);
     return f;
 }
+
+enum fail review_is_late(struct store_conn *conn, int64_t now, bool *late, struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s = store_query(
+        conn, "SELECT 1 FROM review_item WHERE deadline_at > 0 AND deadline_at <= ?1 AND waiting = "
+              "1 LIMIT 1");
+    store_bind_int(s, 1, now);
+    return store_step(s, late, why);
+}

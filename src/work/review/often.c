@@ -125,6 +125,35 @@ enum fail review_often(struct store_conn *conn, const struct principal *who, int
     return f;
 }
 
+enum fail review_often_drafted(struct store_tx *tx, const struct review_often *o,
+                               struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx), "UPDATE review_sketch SET unanswered = 2 WHERE artifact = ?1");
+    for (size_t i = 0; i < o->n && f == FAIL_NONE; i++) {
+        store_bind_id(s, 1, &o->artifacts[i]);
+        f = store_run(s, why);
+    }
+    return f;
+}
+
+enum fail review_often_teams(struct store_conn *conn, char teams[][KEYRING_NAME_SIZE], size_t room,
+                             size_t *n, struct fault *why)
+{
+    bool row;
+    enum fail f;
+    AUTO_STMT struct store_stmt *s = store_query(
+        conn, "SELECT DISTINCT team FROM review_sketch WHERE unanswered = 1 ORDER BY team LIMIT "
+              "?1");
+    store_bind_int(s, 1, (int64_t)room);
+    *n = 0;
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row && *n < room) {
+        (void)text_copy(teams[(*n)++], KEYRING_NAME_SIZE, store_col_text(s, 0));
+    }
+    return f;
+}
+
 /* ---- what their answers share ---- */
 
 struct sentence {

@@ -351,6 +351,10 @@ bool review_target_is(const char *who, const struct principal *p);
 MUST_CHECK enum fail review_sweep(struct store_tx *tx, struct audit *audit, int64_t now,
                                   int64_t *moved, struct fault *why);
 
+/* Is there one for review_sweep? Reads one row of an index. */
+MUST_CHECK enum fail review_is_late(struct store_conn *conn, int64_t now, bool *late,
+                                    struct fault *why);
+
 /* ---- working copies ---- */
 
 struct review_working {
@@ -434,6 +438,11 @@ struct review_ticket {
 MUST_CHECK enum fail review_ticket_get(struct store_conn *conn, struct arena *arena,
                                        const struct id *artifact, bool *found,
                                        struct review_ticket *out, struct fault *why);
+
+/* What stands in one text and not in the other, sentence by sentence, in order: a longest common
+   subsequence of at most 400 sentences of each. text is borrowed. Pure. */
+typedef void (*review_change_fn)(void *arg, bool added, const char *text, size_t len);
+void review_difference(const char *before, const char *after, review_change_fn fn, void *arg);
 
 /* ---- how it ended ---- */
 
@@ -520,6 +529,12 @@ typedef bool (*review_often_fn)(void *arg, const struct review_often *o);
 MUST_CHECK enum fail review_often(struct store_conn *conn, const struct principal *who,
                                   int64_t since_at, review_often_fn fn, void *arg,
                                   struct fault *why);
+/* A draft of an article was made of these: they are not found again. */
+MUST_CHECK enum fail review_often_drafted(struct store_tx *tx, const struct review_often *o,
+                                          struct fault *why);
+/* Teams with questions for which nothing was found, at most `room`. */
+MUST_CHECK enum fail review_often_teams(struct store_conn *conn, char teams[][KEYRING_NAME_SIZE],
+                                        size_t room, size_t *n, struct fault *why);
 /*
  * The sentences that at least two requesters were answered with word for word (numbers too; case
  * and punctuation aside), in the order of the first reply; one that the guard finds anything

@@ -114,3 +114,64 @@ enum fail review_ticket_check(struct store_conn *c, const struct review_decide *
     }
     return FAIL_NONE;
 }
+
+/* ---- what changed ---- */
+
+#define DIFF_MAX 400
+
+struct piece {
+    const char *text;
+    size_t len;
+};
+
+static size_t pieces(const char *s, struct piece *out)
+{
+    size_t n = 0;
+    while (*s != '\0' && n < DIFF_MAX) {
+        s += strspn(s, " \t\r\n");
+        size_t len = 0;
+        while (s[len] != '\0' && s[len] != '\n') {
+            len++;
+            if (strchr(".!?", s[len - 1]) != NULL && strchr(" \n", s[len]) != NULL) {
+                break; /* strchr finds the end too */
+            }
+        }
+        if (len > 0) {
+            out[n++] = (struct piece){s, len};
+        }
+        s += len;
+    }
+    return n;
+}
+
+static bool same_piece(const struct piece *a, const struct piece *b)
+{
+    return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+}
+
+void review_difference(const char *before, const char *after, review_change_fn fn, void *arg)
+{
+    struct piece a[DIFF_MAX], b[DIFF_MAX];
+    size_t n = pieces(before, a), m = pieces(after, b), i = 0, k = 0;
+    uint16_t(*common)[DIFF_MAX + 1] = mem_alloc_array(n + 1, sizeof(*common));
+    for (size_t x = n; x-- > 0;) {
+        for (size_t y = m; y-- > 0;) {
+            common[x][y] = same_piece(&a[x], &b[y]) ? (uint16_t)(common[x + 1][y + 1] + 1)
+                           : common[x + 1][y] > common[x][y + 1] ? common[x + 1][y]
+                                                                 : common[x][y + 1];
+        }
+    }
+    while (i < n || k < m) {
+        if (i < n && k < m && same_piece(&a[i], &b[k])) {
+            i++;
+            k++;
+        } else if (k == m || (i < n && common[i + 1][k] >= common[i][k + 1])) {
+            fn(arg, false, a[i].text, a[i].len);
+            i++;
+        } else {
+            fn(arg, true, b[k].text, b[k].len);
+            k++;
+        }
+    }
+    mem_free(common);
+}
