@@ -104,9 +104,12 @@ void style_alert_add(struct style_run *run, const struct style_block *b, size_t 
                               .to = to > from ? b->from[to - 1] + 1 : b->from[from]};
     place(run->source, a->from, &a->line, &a->column);
     say(run->rule->message, instead, match, a->message, sizeof(a->message));
-    if (instead != NULL) {
-        snprintf(a->instead, sizeof(a->instead), "%.*s", (int)strcspn(instead, "|"), instead);
+    const char *fix = instead != NULL ? instead : run->rule->replace;
+    if (fix != NULL) {
+        snprintf(a->instead, sizeof(a->instead), "%.*s", (int)strcspn(fix, "|"), fix);
+        a->several = strchr(fix, '|') != NULL;
     }
+    a->remove = run->rule->remove;
 }
 
 void style_alerts_done(struct style_alerts *a)
@@ -244,7 +247,13 @@ static void repetition(struct style_run *run, const struct style_block *b, size_
         same = equal ? same + 1 : 0;
         if (equal && same > r->max) {
             char *match = mem_dup_strn(b->text + now[0], n);
+            size_t had = run->out->n;
             style_alert_add(run, b, first, now[1], NULL, match);
+            if (r->remove && run->out->n > had) { /* one of them stays */
+                struct style_alert *a = &run->out->items[had];
+                snprintf(a->instead, sizeof(a->instead), "%s", match);
+                a->remove = false;
+            }
             mem_free(match);
             same = 0;
         }

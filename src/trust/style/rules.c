@@ -37,6 +37,7 @@ static void rule_done(struct style_rule *r)
 {
     mem_free(r->message);
     mem_free(r->link);
+    mem_free(r->replace);
     pcre2_code_free(r->code);
     pcre2_code_free(r->second);
     pcre2_code_free(r->exceptions);
@@ -380,6 +381,19 @@ static void add_scope(struct style_rule *r, const char *text, int line,
     }
 }
 
+/* Vale's `action`: what its editors do at a press of a key. */
+static void read_action(const struct config_node *root, struct style_rule *r)
+{
+    const struct config_node *action = config_node_find(root, "action");
+    const char *name = action != NULL ? text_of(action, "name") : NULL;
+    const struct config_node *params = config_node_find(action, "params");
+    r->remove = name != NULL && strcmp(name, "remove") == 0;
+    if (name != NULL && strcmp(name, "replace") == 0 && params != NULL &&
+        params->kind == CONFIG_LIST && params->count == 1 && params->items[0]->text != NULL) {
+        r->replace = mem_dup_str(params->items[0]->text);
+    }
+}
+
 static void read_common(const struct config_node *root, struct style_rule *r,
                         struct config_faults *faults)
 {
@@ -397,6 +411,7 @@ static void read_common(const struct config_node *root, struct style_rule *r,
                           "level must be suggestion, warning or error");
     }
     r->ignorecase = yes(root, "ignorecase", false);
+    read_action(root, r);
     if (scope != NULL && scope->kind == CONFIG_LIST) {
         for (size_t i = 0; i < scope->count; i++) {
             add_scope(r, scope->items[i]->text != NULL ? scope->items[i]->text : "?", scope->line,

@@ -6,6 +6,7 @@
  * capitalization, readability. Others (spelling, sequence, script, metric) are kept by name and
  * never silently skipped: style_unsupported. Scopes: text, heading(.h1 to .h6), paragraph, list,
  * blockquote, table, sentence, raw, with `~` and `&`. docs/reference/style.md lists the keys.
+ * Of Vale's actions, `remove` and `replace` with one parameter are read; others change nothing.
  * Regular expressions are PCRE2's; a look-behind of unbounded length, which .NET's and Vale's
  * engine take and PCRE2 does not, is read as one of at most 24 characters.
  *
@@ -49,7 +50,9 @@ struct style_alert {
     size_t from, to;  /* bytes of the text */
     int line, column; /* from 1; columns in characters */
     char message[STYLE_MESSAGE_SIZE];
-    char instead[128]; /* what to write, "" when the rule does not say */
+    char instead[128]; /* what to write, "" when the rule does not say; the first of several */
+    bool remove;       /* the rule's action: what it matched may go */
+    bool several;      /* instead is one of several: a person chooses */
 };
 struct style_alerts {
     struct style_alert *items; /* by line, column, rule; style_alerts_done */

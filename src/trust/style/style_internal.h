@@ -45,6 +45,8 @@ struct style_rule {
     size_t replacements_n;
     int min, max;
     bool ignorecase, alpha;
+    bool remove;   /* action: remove */
+    char *replace; /* action: replace, its one parameter; NULL */
     enum style_match match;
     char **indicators;
     size_t indicators_n;
