@@ -6,7 +6,7 @@
 
 Prints its port, then serves until its standard input ends. What it does is the `model` asked for: ok, slow, garbage,
 html, half, long, once429, limited, redirect, huge, keybad, error500, reset, http09, refused, unknown, echo, json, peek, tools, deep,
-once500, noend, errorevent, headers, form (fills the JSON schema: the last of an enum, else the first placeholder of the text). Each request is one JSON line of the log: method, path, headers, body.
+once500, noend, errorevent, headers, bare, form (fills the JSON schema: the last of an enum, else the first placeholder of the text). Each request is one JSON line of the log: method, path, headers, body.
 """
 import argparse
 import http.server
@@ -161,6 +161,8 @@ class Mock(http.server.BaseHTTPRequestHandler):
     def text_for(self, model, body):
         if model == "echo":
             return last_text(body)
+        if model == "bare":  # it takes the brackets off
+            return last_text(body).replace("[", "<").replace("]", ">")
         if model == "unknown":
             return "Write to [EMAIL_7] please"
         if model == "peek":  # what came over the wire, anywhere in it

@@ -690,7 +690,7 @@ static void step_hosted(struct task *t)
 
 /* ---- the end ---- */
 
-static void step_end(struct task *t)
+static void step_out(struct task *t)
 {
     struct fault why;
     if (t->cancelled) {
@@ -711,4 +711,9 @@ static void step_end(struct task *t)
         t->state = TASK_DONE;
     }
     record_form(t);
+}
+
+static void step_end(struct task *t)
+{
+    pass_out_form(t, step_out);
 }

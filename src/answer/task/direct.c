@@ -133,6 +133,12 @@ void direct_stopped(struct task *t, const struct fault *why)
     task_fail(t, &told);
 }
 
+void direct_answered(struct task *t)
+{
+    t->state = TASK_DONE;
+    record_direct(t, "answered");
+}
+
 static void chat_failed(struct task *t, const struct fleet_answer *a)
 {
     direct_stopped(t, a->why);
@@ -169,11 +175,7 @@ static void chat_done(void *arg, const struct fleet_answer *a)
     t->tokens_in = g->tokens_in;
     t->tokens_cached = g->tokens_cached;
     t->tokens_out = g->tokens_out;
-    if (!pass_out_chat(t)) {
-        return;
-    }
-    t->state = TASK_DONE;
-    record_direct(t, "answered");
+    pass_out_chat(t, direct_answered);
 }
 
 static void chat_text(void *arg, const char *text, size_t len)

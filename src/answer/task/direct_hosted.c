@@ -11,6 +11,7 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "run/upstream/upstream.h"
+#include "trust/verdict/verdict.h"
 
 #define EMBED_CHUNK 256
 
@@ -60,11 +61,7 @@ static void chat_done(void *arg, const struct upstream_answer *a)
         .tokens_in = a->tokens_in,
         .tokens_cached = a->tokens_cached,
         .tokens_out = a->tokens_out};
-    if (!pass_out_chat(t)) {
-        return;
-    }
-    t->state = TASK_DONE;
-    record_direct(t, "answered");
+    pass_out_chat(t, direct_answered);
 }
 
 static void ask(struct task *t, struct upstream_ask *ask)
@@ -75,6 +72,8 @@ static void ask(struct task *t, struct upstream_ask *ask)
         ask->rule = t->route->name;
         ask->redact = route_may_leave(t->route, t->label) == ROUTE_REDACTED;
     }
+    ask->lists = verdict_rules_lists(t->desk->guard, t->who.team, "");
+    ask->keep = t->keep_values ? t->ask_json : NULL;
     ask->team = t->who.team;
     ask->caller = policy_caller(&t->who);
     ask->task = t->id;

@@ -173,6 +173,17 @@ static bool is_supported(struct task *t, const char *text, const char **claim)
     return ok;
 }
 
+void draft_back(struct task *t)
+{
+    struct buf json;
+    buf_init(&json, (size_t)1 << 20);
+    write_draft(&json, t->draft, t->draft->text, NULL);
+    t->draft_json = arena_dup_str(t->arena, json.overflow ? NULL : json.data);
+    t->draft_text = t->draft->text;
+    t->draft_rewritten = false;
+    buf_done(&json);
+}
+
 bool draft_rewrite(struct task *t, const char *said)
 {
     struct buf json;

@@ -12,6 +12,7 @@
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "run/upstream/upstream.h"
+#include "trust/verdict/verdict.h"
 
 #define ASK_BYTES ((size_t)512 * 1024)
 #define ANSWER_BYTES ((size_t)64 * 1024)
@@ -318,6 +319,7 @@ const char *hosted_why_not(struct task *t)
 /* One call for t->call_rung to t->call_pool; false when nothing is to be asked. */
 static bool send_out(struct task *t, struct upstream_ask *ask)
 {
+    bool drafts = false;
     struct buf body;
     const struct task_hosted *h = &t->desk->house.hosted;
     buf_init(&body, ASK_BYTES);
@@ -328,6 +330,11 @@ static bool send_out(struct task *t, struct upstream_ask *ask)
         ask->body = body.data;
         ask->len = body.len;
         ask->max_tokens = ANSWER_TOKENS;
+        for (size_t i = 0; i < t->plan_holes; i++) {
+            drafts = drafts || t->form->fields[t->plan_field[i]].type == LADDER_DRAFT;
+        }
+        ask->keep = drafts ? t->draft->text : NULL; /* a rewrite keeps every value */
+        ask->lists = verdict_rules_lists(t->desk->guard, t->who.team, t->form->name);
         ask->label = t->label;
         ask->team = t->who.team;
         ask->caller = policy_caller(&t->who);

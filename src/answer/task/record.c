@@ -279,7 +279,6 @@ void record_form(struct task *t)
             t->artifact = text_id_new();
         }
         licence_draw(t);
-        pass_out_draft(t);
         result_write(t);
     }
     submit(t, write_form, on_recorded);

@@ -65,9 +65,5 @@ void scored_done(void *arg, const struct fleet_answer *a)
     t->tokens_in = t->generated.tokens_in;
     t->tokens_cached = t->generated.tokens_cached;
     t->tokens_out = t->generated.tokens_out;
-    if (!pass_out_chat(t)) {
-        return;
-    }
-    t->state = TASK_DONE;
-    record_direct(t, "answered");
+    pass_out_chat(t, direct_answered);
 }

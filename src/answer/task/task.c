@@ -484,6 +484,7 @@ struct task *task_make(struct task_desk *desk, const struct task_request *r)
     t->started_us = clock_monotonic_us();
     t->deadline_ms = r->deadline_ms;
     t->reproducible = r->reproducible;
+    t->keep_values = r->keep_values;
     t->seed = r->seed;
     t->now = r->reproducible ? r->now : t->created_at / 1000000;
     t->on_text = r->on_text;

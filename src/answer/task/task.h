@@ -89,6 +89,9 @@ struct task_request {
     size_t ask_len;
     int max_tokens; /* as in ask_json: what it may cost */
     bool stream;
+    /* a rewrite or a translation: an answer of another server that lost a value which left as a
+       placeholder is none */
+    bool keep_values;
     /* A scored chat: both or neither, taken by task_submit. ask_json is then the FORM body with
        this plan (of schema_form); the answer's text is the document, checked under the schema. */
     struct form_plan *plan;

@@ -24,6 +24,7 @@
 #include "base/json/json.h"
 #include "base/log/log.h"
 #include "run/upstream/upstream.h"
+#include "trust/guard/guard.h"
 
 static struct loop *loop;
 static struct pool *pool;
@@ -191,6 +192,7 @@ static void chat_as(void *arg, const char *content, int64_t deadline_ms, bool st
 static const char *hosted_says, *hosted_model = "big";
 static int hosted_ms, hosted_calls, hosted_cancels;
 static struct upstream_ask hosted_last;
+static bool hosted_listed; /* it was given a team's own words */
 static char hosted_body[8192], hosted_rule[64];
 static uint64_t hosted_timer;
 
@@ -217,6 +219,9 @@ static uint64_t hosted_call(void *arg, const struct upstream_ask *ask)
     assert_ptr_equal(arg, &me);
     hosted_calls++;
     hosted_last = *ask;
+    hosted_listed = ask->lists != NULL;
+    guard_lists_free(ask->lists);
+    hosted_last.lists = NULL;
     snprintf(hosted_body, sizeof(hosted_body), "%.*s", (int)ask->len, ask->body);
     snprintf(hosted_rule, sizeof(hosted_rule), "%s", ask->rule);
     hosted_timer = hosted_says != NULL ? loop_timer_add(loop, hosted_ms, hosted_answer, NULL) : 0;

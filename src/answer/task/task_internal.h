@@ -128,6 +128,7 @@ struct task {
     bool own_form; /* form came with the request */
     const char *idem_key;
     bool reproducible;
+    bool keep_values;
     int64_t seed, now;
     char build[96]; /* of the engine that answered, '' when none has */
     char fingerprint[FLEET_ROLE_COUNT + 1][24]; /* the last: of a model that serves no role */
@@ -287,11 +288,15 @@ MUST_CHECK enum fail gate_work(const struct task_desk *desk, const struct princi
 /* passing.c: what may pass */
 /* Goes on with go(t), now or from the loop, or the task has failed. */
 void pass_in(struct task *t, task_step_fn go);
-/* A whole chat's answer: false when the task has failed of it. */
-bool pass_out_chat(struct task *t);
+void pass_say_blocked(struct fault *why, bool review, const char *rule, const char *reason,
+                      const char *found);
+/* passing_out.c. A whole chat's answer, or a stream's tail: goes on with go(t), now or from the
+   loop, or the task has failed. */
+void pass_out_chat(struct task *t, task_step_fn go);
+/* What of a form's answer models wrote: takes away or replaces what may not pass, then go(t). */
+void pass_out_form(struct task *t, task_step_fn go);
 /* A piece of a stream, what may go to on_text; false: it is blocked, nothing more leaves. */
 bool pass_out_piece(struct task *t, const char *text, size_t n, bool last);
-void pass_out_draft(struct task *t); /* takes away a draft that may not pass */
 void pass_free(struct task *t);
 
 /* climb.c: the climb of a form */
@@ -345,6 +350,7 @@ bool draft_is_rewritable(const struct task *t);
 /* A model's words in place of the composed draft's, if every claim of them is supported; else false
    and t->refused says why. */
 bool draft_rewrite(struct task *t, const char *said);
+void draft_back(struct task *t); /* the composed one stands again */
 /* form_ask.c: the FORM ask for the open fields; false when nothing is to be asked */
 bool form_ask_build(struct task *t, enum ladder_rung rung, struct buf *body);
 /* The released part of its prompt: what the fields mean, and the form's own prefix. */
@@ -364,6 +370,7 @@ void embed_start(struct task *t);
    nothing was done. */
 bool direct_hosted(struct task *t);
 void direct_hosted_cancel(struct task *t);
+void direct_answered(struct task *t); /* it goes to its record */
 /* Of a task that its client left or its deadline passed. */
 void direct_stopped(struct task *t, const struct fault *why);
 /* scored.c: a chat that is answered by filling a form */

@@ -290,6 +290,7 @@ static void chat_start(void *arg)
                              .ask_len = c->ask.ask.len,
                              .max_tokens = (int)c->ask.max_tokens,
                              .stream = c->ask.stream && !c->ask.has_tools,
+                             .keep_values = c->ask.keep_values,
                              .reproducible = c->ask.reproducible,
                              .seed = c->ask.seed,
                              .now = c->ask.now,

@@ -270,7 +270,8 @@ static enum fail put_reproducible(struct jn_writer *w, const json_t *root,
                                   struct openai_chat_ask *out, struct fault *why)
 {
     out->now = TASK_REPRODUCIBLE_NOW;
-    enum fail f = jn_bool(root, "reproducible", false, &out->reproducible, why);
+    enum fail f = jn_bool(root, "keep_values", false, &out->keep_values, why);
+    f = f != FAIL_NONE ? f : jn_bool(root, "reproducible", false, &out->reproducible, why);
     if (f != FAIL_NONE || !out->reproducible) {
         return f;
     }

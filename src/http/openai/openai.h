@@ -57,6 +57,7 @@ struct openai_chat_ask {
     int top_logprobs;
     int64_t max_tokens;
     enum ipc_class class; /* batch with service_tier "flex", else interactive */
+    bool keep_values;  /* no value may be lost on the way through another server */
     bool reproducible; /* with the seed and `now` that are in the ask too */
     int64_t seed, now;
     struct buf ask; /* the GENERATE body (scored: the FORM body) without domain and class */

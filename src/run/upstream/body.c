@@ -205,6 +205,9 @@ static enum fail prepare_chat(struct call *c, struct fault *why)
 void prepare(struct call *c)
 {
     c->made.redaction = c->redact ? guard_redaction_new() : NULL;
+    if (c->made.redaction != NULL) {
+        guard_redaction_lists(c->made.redaction, c->lists);
+    }
     c->made.code = c->work == UPSTREAM_CHAT ? prepare_chat(c, &c->made.why)
                                             : prepare_texts(c, &c->made.why);
     if (c->made.redaction != NULL && guard_redaction_count(c->made.redaction) == 0 &&
@@ -220,4 +223,22 @@ void prepared_done(struct prepared *p)
     buf_done(&p->rest[1]);
     guard_redaction_free(p->redaction);
     p->redaction = NULL;
+}
+
+/* ---- the answer ---- */
+
+const char *call_damage(const struct call *c, enum upstream_outcome *outcome)
+{
+    const struct guard_redaction *r = c->made.redaction;
+    const struct buf *raw = &c->reply.text;
+    *outcome = UPSTREAM_PLACEHOLDER;
+    if (r != NULL && raw->len > 0 && guard_redaction_altered(r, raw->data, raw->len)) {
+        return "its answer writes a placeholder in another form";
+    }
+    *outcome = UPSTREAM_LOST;
+    const char *all = c->said.data != NULL ? c->said.data : "";
+    size_t lost = r == NULL || c->keep == NULL
+                      ? 0
+                      : guard_redaction_lost(r, c->keep, all, c->said.len, c->made.wants_json);
+    return lost > 0 ? "its answer lost a placeholder that it had to keep" : NULL;
 }

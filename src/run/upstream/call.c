@@ -47,6 +47,8 @@ static void call_free(struct call *c)
         mem_free(c->texts[i]);
     }
     mem_free(c->texts);
+    mem_free(c->keep);
+    guard_lists_free(c->lists);
     mem_free(c->body);
     mem_free(c);
 }
@@ -305,6 +307,8 @@ static void call_answer(struct call *c)
 static void reply_complete(struct call *c, size_t from)
 {
     struct reply *r = &c->reply;
+    enum upstream_outcome outcome;
+    const char *note;
     if (c->work == UPSTREAM_EMBED) {
         call_answer(c);
         return;
@@ -315,6 +319,8 @@ static void reply_complete(struct call *c, size_t from)
         attempt_end(c, UPSTREAM_GARBAGE, "JSON was asked for, and its answer is none");
     } else if (!emit(c, from, true) || !restore_tools(c)) {
         attempt_end(c, UPSTREAM_PLACEHOLDER, "its answer names a placeholder that was not sent");
+    } else if ((note = call_damage(c, &outcome)) != NULL) {
+        attempt_end(c, outcome, note);
     } else {
         call_answer(c);
     }
@@ -752,6 +758,8 @@ static void take_ask(struct call *c, const struct upstream_ask *ask)
     c->redact = ask->redact;
     c->local_role = ask->local_role;
     c->stream = ask->stream && ask->work == UPSTREAM_CHAT;
+    c->keep = ask->keep != NULL ? mem_dup_str(ask->keep) : NULL;
+    c->lists = ask->lists;
     c->max_tokens = ask->max_tokens;
     c->task = ask->task;
     c->on_text = ask->on_text;

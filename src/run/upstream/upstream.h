@@ -114,6 +114,10 @@ struct upstream_ask {
     int max_tokens;            /* CHAT: as in the body, what it may cost; 0: as the entry says */
     enum secrecy label; /* zero is public: say it always */
     bool redact;               /* also when the label alone would not ask for it */
+    /* A text of the body whose values must all stand in the answer, as in a rewrite or a
+       translation: one that lost a value is no answer. NULL: an answer may leave some out. */
+    const char *keep;
+    struct guard_lists *lists; /* a team's own words, redacted too; taken, NULL: none */
     bool local_role;           /* it serves a role of this machine: on_prem servers only */
     /* the decision row that lets it out, NULL: none; kept in the ledger */
     const char *rule;

@@ -124,6 +124,9 @@ struct prepared {
     bool wants_json, has_tools;
 };
 void prepare(struct call *c);
+/* What the answer did to placeholders that makes it unusable, NULL: nothing; *outcome says
+   which. */
+const char *call_damage(const struct call *c, enum upstream_outcome *outcome);
 void prepared_done(struct prepared *p);
 
 /* ---- servers and pools ---- */
@@ -207,6 +210,8 @@ struct call {
     json_t *ask;   /* the body; prepare frees it */
     char *body;
     size_t len;
+    char *keep; /* whose redacted values must come back, NULL: none */
+    struct guard_lists *lists;
     char **texts;
     size_t texts_len;
     int64_t max_tokens;

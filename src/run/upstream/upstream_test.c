@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The room against tests/upstream/mock.py, a real process on loopback that misbehaves on request.
- * Without python3 the tests of the wire are skipped, those of addresses and prices are not.
+ * Without python3 it is skipped. Addresses and prices are tested in upstream_pure_test.c.
  */
 #include "run/upstream/upstream.h"
 
@@ -23,6 +23,7 @@
 
 #include "base/clock/clock.h"
 #include "base/log/log.h"
+#include "trust/guard/guard.h"
 
 static struct loop *loop;
 static struct store *store;
@@ -30,69 +31,6 @@ static struct upstream *up;
 static char home[64], data[96];
 static pid_t mock;
 static int mock_port, mock_stdin;
-
-/* ---- pure ---- */
-
-static void addresses_that_are_never_connected_to(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *address;
-        enum upstream_address kind;
-    } cases[] = {
-        {"8.8.8.8", UPSTREAM_ADDRESS_PUBLIC},
-        {"2606:4700::1111", UPSTREAM_ADDRESS_PUBLIC},
-        {"10.1.2.3", UPSTREAM_ADDRESS_PRIVATE},
-        {"172.31.255.255", UPSTREAM_ADDRESS_PRIVATE},
-        {"172.32.0.1", UPSTREAM_ADDRESS_PUBLIC},
-        {"192.168.0.1", UPSTREAM_ADDRESS_PRIVATE},
-        {"100.64.0.1", UPSTREAM_ADDRESS_PRIVATE},
-        {"fd12::1", UPSTREAM_ADDRESS_PRIVATE},
-        {"127.0.0.1", UPSTREAM_ADDRESS_LOOPBACK},
-        {"127.9.9.9", UPSTREAM_ADDRESS_LOOPBACK},
-        {"::1", UPSTREAM_ADDRESS_LOOPBACK},
-        {"169.254.169.254", UPSTREAM_ADDRESS_NEVER},
-        {"fe80::1", UPSTREAM_ADDRESS_NEVER},
-        {"fd00:ec2::254", UPSTREAM_ADDRESS_NEVER},
-        {"100.100.100.200", UPSTREAM_ADDRESS_NEVER},
-        {"168.63.129.16", UPSTREAM_ADDRESS_NEVER},
-        {"0.0.0.0", UPSTREAM_ADDRESS_NEVER},
-        {"::", UPSTREAM_ADDRESS_NEVER},
-        {"224.0.0.1", UPSTREAM_ADDRESS_NEVER},
-        {"255.255.255.255", UPSTREAM_ADDRESS_NEVER},
-        {"ff02::1", UPSTREAM_ADDRESS_NEVER},
-        {"2001:db8::1", UPSTREAM_ADDRESS_NEVER},
-        {"::ffff:127.0.0.1", UPSTREAM_ADDRESS_LOOPBACK},
-        {"::ffff:169.254.169.254", UPSTREAM_ADDRESS_NEVER},
-        {"64:ff9b::a00:1", UPSTREAM_ADDRESS_PRIVATE},
-        {"2002:a9fe:a9fe::1", UPSTREAM_ADDRESS_NEVER},
-        {"::127.0.0.1", UPSTREAM_ADDRESS_LOOPBACK},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct sockaddr_in four = {.sin_family = AF_INET};
-        struct sockaddr_in6 six = {.sin6_family = AF_INET6};
-        const struct sockaddr *sa = (const struct sockaddr *)&six;
-        if (inet_pton(AF_INET, cases[i].address, &four.sin_addr) == 1) {
-            sa = (const struct sockaddr *)&four;
-        } else {
-            assert_int_equal(inet_pton(AF_INET6, cases[i].address, &six.sin6_addr), 1);
-        }
-        if (upstream_address_kind(sa) != cases[i].kind) {
-            fail_msg("%s is %d", cases[i].address, (int)upstream_address_kind(sa));
-        }
-    }
-}
-
-static void prices_round_up_and_do_not_overflow(void **state)
-{
-    (void)state;
-    assert_int_equal(upstream_price(1000, 150000000), 150000);
-    assert_int_equal(upstream_price(1, 1), 1); /* never free by rounding */
-    assert_int_equal(upstream_price(0, 1000), 0);
-    assert_int_equal(upstream_price(INT64_MAX, 2), -1);
-    assert_int_equal(upstream_price(-1, 2), -1);
-    assert_int_equal(upstream_price(1, -1), -1);
-}
 
 /* ---- the house ---- */
 
@@ -195,7 +133,8 @@ static void open_mock(const char *more)
     static const char *const names[] = {
         "ok",    "slow",   "garbage",  "html",   "half",    "once429", "limited", "redirect",
         "huge",  "keybad", "error500", "reset",  "http09",  "refused", "unknown", "echo",
-        "json",  "tools",  "deep",     "noend",  "errorevent", "headers", "once500", "peek"};
+        "json",  "tools",  "deep",     "noend",  "errorevent", "headers", "once500", "peek",
+        "bare"};
     char servers[1024], models[8192];
     struct buf list;
     (void)snprintf(servers, sizeof(servers),
@@ -272,7 +211,8 @@ static void on_done(void *arg, const struct upstream_answer *a)
 struct how {
     bool stream, redact;
     enum secrecy label;
-    const char *rule, *extra;
+    const char *rule, *extra, *keep;
+    struct guard_lists *lists;
     int64_t ms;
 };
 
@@ -290,6 +230,8 @@ static uint64_t begin(const char *model, const char *said, struct how how)
                                .max_tokens = 100,
                                .label = how.label,
                                .redact = how.redact,
+                               .keep = how.keep,
+                               .lists = how.lists,
                                .rule = how.rule,
                                .team = "default",
                                .deadline_us =
@@ -633,6 +575,37 @@ static void labels_are_the_last_gate(void **state)
     close_all();
 }
 
+static void a_lost_or_altered_placeholder_is_an_error(void **state)
+{
+    (void)state;
+    static const char said[] = "Translate: write to bob@example.org";
+    static const struct {
+        const char *model, *keep;
+        enum upstream_outcome want;
+    } cases[] = {
+        {"bare", NULL, UPSTREAM_PLACEHOLDER}, /* it takes the brackets off */
+        {"ok", NULL, UPSTREAM_ANSWERED},      /* an answer may leave some out, */
+        {"ok", said, UPSTREAM_LOST},          /* a translation none */
+        {"ok", "another text", UPSTREAM_ANSWERED},
+        {"echo", said, UPSTREAM_ANSWERED},
+    };
+    open_mock("retries: 0");
+    for (size_t i = 0; i < 2 * COUNT_OF(cases); i++) {
+        ask(cases[i / 2].model, said,
+            (struct how){.stream = i % 2 == 1, .redact = true, .keep = cases[i / 2].keep});
+        assert_int_equal(got.attempts[0].outcome, cases[i / 2].want);
+        assert_int_equal(got.code == FAIL_NONE, cases[i / 2].want == UPSTREAM_ANSWERED);
+    }
+    for (int word = 0; word < 2; word++) { /* a team's own word is redacted too */
+        struct guard_lists *own = word == 1 ? guard_lists_new() : NULL;
+        assert_true(own == NULL || guard_lists_add(own, GUARD_LIST_TERM, "Nightjar"));
+        ask("echo", "of nightjar", (struct how){.redact = true, .lists = own});
+        assert_int_equal(got.redacted, word);
+        assert_string_equal(got.text, "of nightjar");
+    }
+    close_all();
+}
+
 static void values_leave_as_placeholders_and_come_back(void **state)
 {
     (void)state;
@@ -873,8 +846,6 @@ static int need_mock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_that_are_never_connected_to),
-        cmocka_unit_test(prices_round_up_and_do_not_overflow),
         WIRED(answers_whole_and_streamed_in_openai_s_shape),
         WIRED(embeddings_are_unit_rows_in_order),
         WIRED(anthropic_is_translated_both_ways),
@@ -887,6 +858,7 @@ int main(void)
         WIRED(a_circuit_opens_is_probed_and_closes),
         WIRED(labels_are_the_last_gate),
         WIRED(values_leave_as_placeholders_and_come_back),
+        WIRED(a_lost_or_altered_placeholder_is_an_error),
         WIRED(an_address_that_is_not_allowed_is_not_connected_to),
         WIRED(a_name_nobody_knows_does_not_hold_the_deadline_up),
         WIRED(no_price_no_call),

@@ -92,6 +92,8 @@ struct guard_lists;
 struct guard_lists *guard_lists_new(void);
 void guard_lists_free(struct guard_lists *l); /* accepts NULL */
 bool guard_lists_add(struct guard_lists *l, enum guard_list which, const char *term);
+/* Copies the terms of `from`, not its allowed words; what is over the limit is left out. */
+void guard_lists_join(struct guard_lists *l, const struct guard_lists *from);
 
 struct guard_scan {
     uint32_t kinds;                   /* bits: what to report */
@@ -183,10 +185,14 @@ bool guard_redact_reserve(struct guard_redaction *r, const char *text, size_t n)
 bool guard_redact(struct guard_redaction *r, const char *text, size_t n, struct buf *out);
 /* A team's lists, read at each guard_redact from now on; they outlive the redaction. */
 void guard_redaction_lists(struct guard_redaction *r, const struct guard_lists *lists);
-/* Of an answer already restored: how many of the values sent as placeholders are nowhere in it. A
-   rewrite or a translation that lost one cannot be used; an answer to a question may leave some
-   out. */
-size_t guard_redaction_lost(const struct guard_redaction *r, const char *answer, size_t n);
+/* Of an answer already restored: how many of the values sent as placeholders that stand in `of`
+   (NULL: all) are nowhere in it; json: it is JSON, values stand escaped. A rewrite or a translation
+   that lost one cannot be used; an answer to a question may leave some out. */
+size_t guard_redaction_lost(const struct guard_redaction *r, const char *of, const char *answer,
+                            size_t n, bool json);
+/* Of an answer not yet restored: does it write a placeholder that was sent in a form which is not
+   put back ("EMAIL_1", "<EMAIL_1>", "{email_1}")? Then it cannot be used. */
+bool guard_redaction_altered(const struct guard_redaction *r, const char *answer, size_t n);
 size_t guard_redaction_count(const struct guard_redaction *r); /* distinct values replaced */
 
 enum guard_restored {

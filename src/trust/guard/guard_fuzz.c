@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&out, 1 << 22);
     if (guard_redact_reserve(r, text, size)) {
         (void)guard_redact(r, text, size, &out);
-        (void)guard_redaction_lost(r, text, size);
+        (void)guard_redaction_lost(r, NULL, text, size, true);
     }
     buf_done(&out);
     guard_redaction_free(r);

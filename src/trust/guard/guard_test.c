@@ -439,8 +439,8 @@ static void what_an_answer_lost_is_counted(void **state)
     assert_true(guard_redact(r, said, strlen(said), &out));
     assert_non_null(strstr(out.data, "ann@example.com")); /* the team allows it */
     assert_int_equal(guard_redaction_count(r), 1);
-    assert_int_equal(guard_redaction_lost(r, said, strlen(said)), 0);
-    assert_int_equal(guard_redaction_lost(r, "I am nobody", 11), 1);
+    assert_int_equal(guard_redaction_lost(r, NULL, said, strlen(said), false), 0);
+    assert_int_equal(guard_redaction_lost(r, NULL, "I am nobody", 11, false), 1);
     buf_done(&out);
     guard_redaction_free(r);
     guard_lists_free(l);
@@ -503,9 +503,43 @@ static void what_cannot_be_redacted_whole_is_not_redacted(void **state)
     guard_redaction_free(r);
 }
 
+static void what_a_model_makes_of_a_placeholder_is_seen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        bool altered;
+    } cases[] = {
+        {"Write to [EMAIL_1].", false},   {"Write to [email 1].", false},
+        {"Write to EMAIL_1.", true},      {"Write to <EMAIL_1>.", true},
+        {"Write to {email_1}", true},     {"Write to EMAIL-1", true},
+        {"EMAIL_1", true},                {"Write to **[EMAIL_1]**", false},
+        {"Write to EMAIL_2", false},      {"email 1 and e-mail-1", false},
+        {"my_EMAIL_1", false},            {"EMAIL_1st", false},
+        {"(EMAIL_1", true},               {"", false},
+    };
+    const char *text = "I am at ann@example.com";
+    struct guard_redaction *r = guard_redaction_new();
+    struct buf out;
+    buf_init(&out, 1000);
+    assert_true(guard_redact_reserve(r, text, strlen(text)));
+    assert_true(guard_redact(r, text, strlen(text), &out));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool is = guard_redaction_altered(r, cases[i].answer, strlen(cases[i].answer));
+        if (is != cases[i].altered) {
+            fail_msg("\"%s\": %d", cases[i].answer, is);
+        }
+    }
+    assert_int_equal(guard_redaction_lost(r, "ann@example.com", "at x", 4, false), 1);
+    assert_int_equal(guard_redaction_lost(r, "somebody else", "at x", 4, false), 0);
+    guard_redaction_free(r);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_model_makes_of_a_placeholder_is_seen),
         cmocka_unit_test(values_become_placeholders),
         cmocka_unit_test(common_text_stays),
         cmocka_unit_test(names_after_greetings_and_sign_offs),

@@ -93,3 +93,12 @@ bool guard_lists_allows(const struct guard_lists *l, const char *s, size_t n)
     return l != NULL && n > 0 && guard_lists_match(l, s, n, &which) == n &&
            which == GUARD_LIST_ALLOWED;
 }
+
+void guard_lists_join(struct guard_lists *l, const struct guard_lists *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        if (from->terms[i].which == GUARD_LIST_TERM) {
+            (void)guard_lists_add(l, GUARD_LIST_TERM, from->terms[i].text);
+        }
+    }
+}

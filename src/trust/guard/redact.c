@@ -183,16 +183,6 @@ bool guard_redact(struct guard_redaction *r, const char *text, size_t n, struct 
     return good;
 }
 
-size_t guard_redaction_lost(const struct guard_redaction *r, const char *answer, size_t n)
-{
-    size_t lost = 0;
-    for (size_t i = 0; i < r->len; i++) {
-        const struct entry *e = &r->entries[i];
-        lost += !e->reserved && memmem(answer, n, e->value, e->len) == NULL ? 1 : 0;
-    }
-    return lost;
-}
-
 void guard_redaction_lists(struct guard_redaction *r, const struct guard_lists *lists)
 {
     r->lists = lists;
@@ -212,6 +202,83 @@ static bool put_json(struct buf *out, const char *s, size_t n)
         }
     }
     return good;
+}
+
+static bool stands(const char *answer, size_t n, const struct entry *e, bool json)
+{
+    struct buf escaped;
+    bool found = memmem(answer, n, e->value, e->len) != NULL;
+    if (!found && json) {
+        buf_init(&escaped, 8 * e->len + 16);
+        found = put_json(&escaped, e->value, e->len) &&
+                memmem(answer, n, escaped.data, escaped.len) != NULL;
+        if (escaped.data != NULL) {
+            explicit_bzero(escaped.data, escaped.len);
+        }
+        buf_done(&escaped);
+    }
+    return found;
+}
+
+size_t guard_redaction_lost(const struct guard_redaction *r, const char *of, const char *answer,
+                            size_t n, bool json)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < r->len; i++) {
+        const struct entry *e = &r->entries[i];
+        bool wanted = !e->reserved && (of == NULL || memmem(of, strlen(of), e->value, e->len));
+        lost += wanted && !stands(answer, n, e, json) ? 1 : 0;
+    }
+    return lost;
+}
+
+/* s[0] begins a word: the placeholder's name, "_" (or "-" behind capitals) and a number that was
+   sent. Not "card 1", which is plain speech. */
+static bool is_bare(const struct guard_redaction *r, const char *s, size_t n, size_t *len)
+{
+    size_t word = 0;
+    size_t capitals = 0;
+    for (; word < n && is_letter(s[word]); word++) {
+        capitals += s[word] >= 'A' && s[word] <= 'Z' ? 1 : 0;
+    }
+    size_t i = word;
+    *len = word;
+    if (i == n || (s[i] != '_' && (s[i] != '-' || capitals < word))) {
+        return false;
+    }
+    int number = 0;
+    for (i++; i < n && s[i] >= '0' && s[i] <= '9' && number <= NUMBER_MAX; i++) {
+        number = number * 10 + (s[i] - '0');
+    }
+    if (i == word + 1 || (i < n && (is_letter(s[i]) || s[i] == '_'))) {
+        return false;
+    }
+    *len = i;
+    for (int k = 0; k < GUARD_KIND_COUNT; k++) {
+        const char *name = guard_placeholder((enum guard_kind)k) + 1;
+        if (strlen(name) == word + 1 && strncasecmp(name, s, word) == 0) {
+            const struct entry *e = find(r, (enum guard_kind)k, number);
+            return e != NULL && !e->reserved;
+        }
+    }
+    return false;
+}
+
+bool guard_redaction_altered(const struct guard_redaction *r, const char *answer, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t len = 1;
+        bool begins = is_letter(answer[i]) &&
+                      (i == 0 || (!is_letter(answer[i - 1]) && answer[i - 1] != '_'));
+        if (begins && is_bare(r, answer + i, n - i, &len)) {
+            bool whole = i > 0 && answer[i - 1] == '[' && i + len < n && answer[i + len] == ']';
+            if (!whole) {
+                return true;
+            }
+        }
+        i += len > 0 ? len : 1;
+    }
+    return false;
 }
 
 enum guard_restored guard_restore(const struct guard_redaction *r, struct buf *held,

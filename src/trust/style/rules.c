@@ -438,18 +438,13 @@ static void name_unsupported(struct style *s, const char *rule, const char *exte
     s->unsupported[s->unsupported_n++] = mem_dup_str(text);
 }
 
-enum fail style_add(struct style *s, const char *rule, const char *yaml, size_t len,
-                    struct config_faults *faults, struct fault *why)
+enum fail style_add_node(struct style *s, const char *rule, const struct config_node *root,
+                         struct config_faults *faults, struct fault *why)
 {
-    struct config_tree *tree = NULL;
     size_t before = faults->count;
     if (s->n + s->unsupported_n >= STYLE_MAX_RULES) {
         return FAULT(why, FAIL_BAD_REQUEST, "a style has at most %d rules", STYLE_MAX_RULES);
     }
-    if (config_yaml_parse(yaml, len, rule, &tree, faults) != FAIL_NONE) {
-        return config_faults_fault(faults, why);
-    }
-    const struct config_node *root = config_tree_root(tree);
     const char *extends = text_of(root, "extends");
     int kind = 0;
     while (kind < STYLE_KIND_COUNT && (extends == NULL || strcmp(kinds[kind], extends) != 0)) {
@@ -475,6 +470,17 @@ enum fail style_add(struct style *s, const char *rule, const char *yaml, size_t 
             s->rules[s->n++] = r;
         }
     }
-    config_tree_free(tree);
     return faults->count > before ? config_faults_fault(faults, why) : FAIL_NONE;
+}
+
+enum fail style_add(struct style *s, const char *rule, const char *yaml, size_t len,
+                    struct config_faults *faults, struct fault *why)
+{
+    struct config_tree *tree = NULL;
+    if (config_yaml_parse(yaml, len, rule, &tree, faults) != FAIL_NONE) {
+        return config_faults_fault(faults, why);
+    }
+    enum fail f = style_add_node(s, rule, config_tree_root(tree), faults, why);
+    config_tree_free(tree);
+    return f;
 }

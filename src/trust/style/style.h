@@ -39,6 +39,10 @@ void style_free(struct style *s); /* accepts NULL */
    error. */
 MUST_CHECK enum fail style_add(struct style *s, const char *rule, const char *yaml, size_t len,
                                struct config_faults *faults, struct fault *why);
+/* The same of a rule that stands inside another file. */
+MUST_CHECK enum fail style_add_node(struct style *s, const char *rule,
+                                    const struct config_node *root, struct config_faults *faults,
+                                    struct fault *why);
 size_t style_count(const struct style *s);
 /* The i-th rule that is not checked: "Google.Spelling: spelling"; NULL beyond the last. */
 const char *style_unsupported(const struct style *s, size_t i);

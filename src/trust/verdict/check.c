@@ -45,6 +45,32 @@ bool verdict_rules_apply(const struct verdict_rules *r, enum verdict_side side, 
     return false;
 }
 
+bool verdict_rules_slow(const struct verdict_rules *r, enum verdict_side side, const char *team,
+                        const char *workflow)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        const struct verdict_rule *one = &r->rules[i];
+        if ((one->style != NULL || one->ungrounded) && applies(one, side, team, workflow)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct guard_lists *verdict_rules_lists(const struct verdict_rules *r, const char *team,
+                                        const char *workflow)
+{
+    struct guard_lists *lists = NULL;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct verdict_rule *one = &r->rules[i];
+        if (one->terms != NULL && has(&one->teams, team) && has(&one->workflows, workflow)) {
+            lists = lists != NULL ? lists : guard_lists_new();
+            guard_lists_join(lists, one->terms);
+        }
+    }
+    return lists;
+}
+
 static void hit(struct checking *c, const char *found, size_t from, size_t to)
 {
     struct verdict_result *o = c->out;
@@ -127,6 +153,26 @@ static void pattern(struct checking *c)
     pcre2_match_context_free(limits);
 }
 
+/* Brand rules, whatever their level: the verdict is the rule's. */
+static void brand(struct checking *c)
+{
+    struct style_alerts a = {0};
+    if (c->rule->style == NULL) {
+        return;
+    }
+    if (!style_check(c->rule->style, c->ask->text, c->ask->n, true, &a)) {
+        hit(c, "too_long_for_style", 0, c->ask->n); /* not looked at: as if it were there */
+        return;
+    }
+    for (size_t i = 0; i < a.n; i++) {
+        hit(c, a.items[i].rule, a.items[i].from, a.items[i].to);
+    }
+    if (a.given_up > 0) {
+        hit(c, "pattern_given_up", 0, 0);
+    }
+    style_alerts_done(&a);
+}
+
 static void support(struct checking *c)
 {
     size_t from = 0;
@@ -175,6 +221,7 @@ static void check_rule(struct checking *c, const struct seen *s)
     values(c);
     oddities(c);
     pattern(c);
+    brand(c);
     support(c);
     if (c->rule->injection) {
         marks(c, &s->injection, NULL);

@@ -121,6 +121,35 @@ static void read_pattern(const struct config_node *map, struct verdict_rule *r,
     }
 }
 
+/* A map of Vale's rules by their names. What is not supported would be silently left out: an error
+   here. */
+static void read_style(const struct config_node *map, struct verdict_rule *r,
+                       struct config_faults *faults)
+{
+    const struct config_node *rules = NULL;
+    struct fault why;
+    if (!config_node_map(map, "style", false, &rules, faults)) {
+        return;
+    }
+    r->style = style_new(r->name);
+    for (size_t i = 0; i < rules->count; i++) {
+        if (rules->items[i]->kind != CONFIG_MAP) {
+            config_faults_add(faults, rules->items[i]->line, "style", NULL,
+                              "%.48s must be a map, a rule of Vale's", rules->keys[i]);
+        } else if (style_add_node(r->style, rules->keys[i], rules->items[i], faults, &why) !=
+                       FAIL_NONE &&
+                   faults->count == 0) {
+            config_faults_add(faults, rules->line, "style", NULL, "%.200s", why.message);
+        }
+    }
+    const char *unsupported = style_unsupported(r->style, 0);
+    if (unsupported != NULL) {
+        config_faults_add(faults, rules->line, "style",
+                          "docs/reference/style.md lists what can be checked.",
+                          "%.160s is not supported", unsupported);
+    }
+}
+
 static void read_words(const struct config_node *map, struct verdict_rule *r,
                        struct config_faults *faults)
 {
@@ -149,7 +178,7 @@ static void read_rule(const struct config_node *map, struct verdict_rule *r,
                       struct config_faults *faults)
 {
     static const char *const keys[] = {"name", "why", "side", "find", "terms", "allowed", "pattern",
-                                       "team", "workflow", "at_least", "verdict", NULL};
+                                       "style", "team", "workflow", "at_least", "verdict", NULL};
     const char *name = "";
     const char *why = "";
     int64_t at_least = 1;
@@ -174,12 +203,14 @@ static void read_rule(const struct config_node *map, struct verdict_rule *r,
     r->kinds |= r->terms != NULL ? GUARD_BIT(GUARD_KIND_TERM) : 0;
     each_word(map, "allowed", r, add_allowed, faults);
     read_pattern(map, r, faults);
+    read_style(map, r, faults);
     bool any = r->kinds != 0 || r->oddities != 0 || r->harms != 0 || r->injection ||
-               r->foreign_link || r->ungrounded || r->pattern != NULL;
+               r->foreign_link || r->ungrounded || r->pattern != NULL ||
+               (r->style != NULL && style_count(r->style) > 0);
     if (!any) {
         config_faults_add(faults, map->line, "find",
                           "docs/reference/guard.md lists what can be found.",
-                          "a rule needs find, terms or pattern");
+                          "a rule needs find, terms, pattern or style");
     }
 }
 
@@ -191,6 +222,7 @@ static void rules_free(struct verdict_rules *r)
         mem_free(r->rules[i].why);
         guard_lists_free(r->rules[i].terms);
         pcre2_code_free(r->rules[i].pattern);
+        style_free(r->rules[i].style);
     }
     mem_free(r->rules);
     mem_free(r->text);

@@ -46,6 +46,16 @@ size_t verdict_rules_count(const struct verdict_rules *r);
 bool verdict_rules_apply(const struct verdict_rules *r, enum verdict_side side, const char *team,
                          const char *workflow);
 
+/* Is one of those a brand rule or about support? Then a check takes long: not on the core
+   thread. */
+bool verdict_rules_slow(const struct verdict_rules *r, enum verdict_side side, const char *team,
+                        const char *workflow);
+struct guard_lists;
+/* The terms of all rules for that team and workflow, whatever their side: a team's own words, to be
+   redacted with what guard finds where text leaves. The caller's; NULL when there are none. */
+struct guard_lists *verdict_rules_lists(const struct verdict_rules *r, const char *team,
+                                        const char *workflow);
+
 struct verdict_ask {
     enum verdict_side side;
     const char *team, *workflow; /* "" when there is none */
@@ -60,7 +70,8 @@ struct verdict_ask {
 };
 struct verdict_hit {
     const char *rule, *why; /* as long as the rules */
-    const char *found;      /* "card", "injection:override", "harm:threat"; static or the rules' */
+    const char *found;      /* "card", "injection:override", "harm:threat",
+                              "brand.Terms"; static or the rules' */
     enum verdict verdict;
     size_t from, to;        /* bytes of the text */
 };

@@ -7,6 +7,7 @@
 
 #include "trust/guard/guard.h"
 #include "trust/screen/screen.h"
+#include "trust/style/style.h"
 #include "trust/verdict/verdict.h"
 
 #define VERDICT_NAMES 32
@@ -29,6 +30,7 @@ struct verdict_rule {
     bool injection, foreign_link, ungrounded;
     struct guard_lists *terms;
     pcre2_code *pattern;
+    struct style *style; /* brand rules, NULL: none */
     int at_least;
 };
 

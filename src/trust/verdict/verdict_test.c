@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "trust/guard/guard.h"
+
 static const char yaml[] =
     "name: ours\n"
     "rules:\n"
@@ -111,6 +113,67 @@ static void what_nobody_can_assess_is_said_so(void **state)
     verdict_result_done(&v);
 }
 
+static const char branded[] =
+    "rules:\n  - name: brand\n    side: out\n    workflow: replies\n    style:\n"
+    "      Terms:\n        extends: substitution\n        message: \"Use '%s', not '%s'\"\n"
+    "        ignorecase: true\n        swap:\n          utilize: use\n"
+    "      NoShouting:\n        extends: existence\n        message: \"Do not shout '%s'\"\n"
+    "        tokens: ['[A-Z]{6,}']\n    verdict: review\n"
+    "  - name: words\n    team: red\n    terms: [Nightjar]\n    allowed: [Blue Moon]\n"
+    "    verdict: block\n";
+
+static void brand_rules_give_their_verdict(void **state)
+{
+    (void)state;
+    struct verdict_rules *r = NULL;
+    struct config_faults faults;
+    struct fault why;
+    struct verdict_result v;
+    const char *text = "We utilize it.\n\nPLEASE ask again.\n";
+    struct verdict_ask ask = {.side = VERDICT_OUT, .team = "a", .workflow = "replies",
+                              .text = text, .n = strlen(text)};
+    assert_int_equal(verdict_rules_read(branded, strlen(branded), "r", &r, &faults, &why),
+                     FAIL_NONE);
+    assert_true(verdict_rules_slow(r, VERDICT_OUT, "a", "replies"));
+    assert_false(verdict_rules_slow(r, VERDICT_OUT, "a", "other"));
+    assert_false(verdict_rules_slow(r, VERDICT_IN, "a", "replies"));
+    assert_true(verdict_check(r, &ask, &v));
+    assert_int_equal(v.verdict, VERDICT_REVIEW);
+    assert_int_equal(v.n, 2);
+    assert_string_equal(v.items[0].rule, "brand");
+    assert_string_equal(v.items[0].found, "brand.Terms");
+    assert_int_equal(v.items[0].from, 3);
+    assert_int_equal(v.items[0].to, 10);
+    assert_string_equal(v.items[1].found, "brand.NoShouting");
+    verdict_result_done(&v);
+    ask.workflow = "other";
+    assert_true(verdict_check(r, &ask, &v));
+    assert_int_equal(v.verdict, VERDICT_ALLOW);
+    verdict_result_done(&v);
+    verdict_rules_unref(r);
+}
+
+static void a_teams_words_are_those_of_its_rules(void **state)
+{
+    (void)state;
+    struct verdict_rules *r = NULL;
+    struct config_faults faults;
+    struct fault why;
+    assert_int_equal(verdict_rules_read(branded, strlen(branded), "r", &r, &faults, &why),
+                     FAIL_NONE);
+    assert_null(verdict_rules_lists(r, "blue", ""));
+    struct guard_lists *l = verdict_rules_lists(r, "red", "");
+    assert_non_null(l);
+    struct guard_scan o = {GUARD_SCAN_ALL, 0, NULL, l};
+    struct guard_findings f = {0};
+    assert_true(guard_scan("of nightjar and blue moon", 25, &o, &f));
+    assert_int_equal(f.n, 1);
+    assert_int_equal(f.items[0].kind, GUARD_KIND_TERM);
+    guard_findings_done(&f);
+    guard_lists_free(l);
+    verdict_rules_unref(r);
+}
+
 static void redaction_replaces_what_its_rules_found(void **state)
 {
     (void)state;
@@ -177,6 +240,11 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         "rules:\n  - name: a\n    find: card\n    verdict: block\n    colour: red\n",
         "rules:\n  - name: a\n    find: card\n    verdict: block\n  - name: a\n    find: card\n"
         "    verdict: block\n",
+        "rules:\n  - name: a\n    style: 5\n    verdict: block\n",
+        "rules:\n  - name: a\n    style: {}\n    verdict: block\n",
+        "rules:\n  - name: a\n    style: {S: {extends: spelling}}\n    verdict: block\n",
+        "rules:\n  - name: a\n    style: {S: {extends: existence, tokens: ['(']}}\n"
+        "    verdict: block\n",
         "rules: 5\n",
         "- x\n",
         "rules:\n  - 5\n",
@@ -213,6 +281,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule_gives_its_verdict_to_its_own),
         cmocka_unit_test(what_nobody_can_assess_is_said_so),
+        cmocka_unit_test(brand_rules_give_their_verdict),
+        cmocka_unit_test(a_teams_words_are_those_of_its_rules),
         cmocka_unit_test(redaction_replaces_what_its_rules_found),
         cmocka_unit_test(a_stream_holds_its_tail_back),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_line),
