@@ -28,6 +28,8 @@ struct tree {
     struct tests_node *root;
     uint32_t nodes;
     size_t begin_next;
+    const char *text;
+    size_t len;
 };
 
 static bool is_output(const char *name)
@@ -68,17 +70,38 @@ static void keep_attributes(struct tree *w, struct tests_node *n, const struct x
     n->attributes_len = count;
 }
 
+/* Where the tag itself begins: the walk counts comments, instructions and a doctype to it. */
+static size_t tag_at(const struct tree *w, size_t at)
+{
+    while (at < w->len) {
+        const char *open = memchr(w->text + at, '<', w->len - at);
+        size_t k = open == NULL ? w->len : (size_t)(open - w->text);
+        if (k + 1 >= w->len || (w->text[k + 1] != '?' && w->text[k + 1] != '!')) {
+            return k < w->len ? k : at;
+        }
+        bool comment = w->len - k > 4 && memcmp(open, "<!--", 4) == 0;
+        const char *close = comment ? memmem(open, w->len - k, "-->", 3)
+                                    : memchr(open, '>', w->len - k);
+        if (close == NULL) {
+            return k;
+        }
+        at = (size_t)(close - w->text) + 1;
+    }
+    return at;
+}
+
 static void open_element(void *ctx, const struct xml_element *e)
 {
     struct tree *w = ctx;
+    size_t at = tag_at(w, e->at);
     if (!has_room(w, sizeof(struct tests_node) + strlen(e->name))) {
         return;
     }
     struct tests_node *n = arena_alloc(w->t->arena, sizeof(*n));
     *n = (struct tests_node){.name = arena_dup_str(w->t->arena, e->name),
-                             .line = lines_at(&w->lines, e->at),
-                             .begin = e->at,
-                             .end = e->at};
+                             .line = lines_at(&w->lines, at),
+                             .begin = at,
+                             .end = at};
     w->nodes++;
     keep_attributes(w, n, e);
     struct open_node *above = w->depth == 0 ? NULL : &w->open[w->depth - 1];
@@ -142,7 +165,7 @@ static void add_text(void *ctx, const char *text, size_t len, size_t begin, size
 const struct tests_node *tests_tree_read(struct tests *t, const char *text, size_t len)
 {
     static const struct xml_events events = {open_element, close_element, add_text};
-    struct tree w = {.t = t};
+    struct tree w = {.t = t, .text = text, .len = len};
     size_t depth = t->out->limits.depth + 2;
     lines_begin(&w.lines, text, len);
     w.open = mem_alloc_array(depth, sizeof(*w.open));
