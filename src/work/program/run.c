@@ -7,6 +7,8 @@
 #include "run/reader/reader.h"
 #include "work/program/program_internal.h"
 
+#define READ_MS 60000 /* of one input: reports of a hundred thousand tests take seconds */
+
 /* ---- is a start complete ---- */
 
 static const struct program_role *role_find(const struct program_ops *ops, const char *name)
@@ -230,7 +232,9 @@ enum fail program_read(struct program_run *r, const struct program_input *input,
                              .fd = -1,
                              .format = format,
                              .name = input->name,
-                             .type = input->type[0] != '\0' ? input->type : NULL};
+                             .type = input->type[0] != '\0' ? input->type : NULL,
+                             .limits = {.blocks = 2000000, .text_bytes = 128u << 20, .cpu_s = 60},
+                             .deadline_ms = READ_MS};
     struct document *d = NULL;
     struct fault bad = {0};
     enum fail f = reader_read(&programs, &ask, &d, &bad);
