@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inhouse review: what waits for a person, shown on 80 columns, and decided. Threads: one. */
+/* inhouse review: what waits for a person, shown on 80 columns, and decided one by one. Threads:
+   one. */
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
-#include "base/clock/clock.h"
 #include "base/text/text.h"
-#include "cli/command/command_internal.h"
+#include "cli/command/review_internal.h"
 
 #define PAGE 200
 #define MAX_PAGES 50
@@ -82,14 +80,13 @@ static bool try_one(void *arg, const json_t *a)
     return s->n < 2;
 }
 
-/* The whole artifact that a person means by `given`; looking marks it as opened. */
-static enum fail find_artifact(struct cli *cli, const char *given, bool open, json_t **out,
-                               struct fault *why)
+enum fail review_find_id(struct cli *cli, const char *given, char out[TEXT_ID_SIZE],
+                         struct fault *why)
 {
-    char path[160];
     struct search s = {.given = given};
     bool whole = text_starts_with(given, "art_") && strlen(given) == 4 + 26;
     enum fail f = FAIL_NONE;
+    out[0] = '\0';
     if (whole) {
         (void)text_copy(s.found, sizeof(s.found), given);
     } else {
@@ -102,7 +99,17 @@ static enum fail find_artifact(struct cli *cli, const char *given, bool open, js
             return fail_hint(why, "`inhouse review list` shows them; its short ids are enough.");
         }
     }
-    (void)snprintf(path, sizeof(path), "/api/v1/artifacts/%s%s", s.found, open ? "" : "?open=0");
+    (void)text_copy(out, TEXT_ID_SIZE, s.found);
+    return f;
+}
+
+/* The whole artifact that a person means by `given`; looking marks it as opened. */
+static enum fail find_artifact(struct cli *cli, const char *given, bool open, json_t **out,
+                               struct fault *why)
+{
+    char path[160], id[TEXT_ID_SIZE];
+    enum fail f = review_find_id(cli, given, id, why);
+    (void)snprintf(path, sizeof(path), "/api/v1/artifacts/%s%s", id, open ? "" : "?open=0");
     return f == FAIL_NONE ? cli_send(cli, "GET", path, NULL, NULL, 0, out, why) : f;
 }
 
@@ -281,9 +288,10 @@ int command_review_show(struct cli *cli)
 /* ---- decide ---- */
 
 static enum fail decide(struct cli *cli, const json_t *a, const char *action, json_t *fields,
-                        const char *draft, const char *reason, int64_t review_ms, struct fault *why)
+                        const char *draft, const char *reason, struct fault *why)
 {
     char path[160];
+    int64_t within = 0;
     json_t *made AUTO_JSON = NULL;
     json_t *ask AUTO_JSON =
         json_pack("{s:O,s:s}", "version", json_object_get(a, "version"), "action", action);
@@ -296,8 +304,17 @@ static enum fail decide(struct cli *cli, const json_t *a, const char *action, js
     if (reason != NULL) {
         (void)json_object_set_new(ask, "reason", json_string(reason));
     }
-    if (review_ms > 0) {
-        (void)json_object_set_new(ask, "review_ms", json_integer(review_ms));
+    if (strcmp(action, "escalate") == 0) {
+        if (cli_option(cli, "to") != NULL) {
+            (void)json_object_set_new(ask, "to", json_string(cli_option(cli, "to")));
+        }
+        if (cli_option(cli, "then") != NULL) {
+            (void)json_object_set_new(ask, "then", json_string(cli_option(cli, "then")));
+        }
+        if (cli_option(cli, "within") != NULL &&
+            text_read_int(cli_option(cli, "within"), 1, INT32_MAX, &within)) {
+            (void)json_object_set_new(ask, "within_s", json_integer(within));
+        }
     }
     char *body = json_dumps(ask, JSON_COMPACT);
     (void)snprintf(path, sizeof(path), "/api/v1/artifacts/%s/decision", cli_str(a, "artifact"));
@@ -319,7 +336,7 @@ static int decide_word(struct cli *cli, const char *action, json_t *fields, cons
     struct fault why;
     json_t *a AUTO_JSON = NULL;
     if (find_artifact(cli, cli->words[0], false, &a, &why) != FAIL_NONE ||
-        decide(cli, a, action, fields, draft, reason, 0, &why) != FAIL_NONE) {
+        decide(cli, a, action, fields, draft, reason, &why) != FAIL_NONE) {
         return cli_fail(cli, &why);
     }
     return COMMAND_OK;
@@ -371,134 +388,4 @@ int command_review_escalate(struct cli *cli)
     const char *reason = cli_option(cli, "reason");
     return reason == NULL ? cli_usage(cli, "--reason is missing: say what it needs")
                           : decide_word(cli, "escalate", NULL, NULL, reason);
-}
-
-/* ---- working through the queue ---- */
-
-static int read_key(void)
-{
-    struct termios old, raw;
-    char c = 'q';
-    if (tcgetattr(STDIN_FILENO, &old) == 0) {
-        raw = old;
-        raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-        (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    }
-    ssize_t n = read(STDIN_FILENO, &c, 1);
-    if (isatty(STDIN_FILENO) == 1) {
-        (void)tcsetattr(STDIN_FILENO, TCSANOW, &old);
-    }
-    return n == 1 ? c : 'q';
-}
-
-struct collecting {
-    char ids[PAGE][TEXT_ID_SIZE];
-    size_t n;
-};
-
-static bool keep_id(void *arg, const json_t *a)
-{
-    struct collecting *c = arg;
-    (void)text_copy(c->ids[c->n++], TEXT_ID_SIZE, cli_str(a, "artifact"));
-    return c->n < PAGE;
-}
-
-/* A line typed for a question; "" when nothing was, or at the end of the input. */
-static const char *ask_line(const char *question, char *line, size_t room)
-{
-    printf("%s", question);
-    fflush(stdout);
-    if (fgets(line, (int)room, stdin) == NULL) {
-        line[0] = '\0';
-    }
-    return text_trim(line);
-}
-
-/* FIELD=VALUE, a line each, to an empty one. NULL when nothing was changed. */
-static json_t *ask_changes(void)
-{
-    char line[1024];
-    json_t *fields = json_object();
-    printf(
-        "FIELD=VALUE, one a line; an empty line ends it, and everything else stays as proposed.\n");
-    for (const char *typed; *(typed = ask_line("> ", line, sizeof(line))) != '\0';) {
-        const char *eq = strchr(typed, '=');
-        if (eq == NULL || eq == typed) {
-            printf("\"%s\" is no FIELD=VALUE\n", typed);
-        } else {
-            (void)json_object_setn_new(fields, typed, (size_t)(eq - typed), json_string(eq + 1));
-        }
-    }
-    if (json_object_size(fields) == 0) {
-        json_decref(fields);
-        return NULL;
-    }
-    return fields;
-}
-
-enum next { NEXT_AGAIN, NEXT_GO_ON, NEXT_QUIT };
-
-/* One key, and what it asks for. A decision that is refused is said, and the same one stays. */
-static enum next take_key(struct cli *cli, const json_t *a, int64_t seen_us, struct fault *why)
-{
-    static const char *const actions[] = {"approve", "edit", "reject", "escalate"};
-    static const char keys[] = "acre";
-    char line[1024];
-    printf("\n[a]pprove  [c]hange  [r]eject  [e]scalate  [s]kip  [q]uit\n");
-    fflush(stdout);
-    int key = read_key();
-    if (key == 's') {
-        return NEXT_GO_ON;
-    }
-    if (key == 'q' || cli_interrupted != 0) {
-        return NEXT_QUIT;
-    }
-    const char *at = strchr(keys, key);
-    if (at == NULL || *at == '\0') {
-        return NEXT_AGAIN;
-    }
-    const char *action = actions[at - keys], *reason = NULL;
-    json_t *fields AUTO_JSON = key == 'c' ? ask_changes() : NULL;
-    if (key == 'r' || key == 'e') {
-        reason = ask_line(key == 'r' ? "What is wrong with it? " : "What does it need? ", line,
-                          sizeof(line));
-    }
-    if ((key == 'c' && fields == NULL) || (reason != NULL && *reason == '\0')) {
-        printf("Nothing was decided.\n");
-        return cli_interrupted != 0 ? NEXT_QUIT : NEXT_AGAIN;
-    }
-    int64_t ms = (clock_monotonic_us() - seen_us) / 1000;
-    if (decide(cli, a, action, fields, NULL, reason, ms, why) == FAIL_NONE) {
-        return NEXT_GO_ON;
-    }
-    (void)cli_fail(cli, why);
-    return why->code == FAIL_CONFLICT ? NEXT_GO_ON : NEXT_AGAIN;
-}
-
-int command_review_next(struct cli *cli)
-{
-    struct fault why;
-    struct collecting *c = mem_alloc(sizeof(*c));
-    enum fail f = each_artifact(cli, "state=in_review", keep_id, c, &why);
-    enum next next = NEXT_GO_ON;
-    (void)setvbuf(stdin, NULL, _IONBF, 0); /* keys are read beside it */
-    for (size_t i = 0; f == FAIL_NONE && next != NEXT_QUIT && i < c->n; i++) {
-        json_t *a AUTO_JSON = NULL;
-        int64_t seen = clock_monotonic_us();
-        f = find_artifact(cli, c->ids[i], true, &a, &why);
-        if (f != FAIL_NONE) {
-            break;
-        }
-        printf("\n%zu of %zu\n", i + 1, c->n);
-        show_artifact(cli, a);
-        struct fault refused;
-        do {
-            next = take_key(cli, a, seen, &refused);
-        } while (next == NEXT_AGAIN);
-    }
-    if (f == FAIL_NONE && next != NEXT_QUIT) {
-        printf(c->n == 0 ? "Nothing waits.\n" : "That was the last one.\n");
-    }
-    mem_free(c);
-    return f == FAIL_NONE ? COMMAND_OK : cli_fail(cli, &why);
 }

@@ -47,6 +47,42 @@ static const struct cli_option erase_options[] = {
     {"team", 't', "TEAM", "the person's team (default: yours)"},
     {"yes", 'y', NULL, "do it; it cannot be undone"},
     {0}};
+static const struct cli_option escalate_options[] = {
+    {"reason", 'm', "TEXT", "why"},
+    {"to", 0, "NAME", "a person, role:reviewer, role:approver or role:admin (default: the team's)"},
+    {"within", 0, "SECONDS", "how long it waits there before it moves on"},
+    {"then", 0, "NAME", "who is next"},
+    {0}};
+static const struct cli_option next_options[] = {
+    {"order", 0, "ORDER", "urgency, age or confidence (default: the team's)"},
+    {"workflow", 'w', "NAME", "only this workflow's"},
+    {"queue", 0, "NAME", "only this queue's"},
+    {"language", 0, "CODE", "only in this language"},
+    {0}};
+static const struct cli_option group_options[] = {
+    {"draft", 'd', "FILE",
+     "one reply for all: {name}, {ticket}, {FIELD} are filled from each; -: stdin"},
+    {"reason", 'm', "TEXT", "reject them, because"},
+    {0}};
+static const struct cli_option outcome_options[] = {
+    {"ticket", 't', "ID", "every artifact of this ticket"},
+    {"at", 0, "TIME", "when, as RFC 3339 (default: now)"},
+    {0}};
+static const struct cli_option ticket_options[] = {
+    {"version", 0, "V", "its version now"}, {"text", 0, "FILE", "its text now"}, {0}};
+static const struct cli_option practice_options[] = {{"off", 0, NULL, "no longer"}, {0}};
+static const struct cli_option skills_options[] = {{"none", 0, NULL, "anything again"}, {0}};
+static const struct cli_option measures_options[] = {
+    {"by", 0, "WHAT", "workflow, action or queue (default: workflow)"},
+    {"days", 0, "N", "since so many days (default: 90)"},
+    {0}};
+static const struct cli_option me_options[] = {
+    {"days", 0, "N", "since so many days (default: 90)"}, {0}};
+static const struct cli_option question_options[] = {
+    {"draft", 'd', NULL, "make drafts of articles, which wait for a person"},
+    {"publish", 0, "ID", "put an approved draft among the articles"},
+    {"dataset", 0, "NAME", "of which dataset"},
+    {0}};
 static const struct cli_option reason_options[] = {{"reason", 'm', "TEXT", "why"}, {0}};
 static const struct cli_option new_options[] = {
     {"from", 'f', "FILE",
@@ -313,8 +349,8 @@ const struct command command_table[] = {
      command_datasets_show, false},
     {"datasets search", "QUESTION", 1, 1, "search what you may read", NULL, find_options,
      command_datasets_search, false},
-    {"datasets grant", "NAME SUBJECT", 2, 2, "let team:NAME or user:NAME read it until a day",
-     NULL, grant_options, command_datasets_grant, false},
+    {"datasets grant", "NAME SUBJECT", 2, 2, "let team:NAME or user:NAME read it until a day", NULL,
+     grant_options, command_datasets_grant, false},
     {"datasets revoke", "NAME SUBJECT", 2, 2, "end a grant now", NULL, NULL,
      command_datasets_revoke, false},
     {"datasets request", "NAME", 1, 1, "ask its owner for access", NULL, request_options,
@@ -355,10 +391,46 @@ const struct command command_table[] = {
      command_review_edit, false},
     {"review reject", "ID --reason TEXT", 1, 1, "do not use it", NULL, reason_options,
      command_review_reject, false},
-    {"review escalate", "ID --reason TEXT", 1, 1, "hand it to somebody else", NULL, reason_options,
-     command_review_escalate, false},
-    {"review next", "", 0, 0, "work through the queue with single keys", NULL, NULL,
+    {"review escalate", "ID --reason TEXT", 1, 1, "hand it to somebody, until when, then whom",
+     NULL, escalate_options, command_review_escalate, false},
+    {"review", "", 0, 0, "review what waits: the whole screen, one key a step",
+     "Keys: a approve, e edit in $EDITOR, f field, r and a digit reject, s escalate, h hint, 1-9 "
+     "switch\na sentence, g all with one cause, u undo, n next, ? help, q quit. Without a "
+     "terminal: "
+     "the same in lines.",
+     next_options, command_review, false},
+    {"review next", "", 0, 0, "the same; with --json the next item, claimed", NULL, next_options,
      command_review_next, false},
+    {"review queue", "", 0, 0, "what waits and you may take, best first", NULL, next_options,
+     command_review_queue, false},
+    {"review claim", "ID", 1, 1, "hold it for a while", NULL, NULL, command_review_claim, false},
+    {"review release", "ID", 1, 1, "give it back", NULL, NULL, command_review_release, false},
+    {"review hint", "ID TEXT", 2, 2, "ask again with a hint, in the background", NULL, NULL,
+     command_review_hint, false},
+    {"review alike", "ID", 1, 1, "what else waits with the same cause", NULL, NULL,
+     command_review_alike, false},
+    {"review group", "ID… [FIELD=VALUE…]", 1, MANY, "one decision for many, each personalised",
+     "Approves them, or edits them with FIELD=VALUE or --draft, or rejects them with --reason. "
+     "Each is\ndecided and recorded on its own; one that cannot be is left out and named.",
+     group_options, command_review_group, false},
+    {"review outcome", "[ID] KIND [VALUE]", 1, 3, "how it ended: reopened, solved, csat 0..1", NULL,
+     outcome_options, command_review_outcome, false},
+    {"review ticket", "TICKET", 1, 1, "the desk's ticket moved on", NULL, ticket_options,
+     command_review_ticket, false},
+    {"review practice", "ID", 1, 1, "show a decided one as practice", NULL, practice_options,
+     command_review_practice, false},
+    {"review skills", "[PERSON] [KIND=VALUE…]", 0, MANY,
+     "who takes which workflow, language, queue", NULL, skills_options, command_review_skills,
+     false},
+    {"review settings", "[KEY=VALUE…]", 0, MANY, "lease, shares, order, reasons, escalation",
+     "lease_s, second_share, practice_share, forced_share, order, often; reason=TEXT and\n"
+     "escalation=TARGET/SECONDS may be given several times and replace the list.",
+     NULL, command_review_settings, false},
+    {"review measures", "", 0, 0, "what came of it, for groups of five or more", NULL,
+     measures_options, command_review_measures, false},
+    {"review me", "", 0, 0, "your own figures", NULL, me_options, command_review_me, false},
+    {"review articles", "", 0, 0, "asked often and without an article", NULL, question_options,
+     command_review_articles, false},
     {"certificates", "[WORKFLOW]", 0, 1,
      "which rung may answer which field alone, and on what proof",
      "Without a certificate a rung only proposes. The second table says what is still missing: how "
@@ -419,8 +491,8 @@ const struct command command_table[] = {
      "within a\nsecond, also for what waits and runs, is recorded, and outlives a restart.",
      reason_options, command_halt_on, false},
     {"halt off", "KIND NAME", 1, 2, "let it work again", NULL, NULL, command_halt_off, false},
-    {"halt list", "", 0, 0, "what is switched off, by whom and why", NULL, NULL,
-     command_halt_list, false},
+    {"halt list", "", 0, 0, "what is switched off, by whom and why", NULL, NULL, command_halt_list,
+     false},
     {"keys add", "NAME", 1, 1, "make an API key; it is shown once", NULL, key_options,
      command_keys_add, false},
     {"keys list", "", 0, 0, "the API keys", NULL, NULL, command_keys_list, false},
@@ -515,8 +587,8 @@ const struct command command_table[] = {
      "Erasing a\nperson later also reaches the keys' folder while it can be written.",
      backup_options, command_backup, false},
     {"restore", "DIR --keys DIR --yes", 1, 1, "put a backup in place, verified",
-     "Needs the server stopped. What was erased since the backup is erased again.",
-     restore_options, command_restore, false},
+     "Needs the server stopped. What was erased since the backup is erased again.", restore_options,
+     command_restore, false},
     {"demo", "", 0, 0, "the example company, from nothing to a verified record (make demo)", NULL,
      demo_options, command_demo, false},
     {"help man", "PAGE", 1, 1, "print man/inhouse.1 or man/inhouse.yaml.5 from these tables", NULL,

@@ -105,20 +105,23 @@ static enum fail plan(struct store_conn *c, const struct review_head *h,
     return FAIL_NONE;
 }
 
-static enum fail hand_over(struct store_tx *tx, int64_t no, const struct chain *c, int64_t now,
-                           struct fault *why)
+/* by: who escalated it and is not offered it again for a role of theirs; NULL: as before. */
+static enum fail hand_over(struct store_tx *tx, int64_t no, const struct chain *c, const char *by,
+                           int64_t now, struct fault *why)
 {
     char rest[REVIEW_CHAIN_SIZE];
     review_chain_write(c->list + 1, c->n - 1, rest, sizeof(rest));
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "UPDATE review_item SET waiting = 1, holder = '', lease_until = 0, urgency = ?2, target = "
-        "?3, deadline_at = ?4, chain = ?5, forced = 0 WHERE id = ?1");
+        "?3, deadline_at = ?4, chain = ?5, forced = 0, decided_by = coalesce(?6, decided_by) WHERE "
+        "id = ?1");
     store_bind_int(s, 1, no);
     store_bind_int(s, 2, URGENCY_ESCALATED);
     store_bind_text(s, 3, c->list[0].who);
     store_bind_int(s, 4, now + (int64_t)c->list[0].within_s * 1000000);
     store_bind_text(s, 5, rest);
+    store_bind_text(s, 6, by);
     return store_run(s, why);
 }
 
@@ -154,7 +157,7 @@ enum fail review_item_escalate(struct store_tx *tx, const struct review_head *h,
     int64_t no;
     enum fail f = plan(store_tx_conn(tx), h, d, &c, why);
     f = f == FAIL_NONE ? make_item(tx, h, now, &no, why) : f;
-    return f == FAIL_NONE ? hand_over(tx, no, &c, now, why) : f;
+    return f == FAIL_NONE ? hand_over(tx, no, &c, d->who->name, now, why) : f;
 }
 
 /* ---- by themselves ---- */
@@ -229,7 +232,7 @@ enum fail review_sweep(struct store_tx *tx, struct audit *audit, int64_t now, in
     for (size_t i = 0; i < n && f == FAIL_NONE; i++) {
         f = record_late(tx, audit, &list[i], why);
         if (f == FAIL_NONE) {
-            f = list[i].rest.n > 0 ? hand_over(tx, list[i].no, &list[i].rest, now, why)
+            f = list[i].rest.n > 0 ? hand_over(tx, list[i].no, &list[i].rest, NULL, now, why)
                                    : stay(tx, list[i].no, why);
             ++*moved;
         }

@@ -169,7 +169,8 @@ enum fail review_item_get(struct store_conn *conn, const struct id *artifact,
     "SELECT " REVIEW_ITEM_COLUMNS ", a.title FROM review_item i JOIN artifact a ON a.id = "        \
     "i.artifact WHERE i.waiting = 1 AND i.kind <> 'practice' AND (?1 IS NULL OR i.team = ?1) "     \
     "AND (i.holder = '' OR i.lease_until < ?2) AND (i.kind = 'first' OR i.person <> ?3) "          \
-    "AND (i.target IN ('', ?3, ?4, ?5, ?6)) AND (?7 IS NULL OR i.workflow = ?7) "                  \
+    "AND (i.target IN ('', ?3) OR (i.target IN (?4, ?5, ?6) AND i.decided_by <> ?3)) "             \
+    "AND (?7 IS NULL OR i.workflow = ?7) "                                                         \
     "AND (?8 IS NULL OR i.queue = ?8) AND (?9 IS NULL OR i.language = ?9) "                        \
     "AND (i.target <> '' OR (" SKILL("workflow", "i.workflow")                                     \
     " AND (i.language = '' OR " SKILL("language", "i.language") ")"                                \
