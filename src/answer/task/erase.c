@@ -54,14 +54,16 @@ enum fail task_erase_find(struct store_conn *conn, const char *team, const char 
         return f;
     }
     AUTO_STMT struct store_stmt *s =
-        store_query(conn, "SELECT workflow, field, release, bytes FROM head");
+        store_query(conn, "SELECT workflow, field, release FROM head");
+    struct buf bytes;
+    buf_init(&bytes, LEARN_MAX_BLOB);
     while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
         struct learn_head *head = NULL;
         struct fault damaged;
-        size_t len = 0;
-        const void *bytes = store_col_blob(s, 3, &len);
         /* A head that cannot be read cannot be asked: it goes as well. */
-        bool holds = learn_load(bytes, len, &head, &damaged) != FAIL_NONE ||
+        bool holds = head_bytes_get(conn, store_col_text(s, 0), store_col_text(s, 1), &bytes,
+                                    &damaged) != FAIL_NONE ||
+                     learn_load(bytes.data, bytes.len, &head, &damaged) != FAIL_NONE ||
                      taught_with(head, ids, n);
         learn_head_free(head);
         if (holds && out->heads_len < TASK_ERASE_HEADS) {
@@ -73,6 +75,7 @@ enum fail task_erase_find(struct store_conn *conn, const char *team, const char 
             out->cut = true;
         }
     }
+    buf_done(&bytes);
     return f;
 }
 
@@ -100,7 +103,7 @@ static enum fail drop_head(struct store_tx *tx, const struct task_erased_head *h
             return FAIL_NONE; /* another one serves by now */
         }
     }
-    return FAIL_NONE;
+    return head_bytes_drop(tx, h->workflow, h->field, why);
 }
 
 enum fail task_erase(struct store_tx *tx, const char *team, const char *actor,

@@ -54,30 +54,33 @@ void heads_check_language(struct task *t, size_t field, struct ladder_proposal *
     p->checks[p->checks_len++] = (struct ladder_check){"language_evidence", false, note};
 }
 
-static enum fail load_heads(struct task_desk *desk, struct entry *e, struct fault *why)
+static enum fail load_heads(struct task_desk *desk, struct entry *e, struct buf *bytes,
+                            struct fault *why)
 {
     AUTO_STMT struct store_stmt *s =
-        store_query(desk->reader, "SELECT field, release, bytes FROM head WHERE workflow = ?1");
+        store_query(desk->reader, "SELECT field, release FROM head WHERE workflow = ?1");
     store_bind_text(s, 1, e->form->name);
     bool row;
     enum fail f;
     while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
         int i = ladder_field_find(e->form, store_col_text(s, 0));
-        size_t n = 0;
-        const void *bytes = store_col_blob(s, 2, &n);
         if (i < 0) {
             continue; /* the definition no longer has this field */
+        }
+        f = head_bytes_get(desk->reader, e->form->name, e->form->fields[i].name, bytes, why);
+        if (f != FAIL_NONE) {
+            return f;
         }
         if (e->heads == NULL) {
             e->heads = mem_alloc(sizeof(*e->heads));
             e->heads->refs = 1;
         }
         bool found = ladder_type_is_found(e->form->fields[i].type);
-        if (found != extract_is_head(bytes, n)) {
+        if (found != extract_is_head(bytes->data, bytes->len)) {
             continue; /* the definition made another kind of field of it */
         }
-        f = found ? extract_load(bytes, n, &e->heads->found[i], why)
-                  : learn_load(bytes, n, &e->heads->head[i], why);
+        f = found ? extract_load(bytes->data, bytes->len, &e->heads->found[i], why)
+                  : learn_load(bytes->data, bytes->len, &e->heads->head[i], why);
         if (f == FAIL_BAD_REQUEST) {
             fail_hint(why, "Learn again: until then people decide this field.");
             log_fault(LOG_LEVEL_ERROR, "heads.unreadable", why);
@@ -167,7 +170,10 @@ static enum fail load_evidence(struct task_desk *desk, struct entry *e, struct f
 enum fail heads_load(struct task_desk *desk, struct entry *e, struct fault *why)
 {
     memset(e->measured, 0, sizeof(e->measured));
-    enum fail f = load_heads(desk, e, why);
+    struct buf bytes;
+    buf_init(&bytes, LEARN_MAX_BLOB);
+    enum fail f = load_heads(desk, e, &bytes, why);
+    buf_done(&bytes);
     f = f != FAIL_NONE ? f : choice_load(desk->reader, e->form, why);
     f = f != FAIL_NONE ? f : load_evidence(desk, e, why);
     return f != FAIL_NONE ? f : licence_load(desk, e, why);
@@ -207,21 +213,7 @@ static enum fail store_head(struct store_tx *tx, const char *workflow, const str
     buf_init(&bytes, LEARN_MAX_BLOB);
     enum fail f = h->found != NULL ? extract_save(h->found, &bytes, why)
                                    : learn_save(h->head, &bytes, why);
-    if (f == FAIL_NONE && bytes.len > STORE_VALUE_MAX) {
-        f = FAULT(why, FAIL_TOO_LARGE, "the head of \"%.48s\" is larger than %d bytes", h->field,
-                  STORE_VALUE_MAX);
-    }
-    if (f == FAIL_NONE) {
-        AUTO_STMT struct store_stmt *s =
-            store_query(store_tx_conn(tx), "INSERT OR REPLACE INTO head (workflow, field, release, "
-                                           "bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5)");
-        store_bind_text(s, 1, workflow);
-        store_bind_text(s, 2, h->field);
-        store_bind_text(s, 3, h->release);
-        store_bind_blob(s, 4, bytes.data, bytes.len);
-        store_bind_int(s, 5, clock_now_us());
-        f = store_run(s, why);
-    }
+    f = f != FAIL_NONE ? f : head_bytes_put(tx, workflow, h->field, h->release, &bytes, why);
     buf_done(&bytes);
     if (f == FAIL_NONE) {
         AUTO_STMT struct store_stmt *done =

@@ -405,6 +405,16 @@ bool found_offer_text(struct task *t, size_t i, enum ladder_rung rung, const cha
 bool found_still_stands(struct task *t, size_t i, struct ladder_proposal *p);
 /* The moment and zone that dates of a task's text are read from. */
 struct extract_scene found_scene(const struct task *t);
+/* head_bytes.c: a head's bytes in the store, in pieces. get: all of them, or none when there are
+   none; put: instead of those before. */
+MUST_CHECK enum fail head_bytes_get(struct store_conn *conn, const char *workflow,
+                                    const char *field, struct buf *out, struct fault *why);
+MUST_CHECK enum fail head_bytes_put(struct store_tx *tx, const char *workflow, const char *field,
+                                    const char *release, const struct buf *bytes,
+                                    struct fault *why);
+MUST_CHECK enum fail head_bytes_drop(struct store_tx *tx, const char *workflow, const char *field,
+                                     struct fault *why);
+
 /* heads.c: what learning left in the store */
 /* A field whose labels are learned gets those of its head. */
 void heads_give_labels(const struct learn_head *head, struct ladder_field *field);
