@@ -171,7 +171,7 @@ def change_product(text, doc, lang, rng):
         here = names(text)
         if here:
             old = rng.choice(here)
-            others = [n for n in names(doc) if n.lower() not in text.lower()]
+            others = [n for n in names(doc) if n.lower() not in text.lower() and old.lower() not in n.lower()]
             new = rng.choice(others) if others and rng.random() < 0.7 else rng.choice(["Zentara", "Orbix", "Lumina", "Quandex"])
         else:
             nouns = [m.group(1) for m in NOUN_EN.finditer(text)]

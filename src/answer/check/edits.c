@@ -18,6 +18,7 @@
 
 #define CLOSE 0.6 /* share of the claim's words that align */
 #define VERY_CLOSE 0.8
+#define EXCHANGED 0.8 /* share of the claim's words of content that the source says */
 
 struct alignment {
     struct check_hold *h;
@@ -37,7 +38,8 @@ static bool listed(const char *list, const char *folded)
 
 /* Light words that name things: they cannot stand for a word of content. */
 static const char light_nouns[] =
-    " time times case item items people person problem question detail option step steps thing "
+    " off more less need time times case item items people person problem question detail option "
+    "step steps thing "
     "things situation customer customers matter same first following other another "
     "hinweis kunde kunden kundin m\xC3\xB6glichkeit schritt weise selbe gleiche andere ";
 
@@ -68,7 +70,7 @@ static bool same_token(const struct alignment *a, size_t c, size_t s)
     const struct token *x = &a->claim->tokens[c], *y = &a->source->tokens[s];
     if (x->number && y->number && !isnan(a->claim_value[c]) && !isnan(a->source_value[s])) {
         return fabs(a->claim_value[c] - a->source_value[s]) <
-               1e-6 * (1 + fabs(a->source_value[s]));
+               1e-9 * (1 + fabs(a->source_value[s]));
     }
     if (x->w.stop && y->w.stop) {
         return strcmp(x->w.folded, y->w.folded) == 0;
@@ -79,20 +81,29 @@ static bool same_token(const struct alignment *a, size_t c, size_t s)
     return check_same_word(x, y, a->h->lang) || check_same_word(y, x, a->h->lang);
 }
 
+/* The very word counts a little more than one that may stand for it. */
+static uint16_t weight(const struct alignment *a, size_t c, size_t s)
+{
+    if (!same_token(a, c, s)) {
+        return 0;
+    }
+    return strcmp(a->claim->tokens[c].w.folded, a->source->tokens[s].w.folded) == 0 ? 5 : 4;
+}
+
 static void align(struct alignment *a)
 {
-    size_t n = a->claim->count, m = a->source->count;
-    uint8_t *best = mem_alloc((n + 1) * (m + 1));
-    bool *same = mem_alloc_array(n * m + 1, sizeof(*same));
+    size_t n = a->claim->count, m = a->source->count, w = m + 1;
+    uint16_t *best = mem_alloc_array((n + 1) * w, sizeof(*best));
+    uint16_t *same = mem_alloc_array(n * m + 1, sizeof(*same));
     read_values(a->claim, a->claim_value);
     read_values(a->source, a->source_value);
     for (size_t c = n; c-- > 0;) {
         for (size_t s = m; s-- > 0;) {
-            same[c * m + s] = same_token(a, c, s);
-            uint8_t skip_c = best[(c + 1) * (m + 1) + s], skip_s = best[c * (m + 1) + s + 1];
-            uint8_t most = skip_c > skip_s ? skip_c : skip_s;
-            uint8_t both = (uint8_t)(best[(c + 1) * (m + 1) + s + 1] + 1);
-            best[c * (m + 1) + s] = same[c * m + s] && both > most ? both : most;
+            uint16_t both = same[c * m + s] = weight(a, c, s);
+            uint16_t skip_c = best[(c + 1) * w + s], skip_s = best[c * w + s + 1];
+            uint16_t most = skip_c > skip_s ? skip_c : skip_s;
+            both = both > 0 ? (uint16_t)(both + best[(c + 1) * w + s + 1]) : 0;
+            best[c * w + s] = both > most ? both : most;
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -102,14 +113,14 @@ static void align(struct alignment *a)
         a->source_to[i] = -1;
     }
     for (size_t c = 0, s = 0; c < n && s < m;) {
-        uint8_t here = best[c * (m + 1) + s];
-        if (same[c * m + s] && here == best[(c + 1) * (m + 1) + s + 1] + 1) {
+        uint16_t pair = same[c * m + s];
+        if (pair > 0 && best[c * w + s] == best[(c + 1) * w + s + 1] + pair) {
             a->claim_to[c] = (int)s;
             a->source_to[s] = (int)c;
             a->count++;
             c++;
             s++;
-        } else if (best[(c + 1) * (m + 1) + s] >= best[c * (m + 1) + s + 1]) {
+        } else if (best[(c + 1) * w + s] >= best[c * w + s + 1]) {
             c++;
         } else {
             s++;
@@ -130,19 +141,30 @@ static bool source_moved(const struct alignment *a, size_t s)
     return false;
 }
 
-static bool claim_moved(const struct alignment *a, size_t c)
+struct gap {
+    size_t c, c_end, s, s_end;
+};
+
+/* The same of a word of the claim; it may only come from the statement that the gap is in, and a
+   number or name never comes from elsewhere to where another one stood. */
+static bool claim_moved(const struct alignment *a, size_t c, const struct gap *g)
 {
     for (size_t s = 0; s < a->source->count; s++) {
-        if (a->source_to[s] < 0 && same_token(a, c, s)) {
-            return true;
+        bool near = a->source->tokens[s].segment == a->source->tokens[g->s].segment;
+        if (near && a->source_to[s] < 0 && same_token(a, c, s)) {
+            bool swapped = false;
+            bool number = a->claim->tokens[c].number;
+            bool name = is_label(&a->claim->tokens[c], a->h->lang);
+            for (size_t k = g->s; k < g->s_end; k++) {
+                const struct token *t = &a->source->tokens[k];
+                bool alike = (number && t->number) || (name && is_label(t, a->h->lang));
+                swapped = swapped || (k != s && alike && !source_moved(a, k));
+            }
+            return !swapped;
         }
     }
     return false;
 }
-
-struct gap {
-    size_t c, c_end, s, s_end;
-};
 
 static int negations(const struct facts *f, size_t from, size_t to)
 {
@@ -184,7 +206,7 @@ static bool words_of_gap(struct alignment *a, const struct gap *g)
     }
     for (size_t c = g->c; c < g->c_end && dropped; c++) {
         const struct token *t = &a->claim->tokens[c];
-        if (is_strong(a, t) && !claim_moved(a, c)) {
+        if (is_strong(a, t) && !claim_moved(a, c, g)) {
             bool name =
                 t->w.digit || (t->w.capital && !t->first && a->h->lang != KNOWLEDGE_LANG_DE);
             return check_refuse_token(a->h,
@@ -302,21 +324,41 @@ static bool phrase_dropped(const struct alignment *a, size_t from, size_t to, in
     return all > 0 && limited > 0;
 }
 
-/* "After the third attempt, ...", "Once ..., ...": up to the comma. */
-static size_t opening_phrase(const struct facts *f)
+/* "After the third attempt, ...", "... while the light is blinking": up to a mark of
+   punctuation. */
+static size_t time_phrase(const struct facts *f, size_t i)
 {
-    static const char heads[] = " after before once during while as nach vor sobald nachdem "
-                                "bevor w\xC3\xA4hrend until ";
-    if (f->count == 0 || !listed(heads, f->tokens[0].w.folded)) {
+    static const char heads[] = " after before once during while nach vor sobald nachdem bevor "
+                                "w\xC3\xA4hrend ";
+    size_t k = i + 1;
+    if (!listed(heads, f->tokens[i].w.folded)) {
         return 0;
     }
-    for (size_t i = 1; i < f->count && i < 24; i++) {
-        size_t from = f->tokens[i - 1].w.at + f->tokens[i - 1].w.len;
-        if (memchr(f->text + from, ',', f->tokens[i].w.at - from) != NULL) {
-            return i;
+    for (; k < f->count && k < i + 24; k++) {
+        size_t from = f->tokens[k - 1].w.at + f->tokens[k - 1].w.len;
+        for (size_t p = from; p < f->tokens[k].w.at; p++) {
+            if (strchr(",;:()", f->text[p]) != NULL) {
+                return k;
+            }
         }
     }
-    return 0;
+    return k;
+}
+
+/* "on weekdays", "am Wochenende", "only on Mondays": a day that was left out with its words. */
+static bool days_left(struct alignment *a)
+{
+    static const char days[] = " weekday weekdays weekend weekends holiday holidays workday "
+                               "workdays werktags werktag wochenende wochenenden feiertag "
+                               "feiertagen sonntags samstags montags freitags ";
+    for (size_t s = 0; s < a->source->count; s++) {
+        const struct token *t = &a->source->tokens[s];
+        bool day = (t->classes & WORD_CALENDAR) || listed(days, t->w.folded);
+        if (day && !is_left(a, s) && phrase_dropped(a, s, s + 1, t->segment)) {
+            return check_refuse_token(a->h, CHECK_REASON_CONDITION, a->source, t);
+        }
+    }
+    return true;
 }
 
 static bool conditions_left(struct alignment *a)
@@ -336,9 +378,48 @@ static bool conditions_left(struct alignment *a)
             return check_refuse_token(a->h, CHECK_REASON_CONDITION, f, &f->tokens[from]);
         }
     }
-    size_t to = opening_phrase(f);
-    return to == 0 || !phrase_dropped(a, 0, to, -1) ||
-           check_refuse_token(a->h, CHECK_REASON_CONDITION, f, &f->tokens[0]);
+    for (size_t s = 0; s < f->count; s++) {
+        size_t to = time_phrase(f, s);
+        if (to > 0 && phrase_dropped(a, s, to, s == 0 ? -1 : f->tokens[s].segment)) {
+            return check_refuse_token(a->h, CHECK_REASON_CONDITION, f, &f->tokens[s]);
+        }
+    }
+    return days_left(a);
+}
+
+/* Whatever their order: nearly all words are this sentence's, but one or two are not, and others of
+   it were left out. Then they were exchanged; who joins two sentences takes more from the
+   second. */
+static bool words_exchanged(struct alignment *a)
+{
+    size_t all = 0, in = 0;
+    const struct token *stranger = NULL;
+    for (size_t c = 0; c < a->claim->count; c++) {
+        const struct token *t = &a->claim->tokens[c];
+        if (!is_strong(a, t)) {
+            continue;
+        }
+        bool found = false;
+        for (size_t s = 0; s < a->source->count && !found; s++) {
+            found = same_token(a, c, s);
+        }
+        all++;
+        in += found;
+        stranger = found || stranger != NULL ? stranger : t;
+    }
+    if (stranger == NULL || (double)in < EXCHANGED * (double)all) {
+        return false;
+    }
+    for (size_t s = 0; s < a->source->count; s++) {
+        bool said = !is_strong(a, &a->source->tokens[s]);
+        for (size_t c = 0; c < a->claim->count && !said; c++) {
+            said = same_token(a, c, s);
+        }
+        if (!said) {
+            return !check_refuse_token(a->h, CHECK_REASON_CONTENT, a->claim, stranger);
+        }
+    }
+    return false;
 }
 
 size_t check_edits_agree(struct check_hold *h, const struct facts *source, bool *agree)
@@ -350,10 +431,14 @@ size_t check_edits_agree(struct check_hold *h, const struct facts *source, bool 
         return 0;
     }
     align(a);
+    h->source = source;
+    if (words_exchanged(a)) {
+        *agree = false;
+        return a->count;
+    }
     if ((double)a->count < CLOSE * (double)h->claim->count) {
         return 0;
     }
-    h->source = source;
     *agree = gaps_agree(a) && only_agrees(a) && conditions_left(a);
     h->close = *agree && !a->moved && (double)a->count >= VERY_CLOSE * (double)h->claim->count;
     return a->count;

@@ -66,8 +66,8 @@ static void classify(struct facts *f, enum knowledge_lang lang)
         if ((t->classes & WORD_CALENDAR) && (!t->w.capital || (t->first && is_word(t, "may")))) {
             t->classes &= ~(unsigned)WORD_CALENDAR;
         }
-        if ((t->classes & WORD_CALENDAR) && is_word(t, "may")) {
-            t->classes = WORD_CALENDAR;
+        if (lang == KNOWLEDGE_LANG_EN && is_word(t, "may") && t->w.capital && !t->first) {
+            t->classes = WORD_CALENDAR; /* the month */
         }
         if (i + 1 < f->count && is_word(t, "because") && is_word(&f->tokens[i + 1], "of")) {
             t->classes &= ~(unsigned)WORD_JOINT;
@@ -83,6 +83,25 @@ static void classify(struct facts *f, enum knowledge_lang lang)
             f->tokens[i - 1].classes |= WORD_CONDITION;
         }
     }
+}
+
+/* "after the account has been created": a clause of its own, unlike "after 22:00". */
+static bool opens_time_clause(const struct facts *f, size_t i)
+{
+    static const char *const heads[] = {"after", "before", "once", "nachdem", "bevor", NULL};
+    static const char *const verbs[] = {"is",   "are",  "was",    "were",   "has",    "have",
+                                        "had",  "been", "you",    "we",     "they",   "it",
+                                        "ist",  "sind", "wurde",  "wurden", "wird",   "werden",
+                                        "hat",  "haben", "sie",   "wir",    "es",     NULL};
+    if (!is_any(&f->tokens[i], heads)) {
+        return false;
+    }
+    for (size_t k = i + 1; k < f->count && k <= i + 6; k++) {
+        if (is_any(&f->tokens[k], verbs)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Words that make a clause of a list item: auxiliaries and pronouns. */
@@ -146,7 +165,8 @@ static void number_clauses(struct facts *f)
         struct token *t = &f->tokens[i];
         bool comma = i > 0 && gap_has(f, i, ",");
         bool hard = i > 0 && gap_has(f, i, ";:()!?");
-        if (i > 0 && (comma || hard || gap_has_dash(f, i) || (t->classes & WORD_JOINT))) {
+        bool joint = (t->classes & WORD_JOINT) || opens_time_clause(f, i);
+        if (i > 0 && (comma || hard || gap_has_dash(f, i) || joint)) {
             clause++;
         }
         if (i > 0 && (gap_has(f, i, ";!?") || (comma && is_any(t, coordinators)))) {
@@ -233,6 +253,22 @@ static void find_conditions(struct facts *f)
 
 /* ---- quantities ---- */
 
+/* "3.8.16", "192.168.0.1": the same mark twice, and not before groups of three. */
+static bool is_version(const char *s)
+{
+    size_t marks = 0;
+    bool groups = true;
+    char first = '\0';
+    for (const char *p = s; *p != '\0'; p++) {
+        if (*p == '.' || *p == ',') {
+            groups = groups && strspn(p + 1, "0123456789") == 3 && (marks == 0 || *p == first);
+            first = marks == 0 ? *p : first;
+            marks++;
+        }
+    }
+    return marks >= 2 && !groups && strchr(s, ',') == NULL;
+}
+
 /* "1,500", "12,90", "2.4", "22:00": a separator with three digits behind it groups thousands. */
 static bool read_number(const char *s, double *value, bool *clock)
 {
@@ -244,9 +280,14 @@ static bool read_number(const char *s, double *value, bool *clock)
     }
     const char *colon = strchr(s, ':');
     if (colon != NULL) {
+        const char *second = strchr(colon + 1, ':');
         *clock = true;
-        *value = strtod(s, NULL) * 60 + strtod(colon + 1, NULL);
+        *value = strtod(s, NULL) * 60 + strtod(colon + 1, NULL) +
+                 (second != NULL ? strtod(second + 1, NULL) / 60 : 0);
         return true;
+    }
+    if (is_version(s)) {
+        return false;
     }
     for (size_t i = 0; i < len; i++) {
         if (s[i] == '.' || s[i] == ',') {

@@ -46,7 +46,7 @@ static const struct class_row class_rows[] = {
     {WORD_MAYBE, DE, "vielleicht m\xC3\xB6glicherweise eventuell vermutlich wahrscheinlich"},
     {WORD_ONLY, EN, "only solely exclusively merely"},
     {WORD_ONLY, DE, "nur ausschlie\xC3\x9Flich lediglich blo\xC3\x9F ausschliesslich"},
-    {WORD_CONDITION, EN, "if unless until till when whenever provided except"},
+    {WORD_CONDITION, EN, "if unless until till when whenever provided except while"},
     {WORD_CONDITION, DE,
      "wenn falls sofern solange bis sobald au\xC3\x9F"
      "er ausser"},
@@ -61,7 +61,9 @@ static const struct class_row class_rows[] = {
     {WORD_CALENDAR, DE,
      "januar februar m\xC3\xA4rz april mai juni juli august september oktober november dezember "
      "montag dienstag mittwoch "
-     "donnerstag freitag samstag sonntag sonnabend"},
+     "donnerstag freitag samstag sonntag sonnabend montags dienstags mittwochs donnerstags "
+     "freitags "
+     "samstags sonntags"},
     {WORD_LIGHT, EN,
      "receive receives received able also another anyway automatically afterwards already always "
      "away back be been bring "
@@ -135,7 +137,7 @@ static const struct group_row group_rows[] = {
     {EN, "buy purchase purchased bought order ordered"},
     {EN, "get receive received obtain gets got given"},
     {EN, "begin start starts begins"},
-    {EN, "choose select pick choosing"},
+    {EN, "choose select pick choosing click tap"},
     {EN, "press click tap push hit"},
     {EN, "send ship dispatch sent shipped mail forward sends post"},
     {EN, "return back"},
@@ -432,6 +434,13 @@ static const struct group_row group_rows[] = {
     {DE, "werktag arbeitstag werktage arbeitstage"},
     {DE, "sicher gut"},
     {DE, "anliegen problem"},
+    {DE, "w\xC3\xA4hlen tippen klicken ausw\xC3\xA4hlen antippen anklicken"},
+    {DE, "enthalten umfasst enth\xC3\xA4lt umfassen"},
+    {DE, "erstatten zur\xC3\xBC"
+         "ck zur\xC3\xBC"
+         "ckerhalten zur\xC3\xBC"
+         "ckbekommen zur\xC3\xBC"
+         "ckerstatten"},
     {DE, "mehrere einige verschiedene"},
     {DE, "auftreten vorkommen passieren geschehen"},
     {DE, "normalerweise meist meistens gew\xC3\xB6hnlich \xC3\xBC" "blicherweise"},

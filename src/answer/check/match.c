@@ -49,6 +49,11 @@ static bool same_german(const char *a, const char *b, bool nouns)
         return true; /* inflection the light stem left */
     }
     size_t a_len = strlen(a), b_len = strlen(b);
+    /* "laden" and "geladen" */
+    if ((a_len >= 5 && strncmp(a, "ge", 2) == 0 && strcmp(a + 2, b) == 0) ||
+        (b_len >= 5 && strncmp(b, "ge", 2) == 0 && strcmp(b + 2, a) == 0)) {
+        return true;
+    }
     /* "Etikett" of "Rücksendeetikett" */
     return a_len >= 4 && b_len > a_len && strcmp(b + b_len - a_len, a) == 0;
 }
@@ -74,6 +79,13 @@ bool check_same_word(const struct token *a, const struct token *b, enum knowledg
     if (strcmp(a->w.folded, b->w.folded) == 0) {
         return true;
     }
+    if (a->classes & b->classes & WORD_CALENDAR) { /* "Mondays", "montags" */
+        size_t la = strlen(a->w.folded), lb = strlen(b->w.folded);
+        const char *longer = la > lb ? a->w.folded : b->w.folded;
+        const char *other = la > lb ? b->w.folded : a->w.folded;
+        size_t n = strlen(other);
+        return strncmp(longer, other, n) == 0 && strcmp(longer + n, "s") == 0;
+    }
     if (a->w.digit || b->w.digit || ((a->classes | b->classes) & WORD_CALENDAR)) {
         return false;
     }
@@ -89,7 +101,7 @@ bool check_same_word(const struct token *a, const struct token *b, enum knowledg
     if (check_share_group(a->w.stem, b->w.stem, lang)) {
         return true;
     }
-    bool nouns = a->w.capital || (b->w.capital && !b->first);
+    bool nouns = (a->w.capital && !a->first) || (b->w.capital && !b->first);
     return lang == KNOWLEDGE_LANG_DE ? same_german(a->w.stem, b->w.stem, nouns)
                                      : same_english(a->w.stem, b->w.stem);
 }

@@ -87,6 +87,12 @@ static bool segment_touched(const struct check_hold *h, int segment)
     if (own >= SEGMENT_TOUCHED || h->source->segments == 1) {
         return true;
     }
+    if (own < 0) { /* "...; it takes two minutes": nothing but a number goes with its neighbours */
+        for (int s = 0; s < h->source->segments; s++) {
+            own = fmax(own, check_segment_share(h, s));
+        }
+        return own >= SEGMENT_TOUCHED;
+    }
     size_t all = 0, said = 0; /* or through its condition */
     for (size_t i = 0; i < h->source->count; i++) {
         const struct token *t = &h->source->tokens[i];
@@ -199,6 +205,32 @@ static bool quantifiers_agree(struct check_hold *h)
     return true;
 }
 
+/* Length of b where it begins (or ends) the stem, 0 where it does not. */
+static size_t part(const char *stem, const char *b, bool at_end)
+{
+    size_t n = strlen(stem), m = strlen(b);
+    if (m < 4 || m + 3 > n) {
+        return 0;
+    }
+    return (at_end ? memcmp(stem + n - m, b, m) : memcmp(stem, b, m)) == 0 ? m : 0;
+}
+
+/* "Fehlerbeschreibung" where the source says "Beschreibung des Fehlers". */
+static bool is_compound_of(const struct check_hold *h, const struct token *t)
+{
+    size_t n = strlen(t->w.stem);
+    for (size_t i = 0; h->lang == KNOWLEDGE_LANG_DE && t->w.capital && i < h->source->count; i++) {
+        size_t head = part(t->w.stem, h->source->tokens[i].w.stem, false);
+        for (size_t k = 0; head > 0 && k < h->source->count; k++) {
+            size_t tail = part(t->w.stem, h->source->tokens[k].w.stem, true);
+            if (k != i && tail > 0 && head + tail <= n && head + tail + 3 >= n) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Every word of content, and every name in a segment that the claim really takes from. */
 static bool words_agree(struct check_hold *h)
 {
@@ -215,7 +247,7 @@ static bool words_agree(struct check_hold *h)
                 touched = segment_touched(h, h->source->tokens[k].segment);
             }
         }
-        if (!found && !near_ticket_id(h, i)) {
+        if (!found && !near_ticket_id(h, i) && !is_compound_of(h, t)) {
             return check_refuse_token(h, name ? CHECK_REASON_NAME : CHECK_REASON_CONTENT, h->claim,
                                       t);
         }
@@ -231,7 +263,7 @@ static bool words_agree(struct check_hold *h)
 
 static bool same_quantity(const struct quantity *a, const struct quantity *b)
 {
-    return fabs(a->value - b->value) < 1e-6 * (1 + fabs(a->value)) &&
+    return fabs(a->value - b->value) < 1e-9 * (1 + fabs(a->value)) &&
            (a->unit == b->unit || a->unit == UNIT_NONE || b->unit == UNIT_NONE);
 }
 
