@@ -10,6 +10,21 @@ import unittest
 import e2e
 
 OFF = {"second_share": 0, "practice_share": 0, "forced_share": 0}
+DESK = """name: desk
+title: Help desk
+dataset: kb
+fields:
+  - name: queue
+    type: choice
+    labels: [cards, loans]
+  - name: reply
+    type: draft
+frames:
+  en:
+    greeting: "Good day {name},"
+    greeting_plain: "Good day,"
+    sign_off: "Kind regards"
+"""
 DECLINED = "Hello,\nmy card payment was declined at the supermarket, and again at the petrol station.\nRegards,\n"
 
 
@@ -112,7 +127,7 @@ class Review(unittest.TestCase):
         while (target := self.ok("anna", "GET", f"/review/items/{a}")["target"]) == "ben" and time.monotonic() < end:
             time.sleep(0.2)
         self.assertEqual(target, "role:approver")
-        self.assertIn("escalation moved on", [x["verdict"] for x in self.s.records() if x["kind"] == "decision"])
+        self.assertIn("escalation moved on", [x["verdict"] for x in self.s.records() if x["kind"] == "reviewed"])
         item = self.next("cleo")
         self.assertEqual((item["artifact"], item["urgency"]), (a, "escalated"))
         self.assertIsNotNone(item["deadline_at"])
@@ -240,6 +255,32 @@ class Review(unittest.TestCase):
         self.no("anna", "POST", f"/review/items/{a}/decision", {"version": 1, "action": "approve"}, 400, "bad_request")
         self.decide("anna", item, "approve", fields={"colour": "red", "mood": "calm"})
 
+    def test_a_draft_is_chosen_sentences(self):
+        articles = [{"name": "a.md", "markdown": "---\nid: lost-card\ntitle: A lost card\n---\nYou can block a lost card in the app "
+                     "under Cards. A blocked card cannot be used by anybody. A new card reaches you within five working days.\n"}]
+        status, job = self.s.call("POST", "/api/v1/datasets/kb/articles", {"articles": articles})
+        self.assertEqual(status, 202, job)
+        self.s.wait_job(job["job"])
+        status, answer = self.s.call("PUT", "/api/v1/workflows/desk", DESK)
+        self.assertEqual(status, 200, answer)
+        body = {"workflow": "desk", "input": {"text": "I lost my card. How can I block the lost card in the app?\nRegards,\nMaria Lopez"}}
+        a = self.ok("anna", "POST", "/tasks", body)["artifact"]
+        item = self.next("anna")
+        self.assertEqual(item["artifact"], a)
+        sentences = item["sentences"]
+        self.assertGreaterEqual(len(sentences), 2, item)
+        for s in sentences:
+            self.assertEqual(s["chosen"], s["text"] in item["draft"], "the draft is its chosen sentences")
+        chosen = [0, len(sentences) - 1]
+        made = self.ok("anna", "PUT", f"/review/items/{a}/working", {"version": 1, "chosen": chosen})["draft"]
+        for s in sentences:
+            self.assertEqual(s["n"] in chosen, s["text"] in made, made)
+        self.assertTrue(made.startswith("Good day Maria,"), made)
+        self.assertEqual(self.ok("anna", "GET", f"/review/items/{a}")["working"]["chosen"], chosen)
+        self.no("anna", "PUT", f"/review/items/{a}/working", {"version": 1, "chosen": []}, 400, "bad_request")
+        self.decide("anna", item, "edit", chosen=chosen, fields={"queue": "cards"})
+        self.assertEqual(self.ok("anna", "GET", f"/artifacts/{a}")["decision"]["draft"], made)
+
     def test_what_is_asked_often_becomes_a_draft_that_waits(self):
         for i in range(3):
             self.make(DECLINED + "Customer", id=f"q{i}", who="anna")
@@ -254,7 +295,23 @@ class Review(unittest.TestCase):
         self.assertIn("Declined cards can be unlocked in the app under Cards.", item["draft"])
         for secret in ("Lopez", "55"):
             self.assertNotIn(secret, item["draft"].split("---")[2])
+        done = e2e.inhouse("review", "articles", "--publish", made["artifact"], "--dataset", "kb", home=self.s.home)
+        self.assertEqual(done.returncode, 5, "nobody has approved it")
         self.decide("ben", item)
+        done = e2e.inhouse("review", "articles", "--publish", made["artifact"], "--dataset", "kb", home=self.s.home)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("kb", [d["name"] for d in self.s.call("GET", "/api/v1/datasets")[1]["datasets"]])
+
+    def test_what_a_hint_leaves_is_erased_with_who_asked(self):
+        a = self.make("something red", who="desk")
+        self.next("anna")
+        self.ok("anna", "POST", f"/review/items/{a}/hint", {"version": 1, "hint": "it is a colour"}, 202)
+        end = time.monotonic() + 20
+        while self.ok("anna", "GET", f"/review/items/{a}")["hint"]["state"] == "running" and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertEqual([x["actor"] for x in self.s.records() if x["verdict"] == "hint"], ["anna"])
+        status, erased = self.s.call("POST", "/api/v1/erase", {"subject": "desk"})
+        self.assertEqual((status, erased["tasks"]), (200, 2), erased)
 
     def test_settings_are_checked(self):
         for bad in ({"lease_s": 1}, {"second_share": 2}, {"reasons": ["x"] * 10}, {"escalation": []}, {"order": "luck"},

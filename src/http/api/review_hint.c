@@ -17,7 +17,9 @@
 
 struct hinting {
     struct api *a;
-    struct principal who;
+    struct principal who;   /* who gave the hint */
+    /* whose text it is: what is kept of the new task is erased with theirs */
+    struct principal asker;
     struct id artifact;
     int64_t version;
     char workflow[64];
@@ -153,6 +155,18 @@ static void hint_drop(struct review_call *c)
     }
 }
 
+/* Who asked again: the new task's own record names whose text it is. */
+static enum fail hint_record(struct store_tx *tx, struct review_call *c, struct fault *why)
+{
+    char shown[TEXT_ID_SIZE];
+    const struct hinting *h = c->arg;
+    struct audit_leaf leaf = {.kind = AUDIT_KIND_REVIEWED, .actor = c->who.name,
+                              .team = h->asker.team, .requester = h->asker.name,
+                              .task = text_id_show(&c->id, "art", shown), .rung = "person",
+                              .verdict = "hint", .input = h->text, .input_len = strlen(h->text)};
+    return audit_append(tx, c->a->h.audit, &leaf, NULL, NULL, why);
+}
+
 static enum fail hint_write(struct store_tx *tx, struct review_call *c, struct fault *why)
 {
     struct hinting *h = c->arg;
@@ -164,6 +178,7 @@ static enum fail hint_write(struct store_tx *tx, struct review_call *c, struct f
     if (f == FAIL_NONE && item.kind != REVIEW_KIND_FIRST) {
         f = FAULT(why, FAIL_CONFLICT, "nothing is proposed anew for this one");
     }
+    f = f == FAIL_NONE ? hint_record(tx, c, why) : f;
     api_put_id(&c->w, "artifact", "art", &c->id);
     jn_kv_str(&c->w, "hint", "running");
     jn_kv_int(&c->w, "version", h->version);
@@ -174,7 +189,7 @@ static void hint_start(struct review_call *c)
 {
     struct hinting *h = c->arg;
     note(h->a, &h->artifact, h->who.name, "running", "");
-    const struct task_request t = {.kind = TASK_FORM, .who = h->who, .class = IPC_WORKFLOW,
+    const struct task_request t = {.kind = TASK_FORM, .who = h->asker, .class = IPC_WORKFLOW,
                                    .workflow = h->workflow, .text = h->text,
                                    .rungs = ((1u << LADDER_RUNG_COUNT) - 1) &
                                             ~(1u << LADDER_REUSE),
@@ -208,7 +223,9 @@ static enum fail read_hint(struct review_call *c, struct hinting *h, struct faul
     api_reader_give(c->a, conn);
     if (f == FAIL_NONE) {
         (void)text_copy(h->workflow, sizeof(h->workflow), x.workflow);
-        (void)text_copy(h->who.team, sizeof(h->who.team), x.team);
+        h->asker = c->who;
+        (void)text_copy(h->asker.team, sizeof(h->asker.team), x.team);
+        (void)text_copy(h->asker.name, sizeof(h->asker.name), x.actor);
         (void)buf_printf(&input, "\n\n%s", hint);
         h->text = buf_take(&input);
         struct ladder_form *form = api_form_find(c->a, h->workflow);

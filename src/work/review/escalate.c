@@ -205,7 +205,7 @@ static enum fail record_late(struct store_tx *tx, struct audit *audit, const str
     jn_kv_str(&w, "from", l->target);
     jn_kv_str(&w, "to", l->rest.n > 0 ? l->rest.list[0].who : NULL);
     jn_object_end(&w);
-    struct audit_leaf leaf = {.kind = AUDIT_KIND_DECISION, .actor = "system", .team = l->team,
+    struct audit_leaf leaf = {.kind = AUDIT_KIND_REVIEWED, .actor = "system", .team = l->team,
                               .task = shown, .rung = "person",
                               .verdict = l->rest.n > 0 ? "escalation moved on" : "escalation late",
                               .output = body.data, .output_len = body.len};

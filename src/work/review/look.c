@@ -176,7 +176,7 @@ static enum fail record(struct store_tx *tx, struct audit *audit, const struct r
     jn_object_end(&w);
     (void)snprintf(verdict, sizeof(verdict), "%s %s", review_kind_name(item->kind),
                    review_action_name(d->action));
-    struct audit_leaf l = {.kind = AUDIT_KIND_DECISION, .actor = d->who->name, .team = item->team,
+    struct audit_leaf l = {.kind = AUDIT_KIND_REVIEWED, .actor = d->who->name, .team = item->team,
                            .task = shown, .rung = "person", .verdict = verdict,
                            .output = body.data, .output_len = body.len};
     enum fail f = audit_append(tx, audit, &l, leaf, NULL, why);

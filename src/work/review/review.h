@@ -383,11 +383,12 @@ MUST_CHECK enum fail review_propose(struct store_tx *tx, const struct review_art
 
 /* ---- what it resembles ---- */
 
-#define REVIEW_ALIKE_SAME 0.60  /* one cause: may be decided together */
+#define REVIEW_ALIKE_SAME 0.50  /* one cause: may be decided together */
 #define REVIEW_ALIKE_NEAR 0.45  /* a correction of one is proposed for the other */
 
-/* How much two texts share: Jaccard of their words and pairs of neighbours, digits and case aside,
-   estimated from 128 minima (Broder 1997); 0..1, standard error at most 0.045. Pure. */
+/* How much two texts share: Jaccard of their stems and pairs of neighbours, function words, digits
+   and case aside, estimated from 128 minima (Broder 1997); 0..1, standard error at most 0.045. Of
+   the first 16 KiB. Pure. */
 double review_likeness(const char *a, const char *b);
 
 struct review_alike {
