@@ -210,6 +210,15 @@ def rule_rooms(house):
                 yield n, 1, "no CMakeLists.txt of its room names this file: dead"
 
 
+def rule_tests(house):
+    """Every test script is registered: one that no CMakeLists.txt names passes for ever."""
+    for n in house.sources:
+        if m := re.fullmatch(r"(tests/[\w-]+)/(\w+)_test\.py", n):
+            listing = house.sources.get(f"{m[1]}/CMakeLists.txt")
+            if not listing or not re.search(rf"(?<![\w-]){m[2]}(?![\w-])|{m[2]}_test\.py", listing.text):
+                yield n, 1, "the CMakeLists.txt beside it does not name this test: it never runs"
+
+
 def rule_links(house):
     """What a room depends on stands above it, and is linked wherever the room itself is."""
     for room, (place, letters) in house.layers.items():

@@ -58,6 +58,9 @@ PLANTED = {
         ("rooms", "src/answer/task/more.h", {"src/answer/task/more.h": C_HEAD + "#pragma once\n"}),
     "a file that nothing builds":
         ("rooms", "src/answer/task/dead.c", {"src/answer/task/dead.c": C_HEAD}),
+    "a test that nothing runs":
+        ("tests", "tests/e2e/lonely_test.py",
+         {"tests/e2e/lonely_test.py": "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\n"}),
     "a dependency on a room below":
         ("links", "src/trust/audit/CMakeLists.txt",
          {"src/trust/audit/CMakeLists.txt": lambda t: t.replace("base_mem", "answer_task")}),

@@ -157,7 +157,8 @@ bool ladder_field_is_open(const struct ladder_climb *c, size_t field)
 bool ladder_needs_person(const struct ladder_climb *c, size_t field)
 {
     enum ladder_type type = c->form->fields[field].type;
-    return type != LADDER_LINE && type != LADDER_DRAFT && !c->held[field].closed;
+    bool waits = type != LADDER_LINE && type != LADDER_DRAFT && !c->form->fields[field].aid;
+    return waits && !c->held[field].closed;
 }
 
 size_t ladder_open_count(const struct ladder_climb *c)
@@ -177,7 +178,8 @@ bool ladder_could_improve(const struct ladder_climb *c, size_t i, enum ladder_ru
 {
     const struct ladder_proposal *held = &c->held[i];
     const struct ladder_evidence *e = &c->form->evidence[i][rung];
-    if (held->closed || c->form->fields[i].type == LADDER_DRAFT) {
+    if (held->closed || c->form->fields[i].type == LADDER_DRAFT ||
+        (c->form->fields[i].aid && rung >= LADDER_LIGHT)) {
         return false;
     }
     if (c->form->fields[i].type == LADDER_LINE) {

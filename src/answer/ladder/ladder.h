@@ -89,9 +89,11 @@ struct ladder_field {
     int max_chars;         /* line */
     double target_error;   /* the share of wrong answers its owner accepts, 0..1 */
     char *instruct;        /* what the model is told about this field, may be NULL */
-    char *pattern;         /* id: what one looks like, may be NULL */
+    char *pattern;         /* id: one of them: digits stand for any digit; may be NULL */
     char *min, *max;       /* number, amount, date: bounds as the value is written, may be NULL */
     bool labels_learned;   /* labels are those of the examples it learned from */
+    bool aid;  /* helps who reads it: an open one waits for nobody, and no model is asked for it */
+    bool mood; /* a choice of negative, neutral and positive, first read by answer/mood */
 };
 
 /* The house's frame for replies in one language. {name}, {desk} and {company} are filled in. */
@@ -143,6 +145,7 @@ struct ladder_form {
     size_t frames_len;
     char *always_person[LADDER_MAX_STAKES]; /* folded phrases that no confidence overrides */
     size_t always_person_len;
+    bool related;         /* looks for duplicates and related tickets of the team */
     bool reuse_documents; /* read fields of repeated documents where they stood before */
     bool reuse_semantic;  /* answer a request as another one that says the same */
     unsigned stakes;     /* that a person decides: bits 1u << enum route_stake */

@@ -10,10 +10,11 @@
 
 #include "answer/learn/learn.h"
 
-/* Inner loops: also as AVX2, chosen at start. */
+/* Inner loops: also as AVX2 and FMA, chosen at start by what the processor can do ("arch=haswell"
+   asks whether it is a Haswell). */
 #if defined(__x86_64__) &&                                                                         \
     !defined(__SANITIZE_THREAD__) /* its resolver would run before TSan does */
-#define LEARN_FAST __attribute__((target_clones("arch=haswell", "default")))
+#define LEARN_FAST __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define LEARN_FAST
 #endif

@@ -843,9 +843,25 @@ static void a_flat_risk_is_rarely_certified(void **state)
     assert_in_range(certified, 0, 33); /* 5 % of 400 is 20; above 33 by chance in 0.2 % of runs */
 }
 
+static void a_product_of_bytes_is_exact(void **state)
+{
+    (void)state;
+    int8_t a[131], b[131];
+    for (int i = 0; i < 131; i++) {
+        a[i] = (int8_t)(i * 37 % 255 - 127);
+        b[i] = (int8_t)(i % 2 == 0 ? -127 : i * 91 % 255 - 127);
+    }
+    int32_t plain = 0;
+    for (int n = 0; n <= 131; n++) {
+        assert_int_equal(learn_dot8(a, b, n), plain);
+        plain += n < 131 ? a[n] * b[n] : 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_product_of_bytes_is_exact),
         cmocka_unit_test(learns_two_languages_and_answers),
         cmocka_unit_test(equal_input_gives_equal_bytes_and_they_load),
         cmocka_unit_test(words_alone_answer_where_that_loses_nothing),

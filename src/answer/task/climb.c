@@ -319,6 +319,9 @@ static void step_rule(struct task *t)
         if (f->type == LADDER_LANGUAGE) {
             p.value = t->lang;
             p.confidence = p.raw = lang.reliable;
+        } else if (f->aid) {
+            answered = aids_offer(t, i) || answered;
+            continue;
         } else if (f->type == LADDER_LINE) {
             p.value = copied_line(t, f->max_chars, &p.confidence);
             p.raw = p.confidence;

@@ -126,7 +126,8 @@ enum fail task_erase(struct store_tx *tx, const char *team, const char *actor,
         f = store_run(s, why);
         *counts[i] = (size_t)store_changes(store_tx_conn(tx));
     }
-    return f;
+    int64_t traces = 0;
+    return f != FAIL_NONE ? f : related_forget(tx, team, actor, &traces, why);
 }
 
 enum fail task_keys_forget(struct store_tx *tx, const struct id *tasks, size_t n,

@@ -90,6 +90,9 @@ void form_ask_prefix(const struct ladder_form *form, enum ladder_rung rung, stru
 {
     for (size_t i = 0; i < form->fields_len; i++) {
         const struct ladder_field *f = &form->fields[i];
+        if (f->aid) {
+            continue; /* code reads it */
+        }
         if (ladder_type_is_found(f->type)) {
             buf_printf(b, "%s: %s (%s, copied from the text, or none)\n", f->name,
                        f->instruct != NULL ? f->instruct : "what the text says",

@@ -191,6 +191,7 @@ static enum fail write_form(struct store_tx *tx, void *arg, struct fault *why)
     f = put_content(tx, t, AUDIT_PART_INPUT, t->input, t->input_len, why);
     f = f != FAIL_NONE ? f : put_content(tx, t, AUDIT_PART_OUTPUT, t->json.data, t->json.len, why);
     f = f != FAIL_NONE ? f : where_put(tx, t, why);
+    f = f != FAIL_NONE ? f : alike_put(tx, t, why);
     f = f != FAIL_NONE ? f : licence_note(tx, t, &t->drawn, why);
     if (f == FAIL_NONE && t->has_artifact) {
         f = put_artifact(tx, t, why);
@@ -250,6 +251,7 @@ static void on_recorded(void *arg, enum fail code, const struct fault *why)
         t->leaf = -1;
     } else if (t->state != TASK_FAILED && t->state != TASK_CANCELLED && t->kind == TASK_FORM) {
         reused_recorded(t);
+        alike_recorded(t);
         where_count(t);
         if (t->draft != NULL && t->has_artifact) {
             rewriter_add(t->desk->rewriter, t);
@@ -279,6 +281,7 @@ void record_form(struct task *t)
             t->artifact = text_id_new();
         }
         licence_draw(t);
+        alike_find(t);
         result_write(t);
     }
     submit(t, write_form, on_recorded);

@@ -54,6 +54,7 @@ static void write_field(struct jn_writer *w, const struct task *t, size_t i)
                               ? ladder_class_name(p->class) : NULL);
     jn_kv_str(w, "certificate", p->closed ? p->certificate : NULL);
     jn_kv_bool(w, "audited", p->audited);
+    aids_write_level(w, t, i);
     jn_kv_str(w, "reused_from", p->reused_from);
     jn_kv_str(w, "reused_how", p->reused_how);
     if (p->len > 0) {
@@ -182,6 +183,7 @@ void result_write(struct task *t)
         jn_put_null(&w);
     }
     jn_kv_str(&w, "as_decided_on", t->nearest_ref);
+    alike_write(&w, t);
     stakes_write(&w, t);
     jn_kv_str(&w, "label", secrecy_name(t->label));
     write_route(&w, t);

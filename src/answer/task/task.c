@@ -139,6 +139,7 @@ enum fail task_desk_new(const struct task_house *house, struct task_desk **out, 
         d->meter = route_meter_new();
         f = route_traffic_load(d->reader, clock_now_us(), d->meter, why);
     }
+    f = f != FAIL_NONE ? f : related_open(d->reader, &d->related, why);
     if (f != FAIL_NONE) {
         task_desk_free(d);
         return f;
@@ -155,6 +156,7 @@ void task_desk_free(struct task_desk *d)
         return;
     }
     rewriter_free(d->rewriter);
+    related_free(d->related);
     route_stakes_free(d->stakes);
     while (d->entries != NULL) {
         struct entry *e = d->entries;

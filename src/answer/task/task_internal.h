@@ -9,6 +9,8 @@
 #include "answer/compose/compose.h"
 #include "answer/knowledge/knowledge.h"
 #include "answer/learn/learn.h"
+#include "answer/mood/mood.h"
+#include "answer/related/related.h"
 #include "answer/reuse/reuse.h"
 #include "answer/task/task.h"
 #include "run/queue/queue.h"
@@ -153,6 +155,10 @@ struct task {
     double stake_p;      /* the head's probability, 1 for a phrase */
     const char *guarded; /* the guard's rule that sends it to a person, or NULL */
     struct verdict_stream *tail; /* of a stream that output rules look at; arena */
+    struct mood_reading *mood;   /* arena; NULL: not read */
+    struct related_trace *trace; /* arena; NULL: none is kept */
+    struct related_hit *alike;   /* arena */
+    size_t alike_len;
     const char *draft_json;
     const char *draft_text;
     struct compose_result *draft;
@@ -215,6 +221,7 @@ struct task_desk {
     loop_call_fn on_drained;
     void *on_drained_arg;
     struct rewriter *rewriter;
+    struct related *related; /* traces of tickets */
     struct route_stakes *stakes;
     struct route_rules *rules;
     struct verdict_rules *guard; /* what may pass */
@@ -394,6 +401,16 @@ struct hint {
 };
 size_t hints_take(struct arena *arena, const struct ladder_form *form, const struct knowledge *k,
                   const struct task_example *examples, size_t n, struct hint **out);
+/* aids.c: what code alone says of an aid: the mood, and a value that stands in the text once. True
+   when it now stands. */
+bool aids_offer(struct task *t, size_t i);
+void aids_write_level(struct jn_writer *w, const struct task *t, size_t i);
+/* alike.c: the ticket's trace, and the team's tickets that are like it. Before its record. */
+void alike_find(struct task *t);
+void alike_write(struct jn_writer *w, const struct task *t); /* "related": [...] */
+/* Inside its record's write; then, when that is durable. */
+enum fail alike_put(struct store_tx *tx, const struct task *t, struct fault *why);
+void alike_recorded(const struct task *t);
 /* found.c: values found in the text */
 /* Offers the learned value of field i, or that it has none; true when it now stands. */
 bool found_offer(struct task *t, size_t i, const struct extract_head *head);

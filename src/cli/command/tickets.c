@@ -336,7 +336,9 @@ static const char *expected_of(const struct ticket *t, const json_t *field, char
     enum ladder_type type = ladder_type_find(cli_str(field, "type"));
     const char *expected = json_string_value(json_object_get(t->expected, cli_str(field, "name")));
     const char *value = json_string_value(json_object_get(field, "value"));
-    if (t->expected == NULL || type == LADDER_TYPE_COUNT || !ladder_type_is_found(type)) {
+    bool aid = json_is_true(json_object_get(field, "aid"));
+    if (t->expected == NULL || type == LADDER_TYPE_COUNT || !ladder_type_is_found(type) ||
+        (aid && expected == NULL)) {
         return expected;
     }
     expected = expected != NULL ? expected : "";

@@ -185,6 +185,12 @@ void api_put_roles(struct jn_writer *w, const struct api *a);
    asked often. Core loop, before it runs. */
 void api_review_begin(struct api *a);
 
+/* review.c: one artifact whole, as members of the object that is open. Any thread. */
+enum review_state;
+MUST_CHECK enum fail api_artifact_read(struct api *a, const struct principal *who,
+                                       const struct id *id, struct jn_writer *w,
+                                       enum review_state *state, struct fault *why);
+
 /* reuse.c, inside a decision's write: what it means for what is reused. a: as decided. */
 struct review_artifact;
 enum review_action;

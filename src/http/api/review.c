@@ -197,46 +197,55 @@ static void put_whole(struct jn_writer *w, const struct review_artifact *x, cons
     jn_object_end(w);
 }
 
+enum fail api_artifact_read(struct api *a, const struct principal *who, const struct id *id,
+                            struct jn_writer *w, enum review_state *state, struct fault *why)
+{
+    struct review_artifact x;
+    struct buf input;
+    struct store_conn *c = api_reader_take(a, why);
+    if (c == NULL) {
+        return why->code;
+    }
+    struct arena *arena = arena_new(REVIEW_ARENA_BYTES);
+    buf_init(&input, TASK_MAX_TEXT + 8192);
+    enum fail f = review_get(c, arena, id, who, &x, why);
+    if (f == FAIL_NONE) {
+        /* Erased input is no error: the artifact shows without it. */
+        struct fault gone;
+        (void)!audit_content_get(a->h.audit, c, &x.task, AUDIT_PART_INPUT, &input, &gone);
+        *state = x.state;
+        put_whole(w, &x, &input);
+    }
+    api_reader_give(a, c);
+    buf_done(&input);
+    arena_free(arena);
+    return f;
+}
+
 void api_artifact_show(struct wire_request *r, void *arg)
 {
     static const char *const names[] = {"open", NULL};
     struct api *a = arg;
     struct id id;
     struct fault why;
-    struct review_artifact x;
-    struct buf input;
+    struct jn_writer w;
+    struct buf body;
+    enum review_state state;
     if (!api_query_ok(r, names) || !api_param_id(r, "artifact", "art", "artifact", &id)) {
         return;
     }
-    struct store_conn *c = api_reader_take(a, &why);
-    if (c == NULL) {
-        wire_fail(r, why.code, &why);
+    api_open(&w, &body);
+    enum fail f = api_artifact_read(a, api_who(r), &id, &w, &state, &why);
+    if (f != FAIL_NONE) {
+        buf_done(&body);
+        wire_fail(r, f, &why);
         return;
     }
-    struct arena *arena = arena_new(REVIEW_ARENA_BYTES);
-    buf_init(&input, TASK_MAX_TEXT + 8192);
-    enum fail f = review_get(c, arena, &id, api_who(r), &x, &why);
-    if (f == FAIL_NONE) {
-        /* Erased input is no error: the artifact shows without it. */
-        struct fault gone;
-        (void)!audit_content_get(a->h.audit, c, &x.task, AUDIT_PART_INPUT, &input, &gone);
+    const char *open = wire_query(r, "open");
+    if (state == REVIEW_STATE_IN_REVIEW && (open == NULL || strcmp(open, "0") != 0)) {
+        note_opened(a, r, &id);
     }
-    api_reader_give(a, c);
-    if (f != FAIL_NONE) {
-        wire_fail(r, f, &why);
-    } else {
-        struct jn_writer w;
-        struct buf body;
-        const char *open = wire_query(r, "open");
-        if (x.state == REVIEW_STATE_IN_REVIEW && (open == NULL || strcmp(open, "0") != 0)) {
-            note_opened(a, r, &id);
-        }
-        api_open(&w, &body);
-        put_whole(&w, &x, &input);
-        api_send(r, 200, &w);
-    }
-    buf_done(&input);
-    arena_free(arena);
+    api_send(r, 200, &w);
 }
 
 /* ---- deciding ---- */

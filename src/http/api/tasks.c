@@ -7,21 +7,9 @@
 #include "answer/route/route.h"
 
 struct form_task {
-    struct api *a;
     struct wire_request *r;
-    uint64_t handle; /* atomic */
-    bool gone;       /* atomic */
+    struct openai_flight flight;
 };
-
-static void form_gone(void *arg)
-{
-    struct form_task *t = arg;
-    __atomic_store_n(&t->gone, true, __ATOMIC_SEQ_CST);
-    uint64_t handle = __atomic_load_n(&t->handle, __ATOMIC_SEQ_CST);
-    if (handle != 0) {
-        task_cancel(t->a->h.desk, handle);
-    }
-}
 
 static void form_done(void *arg, const struct task_result *result)
 {
@@ -217,15 +205,10 @@ void api_task_add(struct wire_request *r, void *arg)
         wire_fail(r, f, &why);
         return;
     }
-    t->a = a;
     t->r = r;
-    wire_on_gone(r, form_gone, t);
-    uint64_t handle = task_submit(a->h.desk, &q);
+    openai_flight_watch(&t->flight, r, a->h.desk);
     /* The request lives at least until its handler returns, and t with it. */
-    __atomic_store_n(&t->handle, handle, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&t->gone, __ATOMIC_SEQ_CST)) {
-        task_cancel(a->h.desk, handle);
-    }
+    openai_flight_submit(&t->flight, &q);
 }
 
 void api_task_stored(struct wire_request *r, struct api *a, api_task_read_fn read)

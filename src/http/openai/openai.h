@@ -125,3 +125,17 @@ void openai_decide_ask_done(struct openai_decide_ask *ask);
  */
 void openai_put_answers(struct jn_writer *w, const struct openai_decide_ask *ask,
                         const struct task_decided *decided);
+
+/* A task and the client it is for. Lives in the request's memory (wire_alloc, so zeroed), where the
+   client's leaving may still read it after the answer. */
+struct openai_flight {
+    struct task_desk *desk;
+    uint64_t handle; /* atomic, 0 until submitted */
+    bool gone;       /* atomic */
+};
+/* From now on the client's leaving cancels the task. Handler only, before the request is handed
+   on. */
+void openai_flight_watch(struct openai_flight *f, struct wire_request *r, struct task_desk *desk);
+/* Once per flight; in the handler, or on the core thread. The answer may come before it returns: of
+   what the request holds only the flight is read after that. */
+void openai_flight_submit(struct openai_flight *f, const struct task_request *t);

@@ -4,20 +4,6 @@
 
 #include "http/openai/openai.h"
 
-/* A task and the client it is for. Lives in the request's memory (wire_alloc, so zeroed), where the
-   client's leaving may still read it after the answer. */
-struct openai_flight {
-    struct task_desk *desk;
-    uint64_t handle; /* atomic, 0 until submitted */
-    bool gone;       /* atomic */
-};
-/* From now on the client's leaving cancels the task. Handler only, before the request is handed
-   on. */
-void openai_flight_watch(struct openai_flight *f, struct wire_request *r, struct task_desk *desk);
-/* Once per flight; in the handler, or on the core thread. The answer may come before it returns: of
-   what the request holds only the flight is read after that. */
-void openai_flight_submit(struct openai_flight *f, const struct task_request *t);
-
 /* A new id in OpenAI's look: prefix and 26 characters, "chatcmpl-01J...". */
 void openai_id(const char *prefix, char out[TEXT_ID_SIZE + 16]);
 /* Does the request's response_format say "scored": true? False too when it is none. */

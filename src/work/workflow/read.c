@@ -12,10 +12,11 @@
 
 static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
                                        "frames", "always_person", "desk",    "rewrite",
-                                       "label",  "accepts",       "reuse",   "needs",  NULL};
+                                       "label",  "accepts",       "reuse",   "needs",  "related",
+                                       NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
                                          "target_error", "instruct",  "min",    "max",
-                                         NULL};
+                                         "aid",    "like",         NULL};
 static const char *const stakes_keys[] = {"stakes", "refund_above", "phrases", NULL};
 static const char *const prompt_keys[] = {"system", "prefix", "suffix", NULL};
 static const char *const frame_keys[] = {"greeting", "greeting_plain", "opening", "sources",
@@ -100,6 +101,36 @@ static char *read_bound(const struct config_node *node, const char *key,
     return mem_dup_str(s);
 }
 
+/* `type: sentiment` is a choice of three, an aid that code reads first. */
+static bool read_mood(const char *type, struct ladder_field *field)
+{
+    static const char *const labels[] = {"negative", "neutral", "positive"};
+    if (strcmp(type, "sentiment") != 0) {
+        return false;
+    }
+    field->type = LADDER_CHOICE;
+    field->mood = field->aid = true;
+    ladder_labels_set(field, labels, COUNT_OF(labels));
+    return true;
+}
+
+static void read_like(const struct config_node *node, struct ladder_field *field,
+                      struct config_faults *faults)
+{
+    const char *like = NULL;
+    if (!config_node_str(node, "like", false, 60, &like, faults) || like == NULL) {
+        return;
+    }
+    if (field->type != LADDER_ID || strpbrk(like, "0123456789") == NULL) {
+        config_faults_add(faults, config_node_find(node, "like")->line, "like",
+                          "Write one of them, such as VM-410233: digits stand for any digit.",
+                          "\"%s\" must be an id, and what it is like must have a digit",
+                          field->name);
+        return;
+    }
+    field->pattern = mem_dup_str(like);
+}
+
 static void read_field(const struct config_node *node, struct ladder_form *form,
                        struct config_faults *faults)
 {
@@ -127,7 +158,10 @@ static void read_field(const struct config_node *node, struct ladder_form *form,
     }
     struct ladder_field *field = &form->fields[form->fields_len++];
     text_copy(field->name, sizeof(field->name), name);
-    field->type = ladder_type_find(type);
+    bool mood = read_mood(type, field);
+    field->type = mood ? field->type : ladder_type_find(type);
+    config_node_bool(node, "aid", false, &field->aid, faults);
+    read_like(node, field, faults);
     field->max_chars = (int)max_chars;
     field->target_error = target;
     field->instruct = mem_dup_str(instruct);
@@ -135,9 +169,10 @@ static void read_field(const struct config_node *node, struct ladder_form *form,
     field->max = read_bound(node, "max", field, faults);
     if (field->type == LADDER_TYPE_COUNT) {
         config_faults_add(faults, node->line, "type",
-                          "Use choice, number, amount, date, id, span, line, language or draft.",
+                          "Use choice, sentiment, number, amount, date, id, span, line, language "
+                          "or draft.",
                           "\"%s\" is no type of field", type);
-    } else if (field->type == LADDER_CHOICE) {
+    } else if (field->type == LADDER_CHOICE && !mood) {
         read_labels(node, field, faults);
     }
 }
@@ -341,6 +376,7 @@ static void read_root(const struct config_node *root, struct ladder_form *form,
     config_node_str(root, "dataset", false, 63, &dataset, faults);
     config_node_str(root, "desk", false, 100, &desk, faults);
     config_node_bool(root, "rewrite", false, &form->rewrite, faults);
+    config_node_bool(root, "related", false, &form->related, faults);
     text_copy(form->name, sizeof(form->name), name);
     form->title = mem_dup_str(title);
     form->dataset = mem_dup_str(dataset);

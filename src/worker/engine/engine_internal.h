@@ -259,6 +259,10 @@ struct llama_engine {
     struct shim_chat *chat;
     struct ggml_threadpool *pool;
     struct llama_batch batch;
+    struct llama_context *twin; /* of an encoder: the second hand's, NULL without one */
+    struct llama_batch twin_batch;
+    struct hands *hands;
+    double us_both; /* measured, of a token of a step by both hands */
     int n_batch;
     int n_seq;
     int n_vocab;
@@ -551,8 +555,12 @@ void engine_watch(bool on);
 enum fail embed_prepare(struct llama_engine *e, struct task *t, struct fault *why);
 /* One batch of texts, of as many tasks as fit. */
 void embed_step(struct llama_engine *e);
-/* Tokens of that batch. */
-int embed_forecast(const struct llama_engine *e);
+/* Tokens of that step, and the microseconds that it should take. */
+int embed_forecast(const struct llama_engine *e, double *us);
+/* Opens the second hand of an encoder on the CPU, with the context's parameters; without memory
+   or a thread for it one hand goes on alone. */
+void embed_open_twin(struct llama_engine *e, struct llama_context_params params);
+void embed_close_twin(struct llama_engine *e);
 
 /* adapter.c */
 enum fail adapter_add(struct engine *engine, int fd, const struct engine_adapter *adapter,

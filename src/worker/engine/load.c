@@ -255,6 +255,7 @@ static void unload(struct llama_engine *e)
 {
     e->base.loaded = false;
     lane_close(e);
+    embed_close_twin(e);
     if (e->batch.token != NULL) {
         llama_batch_free(e->batch);
         e->batch = (struct llama_batch){0};
@@ -334,6 +335,9 @@ static enum fail open_context(struct llama_engine *e, const struct engine_load *
         llama_attach_threadpool(e->context, e->pool, e->pool);
     }
     e->batch = llama_batch_init(e->n_batch, 0, 1);
+    if (embed && load->n_threads > 1 && (gpus == 0 || load->gpu_layers == 0)) {
+        embed_open_twin(e, params);
+    }
     return FAIL_NONE;
 }
 

@@ -66,7 +66,9 @@ bool step_forecast(struct engine *engine, struct engine_step *out)
         return false;
     }
     *out = (struct engine_step){.class = IPC_BATCH};
-    int tokens = engine->info.kind == ENGINE_EMBED ? embed_forecast(e) : 0;
+    double embed_us = 0;
+    bool embeds = engine->info.kind == ENGINE_EMBED;
+    int tokens = embeds ? embed_forecast(e, &embed_us) : 0;
     int of[IPC_CLASS_COUNT] = {0};
     for (const struct task *t = e->first; t != NULL; t = t->next) {
         if (t->state == TASK_ENDED) {
@@ -80,10 +82,11 @@ bool step_forecast(struct engine *engine, struct engine_step *out)
     for (int c = 0; c < IPC_CLASS_COUNT; c++) {
         tokens += task_allowance(e, out->class, (enum ipc_class)c, of[c]);
     }
-    int most = step_tokens_max(e, 0);
+    int most = embeds ? tokens : step_tokens_max(e, 0);
+    most = most < 1 ? 1 : most;
     tokens = tokens < 1 ? 1 : tokens > most ? most : tokens;
     out->tokens = (unsigned)tokens;
-    out->us = (uint32_t)threads_forecast_us(e, tokens);
+    out->us = (uint32_t)(embeds ? embed_us : threads_forecast_us(e, tokens));
     return true;
 }
 
