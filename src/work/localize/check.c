@@ -133,8 +133,10 @@ static bool is_bars(const struct bars *b)
 static const char *say(const struct check_result *r, struct arena *a)
 {
     const char *text = check_reason_text(r->reason);
-    return r->detail[0] == '\0' ? arena_printf(a, "%s", text)
-                                : arena_printf(a, "%s: %s", text, r->detail);
+    size_t n = strlen(text);
+    n -= n > 0 && text[n - 1] == '.' ? 1 : 0;
+    return r->detail[0] == '\0' ? arena_dup_strn(a, text, n)
+                                : arena_printf(a, "%.*s: %s", (int)n, text, r->detail);
 }
 
 static bool check_one(const struct localize_rules *r, const struct check_string *s,

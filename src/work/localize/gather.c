@@ -63,7 +63,8 @@ static enum fail read_files(struct work *w, struct fault *why)
 
 static enum fail find_languages(struct work *w, struct fault *why)
 {
-    const char *to = program_param(w->run, "lang"), *from = program_param(w->run, "source_lang");
+    const char *to = program_param(w->run, "language"),
+               *from = program_param(w->run, "source_language");
     for (size_t i = 0; i < w->files_len; i++) {
         const struct localize_file *f = &w->files[i].file;
         to = to == NULL && f->target_lang[0] != '\0' ? f->target_lang : to;
@@ -74,7 +75,7 @@ static enum fail find_languages(struct work *w, struct fault *why)
     }
     if (to == NULL || to[0] == '\0' || strlen(to) > 20) {
         FAULT(why, FAIL_BAD_REQUEST, "no file says which language to translate into");
-        return fail_hint(why, "Say it: --set lang=de.");
+        return fail_hint(why, "Say it: --set language=de.");
     }
     w->to = to;
     w->from = from == NULL ? "en" : from;
@@ -119,8 +120,9 @@ static enum fail read_memory(struct work *w, struct fault *why)
             localize_memory_add_file(w->memory, &file->file, NULL, file->input->name);
         }
     }
+    f = f == FAIL_NONE ? work_add_approved(w, why) : f;
     localize_memory_build(w->memory);
-    return FAIL_NONE;
+    return f;
 }
 
 static enum fail read_glossaries(struct work *w, struct fault *why)

@@ -245,6 +245,9 @@ static void leave_sums(struct work *w)
 {
     struct sums s = add_up(w);
     size_t fresh = w->strings_len - s.memory;
+    program_field(w->run, &(struct program_field){.name = "language", .type = "line",
+                                                  .value = w->to, .confidence = 1,
+                                                  .rung = LADDER_RULE});
     number(w, "strings", w->strings_len);
     number(w, "unchanged", s.kept);
     number(w, "done", s.done);

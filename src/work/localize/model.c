@@ -180,12 +180,11 @@ static void settle(struct work *w, struct asking *all, size_t n)
         o.sure = false;
         o.reason = "the language has more plural forms than the source";
     }
-    /* A proposal of people is kept before an unsure one of a model. */
-    bool keep =
-        !o.sure && (s->offer.by == LOCALIZE_BY_BEFORE || s->offer.by == LOCALIZE_BY_MEMORY ||
-                    s->offer.by == LOCALIZE_BY_VARIANT || s->offer.by == LOCALIZE_BY_PATTERN);
-    if (!keep) {
-        work_take(w, s, &o, all[0].model != NULL ? all[0].model : "model");
+    /* What people wrote stays as the proposal unless the model's is done. */
+    struct work_string taken = *s;
+    work_take(w, &taken, &o, all[0].model != NULL ? all[0].model : "model");
+    if (taken.done || s->offer.by == LOCALIZE_BY_NONE || s->offer.by == LOCALIZE_BY_WORD) {
+        *s = taken;
     }
 }
 
@@ -199,7 +198,8 @@ static bool wanted(const struct work *w, const struct work_string *s)
         len = u->sources[i].len > len ? u->sources[i].len : len;
     }
     /* Translations that people disagree about are theirs to choose from. */
-    return !s->done && s->offer.by != LOCALIZE_BY_MEMORY && len <= SOURCE_MAX &&
+    bool disagreed = s->offer.by == LOCALIZE_BY_MEMORY && !s->offer.sure;
+    return !s->done && !disagreed && len <= SOURCE_MAX &&
            (u->marks_are & LOCALIZE_ODD) == 0 && count_words(u->sources[0].text) > 0 &&
            w->options->model[0] != '\0';
 }

@@ -58,6 +58,8 @@ struct work {
 
 /* Reads all inputs; the memory is built. */
 MUST_CHECK enum fail work_gather(struct work *w, struct fault *why);
+/* What the team approved in earlier runs, into the memory; nothing without a house. */
+MUST_CHECK enum fail work_add_approved(struct work *w, struct fault *why);
 /* Lists the strings that need a translation, in the order of files and units. */
 MUST_CHECK enum fail work_list(struct work *w, struct fault *why);
 /* Takes an offer: checked, it is done or for review. */
