@@ -277,6 +277,22 @@ static size_t blanks_at_end(const char *s, size_t n)
     return k;
 }
 
+/* A capital at the beginning where the source has one; a word of the source ("iOS") stays. */
+static const char *begin_alike(const char *source, const char *s, struct arena *a)
+{
+    uint32_t theirs = 0, ours = 0;
+    char utf8[4];
+    size_t k = text_utf8_decode(s, strlen(s), &ours), word = strcspn(s, " ");
+    if (k == 0 || text_utf8_decode(source, strlen(source), &theirs) == 0 ||
+        !localize_is_letter(theirs) || !localize_is_letter(ours) ||
+        localize_lower(theirs) == theirs || localize_lower(ours) != ours ||
+        memmem(source, strlen(source), s, word) != NULL) {
+        return s;
+    }
+    size_t n = text_utf8_encode(localize_upper(ours), utf8);
+    return arena_printf(a, "%.*s%s", (int)n, utf8, s + k);
+}
+
 const char *localize_repair(const char *source, const char *target, struct arena *a)
 {
     size_t n = strlen(source), m = strlen(target);
@@ -292,5 +308,6 @@ const char *localize_repair(const char *source, const char *target, struct arena
     k = strlen(core);
     bool quoted = k > 2 && core[0] == '"' && core[k - 1] == '"' && strchr(source, '"') == NULL;
     core = quoted ? arena_dup_strn(a, core + 1, k - 2) : core;
+    core = begin_alike(source + before, core, a);
     return arena_printf(a, "%.*s%s%.*s", (int)before, source, core, (int)after, source + s_end);
 }

@@ -145,6 +145,8 @@ static void what_is_broken_is_never_whole(void **state)
     assert_false(localize_check(&rules, &u, &target, 1, a, &why_not));
     assert_string_equal(localize_repair(" a b\n", "c d.", a), " c d\n");
     assert_string_equal(localize_repair("a", "\"c\"", a), "c");
+    assert_string_equal(localize_repair("Öffnen.", "école.", a), "École.");
+    assert_string_equal(localize_repair("On iOS", "iOS an", a), "iOS an");
     arena_free(a);
 }
 

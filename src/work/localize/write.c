@@ -262,6 +262,29 @@ static void csv_cell(const struct writer *w, struct buf *out, const struct local
     (void)buf_add_char(out, '"');
 }
 
+/* Does the state stand in the bytes that the target replaces (<target state="new"/>)? */
+static bool holds_state(const struct localize_unit *u, const struct localize_text *old)
+{
+    return u->state_end > u->state_begin && u->state_begin >= old->begin &&
+           u->state_end <= old->end;
+}
+
+/* What stands before a target that has no element yet, with the state it gets. */
+static void add_before(const struct writer *w, struct buf *out, const struct localize_unit *u,
+                       const struct localize_text *old)
+{
+    bool inside = holds_state(u, old) && (u->marks_are & LOCALIZE_FUZZY) != 0;
+    size_t at = inside ? (size_t)(u->state_begin - old->begin) : 0;
+    if (!inside || at > strlen(u->before) ||
+        strncmp(u->before + at, u->state, strlen(u->state)) != 0) {
+        add_lines(w, out, u->before);
+        return;
+    }
+    (void)buf_add(out, u->before, at);
+    (void)buf_add_str(out, u->state_done);
+    add_lines(w, out, u->before + at + strlen(u->state));
+}
+
 static enum fail escape(struct writer *w, struct buf *out, const struct localize_unit *u,
                         const struct localize_text *old, const char *s, size_t n)
 {
@@ -271,7 +294,7 @@ static enum fail escape(struct writer *w, struct buf *out, const struct localize
     } else if (strcmp(format, "strings") == 0) {
         csv_cell(w, out, old, s, n);
     } else if (strcmp(format, "xliff") == 0) {
-        add_lines(w, out, u->before);
+        add_before(w, out, u, old);
         enum fail f = xml_string(w, out, u, s, n);
         add_lines(w, out, u->after);
         return f;
@@ -343,7 +366,8 @@ enum fail localize_write(const struct localize_file *f, const void *bytes, size_
         ASSERT(c->unit < f->len && c->target < f->units[c->unit].targets_len);
         const struct localize_unit *u = &f->units[c->unit];
         code = add_change(&w, u, c->target, c->text, c->len);
-        bool guess = (u->marks_are & LOCALIZE_FUZZY) != 0 && u->state_end > u->state_begin;
+        bool guess = (u->marks_are & LOCALIZE_FUZZY) != 0 && u->state_end > u->state_begin &&
+                     !holds_state(u, &u->targets[c->target]);
         if (code == FAIL_NONE && guess && stated != c->unit) {
             stated = c->unit;
             code = add_edit(&w, u->state_begin, u->state_end, u->state_done,
