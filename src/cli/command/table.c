@@ -263,7 +263,8 @@ static const struct cli_option demo_options[] = {
 
 static const struct cli_option read_options[] = {
     {"format", 'f', "FORMAT",
-     "html, xml, mail, docx, pdf, csv, json, jsonl, markdown or text (default: found)"},
+     "html, xml, mail, docx, pdf, csv, json, jsonl, markdown, text, tests, po, xliff, ... "
+     "(default: found)"},
     {"charset", 0, "NAME", "overrules what the document says"},
     {0}};
 static const char route_explain_help[] =

@@ -19,6 +19,8 @@
 #define ASKED_MAX 8
 #define NAME_CHARS 80
 #define SAID_MAX 8
+#define SOURCES_MAX 16
+#define SOURCE_NAMES 8
 
 struct work {
     struct program_run *run;
@@ -29,6 +31,7 @@ struct work {
     struct qa_result *result;
     struct qa_sentence sentences[SENTENCES_MAX];
     size_t sentences_len;
+    const char *model;    /* that is asked */
     size_t offered, kept; /* of a model's sentences and names */
 };
 
@@ -147,7 +150,8 @@ static void name_groups(struct work *w)
         if (g->rule[0] == '\0' && g->headline[0] != '\0' &&
             program_prompt(w->run, "cause", vars, 1, &prompt, &why) == FAIL_NONE) {
             asks[n] = (struct program_ask){
-                .kind = PROGRAM_CHAT, .text = prompt, .max_tokens = 24, .stop = "\n"};
+                .kind = PROGRAM_CHAT, .model = w->model, .text = prompt, .max_tokens = 24,
+                .stop = "\n"};
             groups[n++] = g;
         }
     }
@@ -202,10 +206,32 @@ static void take_sentence(struct work *w, const char *text, bool cut, const char
     }
 }
 
+/* What the lists say of one cause, with the words that people say it with: what a model's sentence
+   about it may rest on. */
+static const char *group_source(struct work *w, const struct qa_group *g)
+{
+    struct buf b;
+    struct arena *a = w->result->arena;
+    buf_init(&b, 8192);
+    (void)buf_add_str(&b, "The test, the tests ");
+    for (size_t i = 0; i < g->count && i < SOURCE_NAMES; i++) {
+        (void)buf_printf(&b, "%s`%s`", i > 0 ? ", " : "",
+                         w->result->changes[g->changes[i]].now->shown);
+    }
+    (void)buf_printf(&b,
+                     "%s failed and broke in this run with the error, failure, problem or issue, "
+                     "due to the cause %s%s%s: %s",
+                     g->count > SOURCE_NAMES ? " and others" : "", g->cause,
+                     g->rule[0] != '\0' ? ", " : "", g->rule, g->headline);
+    const char *text = b.data == NULL ? "" : arena_dup_strn(a, b.data, b.len);
+    buf_done(&b);
+    return text;
+}
+
 /* Each sentence of a model's summary by itself: what holds stands beside the code's. */
 static void take_summary(struct work *w, const struct program_answer *a)
 {
-    const char *sources[SENTENCES_MAX + ASKED_MAX];
+    const char *sources[SENTENCES_MAX + SOURCES_MAX];
     size_t sources_len = 0;
     const char *at = a->text;
     for (size_t i = 0; i < w->sentences_len; i++) {
@@ -213,8 +239,8 @@ static void take_summary(struct work *w, const struct program_answer *a)
             sources[sources_len++] = w->sentences[i].text;
         }
     }
-    for (size_t i = 0; i < w->result->groups_len && i < ASKED_MAX; i++) {
-        sources[sources_len++] = w->result->groups[i].headline;
+    for (size_t i = 0; i < w->result->groups_len && i < SOURCES_MAX; i++) {
+        sources[sources_len++] = group_source(w, &w->result->groups[i]);
     }
     for (size_t i = 0; i < SAID_MAX && *at != '\0'; i++) {
         size_t n = sentence_end(at);
@@ -237,7 +263,7 @@ static void ask_summary(struct work *w)
     const struct program_var vars[] = {{"facts", facts.data == NULL ? "" : facts.data}};
     if (program_prompt(w->run, "summary", vars, 1, &prompt, &why) == FAIL_NONE) {
         const struct program_ask ask = {
-            .kind = PROGRAM_CHAT, .text = prompt, .max_tokens = 160};
+            .kind = PROGRAM_CHAT, .model = w->model, .text = prompt, .max_tokens = 160};
         if (program_ask(w->run, &ask, &a, &why) == FAIL_NONE) {
             take_summary(w, &a);
         }
@@ -245,10 +271,12 @@ static void ask_summary(struct work *w)
     buf_done(&facts);
 }
 
-/* Nothing that a model says changes a class, a count or the verdict. */
+/* Nothing that a model says changes a class, a count or the verdict. A job may wait for the heavy
+   model: hardly anything that the light one says of a run holds. */
 static void ask_models(struct work *w)
 {
-    if (w->result->groups_len == 0 || !program_has_model(w->run, NULL)) {
+    w->model = program_has_model(w->run, "heavy") ? "heavy" : "light";
+    if (w->result->groups_len == 0 || !program_has_model(w->run, w->model)) {
         return;
     }
     program_step(w->run, "model");
