@@ -7,7 +7,7 @@
 counts      reports of two public collections whose repositories publish counts (INHOUSE_DATA/test_reports): the share that is right, file by file, with every count.
             Peer: the same files by Python's ElementTree and json, a testcase element or an entry a test, its worst child its state.
 invented    test names in what is said that no report holds; beside it, how many names and sentences were offered (qa_reports_test looks each up in the runs).
-planted     sentences with another name or number: the share that is refused.
+planted     sentences with a name or number that there is not, or the name of a test that stands otherwise: the share that is refused.
 large       two runs of N tests (100,000), 1 and 2 % failing, compared in a job with all outputs: seconds, the upload aside. Peer: Python reads both with ElementTree and
             compares two dictionaries, nothing else.
 What the parsers and the wording were made with: these reports, and the formats' descriptions.

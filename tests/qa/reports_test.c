@@ -31,7 +31,7 @@ static char *paths[FILES_MAX];
 static size_t paths_len;
 static struct {
     int parsed, compared, right, refused, wrongly_read, wrongly_refused;
-    int sentences, held, names, invented, planted, caught;
+    int sentences, held, names, invented, planted, others, caught;
 } tally;
 
 /* ---- files ---- */
@@ -283,35 +283,65 @@ static void check_names(const struct qa_sentence *s, const struct qa_run *now,
     }
 }
 
-/* The sentence with its first name, or its first number, changed; NULL: it has none. */
-static char *plant(const char *text, bool name)
+enum planted { PLANT_NUMBER, PLANT_NAME, PLANT_OTHER_TEST };
+
+/* A test of the run that stands otherwise: of another class, failing where this one does not. */
+static const char *other_test(const struct qa_result *r, const char *name, size_t n)
 {
-    const char *at = name ? strchr(text, '`') : strpbrk(text, "0123456789");
+    const struct qa_change *self = NULL;
+    for (size_t i = 0; i < r->changes_len; i++) {
+        const struct qa_test *t = r->changes[i].now;
+        if (t != NULL && strlen(t->shown) == n && memcmp(t->shown, name, n) == 0) {
+            self = &r->changes[i];
+        }
+    }
+    for (size_t i = 0; self != NULL && i < r->changes_len; i++) {
+        const struct qa_change *c = &r->changes[i];
+        if (c->now != NULL && c->class != self->class && !c->flaky &&
+            qa_is_failing(c->now->state) != qa_is_failing(self->now->state) &&
+            strpbrk(c->now->shown, "`\n") == NULL && c->now->name[0] != '\0') {
+            return c->now->shown;
+        }
+    }
+    return NULL;
+}
+
+/* The sentence with its first name made one that there is not, or another test's, or with its first
+   number changed; NULL: it has none. */
+static char *plant(const struct qa_result *r, const char *text, enum planted what)
+{
     const char *tick = strchr(text, '`');
+    const char *end = tick == NULL ? NULL : strchr(tick + 1, '`');
+    const char *digit = strpbrk(text, "0123456789");
     struct buf b;
-    if (at == NULL || (!name && tick != NULL && tick < at)) {
-        return NULL;
-    }
     buf_init(&b, 20000);
-    if (name) {
-        (void)buf_printf(&b, "%.*s`Zq%s", (int)(at - text), text, at + 1);
-    } else {
+    if (what == PLANT_NUMBER && digit != NULL && (tick == NULL || digit < tick)) {
         char *rest;
-        long v = strtol(at, &rest, 10);
-        (void)buf_printf(&b, "%.*s%ld%s", (int)(at - text), text, v + 7, rest);
+        long v = strtol(digit, &rest, 10);
+        (void)buf_printf(&b, "%.*s%ld%s", (int)(digit - text), text, v + 7, rest);
+    } else if (what == PLANT_NAME && end != NULL) {
+        (void)buf_printf(&b, "%.*s`Zq%s", (int)(tick - text), text, tick + 1);
+    } else if (what == PLANT_OTHER_TEST && end != NULL) {
+        const char *other = other_test(r, tick + 1, (size_t)(end - tick - 1));
+        if (other != NULL && strstr(text, other) == NULL) {
+            (void)buf_printf(&b, "%.*s`%s%s", (int)(tick - text), text, other, end);
+        }
     }
-    return buf_take(&b);
+    char *made = b.len > 0 ? buf_take(&b) : NULL;
+    buf_done(&b);
+    return made;
 }
 
 static void check_planted(struct qa_result *r, const struct qa_sentence *s, const char *const *all,
                           size_t n)
 {
-    for (int name = 0; name < 2; name++) {
+    for (int what = PLANT_NUMBER; what <= PLANT_OTHER_TEST; what++) {
         const char *detail;
-        AUTO_FREE char *changed = plant(s->text, name == 1);
+        AUTO_FREE char *changed = plant(r, s->text, (enum planted)what);
         if (changed != NULL) {
             bool ok = qa_check_sentence(r, changed, all, n, &detail);
             tally.planted++;
+            tally.others += what == PLANT_OTHER_TEST ? 1 : 0;
             tally.caught += ok ? 0 : 1;
             if (ok) {
                 print_message("kept: %s\n", changed);
@@ -384,9 +414,9 @@ static int print_tally(void **state)
                   paths_len, tally.parsed, tally.refused, tally.wrongly_refused,
                   tally.wrongly_read, tally.right, tally.compared);
     print_message("said: %d sentences offered, %d held; %d test names in them, %d invented; %d "
-                  "planted names and numbers, %d caught\n",
+                  "planted names, numbers and other tests (%d), %d caught\n",
                   tally.sentences, tally.held, tally.names, tally.invented, tally.planted,
-                  tally.caught);
+                  tally.others, tally.caught);
     return 0;
 }
 
