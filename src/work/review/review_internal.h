@@ -34,9 +34,9 @@ MUST_CHECK enum fail review_feed(struct store_tx *tx, struct audit *audit,
 
 /* ---- setting.c ---- */
 #define REVIEW_CHAIN_SIZE (REVIEW_CHAIN_MAX * (REVIEW_PERSON_SIZE + 16))
-/* A line each: TARGET SECONDS. What cannot be read is left out. */
+/* A line each: TARGET SECONDS. What cannot be read is left out; room for REVIEW_CHAIN_MAX. */
 void review_chain_write(const struct review_target *chain, size_t n, char *out, size_t room);
-size_t review_chain_read(const char *text, struct review_target chain[REVIEW_CHAIN_MAX]);
+size_t review_chain_read(const char *text, struct review_target *chain);
 
 /* ---- item.c ---- */
 /* The first item of a new artifact that waits. */

@@ -84,7 +84,7 @@ void review_chain_write(const struct review_target *chain, size_t n, char *out, 
     ASSERT(at < room);
 }
 
-size_t review_chain_read(const char *text, struct review_target chain[REVIEW_CHAIN_MAX])
+size_t review_chain_read(const char *text, struct review_target *chain)
 {
     size_t n = 0;
     while (*text != '\0' && n < REVIEW_CHAIN_MAX) {
