@@ -38,6 +38,39 @@ static const struct cli_option *find_option(const struct cli_option *list, const
     return NULL;
 }
 
+/* Does the command take options that it does not list? */
+static bool is_loose(const struct command *c)
+{
+    for (const struct cli_option *o = c->options; o != NULL && o->name != NULL; o++) {
+        if (o->name[0] >= 'A' && o->name[0] <= 'Z') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An option that the command does not list, for the workflow to know. */
+static bool read_extra(struct cli *cli, int argc, char **argv, int *i)
+{
+    const char *word = argv[*i] + 2;
+    size_t n = strcspn(word, "=");
+    struct cli_extra *x = &cli->extras[cli->extras_len];
+    if (cli->extras_len == CLI_MAX_EXTRAS || n == 0 || n >= sizeof(x->name)) {
+        cli_usage(cli, "there is no option %s", argv[*i]);
+        return false;
+    }
+    memcpy(x->name, word, n);
+    x->name[n] = '\0';
+    x->value = word[n] == '=' ? word + n + 1 : NULL;
+    if (x->value == NULL && *i + 1 >= argc) {
+        cli_usage(cli, "--%s needs a value", x->name);
+        return false;
+    }
+    x->value = x->value != NULL ? x->value : argv[++*i];
+    cli->extras_len++;
+    return true;
+}
+
 /* One option at argv[*i]; moves *i past its value. */
 static bool read_option(struct cli *cli, int argc, char **argv, int *i, const char **shared)
 {
@@ -52,6 +85,9 @@ static bool read_option(struct cli *cli, int argc, char **argv, int *i, const ch
     if (o == NULL) {
         o = find_option(cli_common, word, n, &at);
         slot = o != NULL ? &shared[at] : NULL;
+    }
+    if (o == NULL && longer && n > 1 && is_loose(cli->command)) {
+        return read_extra(cli, argc, argv, i);
     }
     if (o == NULL || (longer && n == 1)) {
         cli_usage(cli, "there is no option %s", argv[*i]);

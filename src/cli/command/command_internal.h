@@ -18,12 +18,15 @@
 
 #define CLI_MAX_WORDS 64
 #define CLI_MAX_OPTIONS 16
+#define CLI_MAX_EXTRAS 64
 
 /* ---- commands as data ---- */
 
 struct cli;
 struct cli_option {
-    const char *name;  /* "out": --out */
+    /* "out": --out; in capitals: long options that are not listed go to cli->extras, each with a
+       value */
+    const char *name;
     char letter;       /* 'o', 0: none */
     const char *value; /* "FILE" for help; NULL: a flag */
     const char *help;
@@ -46,6 +49,12 @@ struct cli {
     const char *words[CLI_MAX_WORDS];
     int words_len;
     const char *values[CLI_MAX_OPTIONS]; /* one per option; NULL: not given */
+    /* of a loose command, in order */
+    struct cli_extra {
+        char name[48];
+        const char *value;
+    } extras[CLI_MAX_EXTRAS];
+    int extras_len;
     bool json, quiet;
     bool tty, tty_err;
     size_t width; /* columns of the terminal, 80 when there is none */
@@ -334,6 +343,13 @@ int command_models_unpin(struct cli *cli);
 bool loading_list(struct cli *cli, int *status);
 int command_learn(struct cli *cli);
 int command_run(struct cli *cli);
+int command_jobs_list(struct cli *cli);
+int command_jobs_show(struct cli *cli);
+int command_jobs_pause(struct cli *cli);
+int command_jobs_resume(struct cli *cli);
+int command_jobs_cancel(struct cli *cli);
+int command_jobs_replay(struct cli *cli);
+int command_jobs_output(struct cli *cli);
 int command_review_list(struct cli *cli);
 int command_review_show(struct cli *cli);
 int command_review_approve(struct cli *cli);

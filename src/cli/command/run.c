@@ -14,6 +14,7 @@
 #include "base/clock/clock.h"
 #include "base/text/text.h"
 #include "cli/command/command_internal.h"
+#include "cli/command/jobs_internal.h"
 
 #define DEFAULT_FLIGHT 16
 #define SAID_BAD_MAX 20
@@ -347,14 +348,14 @@ static int finish(struct run *r, const struct run_counts *counts, enum fail f, s
     return counts->failed > 0 || r->bad > 0 ? COMMAND_SOME_FAILED : COMMAND_OK;
 }
 
-/* One error for a workflow that is not there, rather than one a ticket. */
-static enum fail workflow_check(struct cli *cli, struct fault *why)
+/* One error for a workflow that is not there, rather than one a ticket; *out describes it. */
+static enum fail workflow_check(struct cli *cli, json_t **out, struct fault *why)
 {
     if (!text_is_name(cli->words[0])) {
         FAULT(why, FAIL_BAD_REQUEST, "\"%.64s\" is no workflow's name", cli->words[0]);
         return fail_hint(why, "`inhouse workflow list` names them.");
     }
-    return client_get(cli->client, NULL, why, "/api/v1/workflows/%s", cli->words[0]);
+    return client_get(cli->client, out, why, "/api/v1/workflows/%s", cli->words[0]);
 }
 
 /* Is each word of a comma-separated list one of these? NULL is fine. */
@@ -390,16 +391,11 @@ static bool options_good(struct cli *cli)
     return true;
 }
 
-int command_run(struct cli *cli)
+static int run_form(struct cli *cli, int64_t flight)
 {
-    int64_t flight;
     struct fault why = {0};
     struct run_counts counts = {0};
     const char *class = cli_option(cli, "class");
-    if (!options_good(cli) ||
-        !cli_number(cli, "jobs", 1, CLIENT_MAX_FLIGHT, DEFAULT_FLIGHT, &flight)) {
-        return COMMAND_USAGE;
-    }
     struct run *r = mem_alloc(sizeof(*r));
     r->cli = cli;
     r->seen = seen_new();
@@ -419,10 +415,6 @@ int command_run(struct cli *cli)
     if (rows_open_tickets(cli->words[1], &r->rows, &why) != FAIL_NONE ||
         out_open(&r->out, cli_option(cli, "out"), &why) != FAIL_NONE) {
         status = cli_fail(cli, &why);
-    } else if (cli_client(cli) == NULL) {
-        status = cli_fail(cli, &cli->why);
-    } else if (workflow_check(cli, &why) != FAIL_NONE) {
-        status = cli_fail(cli, &why);
     } else {
         progress_begin(&r->bar, cli, cli->words[0]);
         enum fail f = run_tickets(cli, &o, &r->bar, &counts, &why);
@@ -435,4 +427,40 @@ int command_run(struct cli *cli)
     measure_run_done(&r->measure);
     mem_free(r);
     return status;
+}
+
+/* The server says whether the workflow is a form or a program. A file that is not there is said
+   before a server is started for it. */
+int command_run(struct cli *cli)
+{
+    struct fault why = {0};
+    json_t *workflow AUTO_JSON = NULL;
+    int64_t flight;
+    if (!options_good(cli) ||
+        !cli_number(cli, "jobs", 1, CLIENT_MAX_FLIGHT, DEFAULT_FLIGHT, &flight)) {
+        return COMMAND_USAGE;
+    }
+    for (int i = 1; i < cli->words_len; i++) {
+        if (strcmp(cli->words[i], "-") != 0 && access(cli->words[i], R_OK) != 0) {
+            FAULT_ERRNO(&why, FAIL_BAD_REQUEST, "cannot open %s", cli->words[i]);
+            return cli_fail(cli, &why);
+        }
+    }
+    if (cli_client(cli) == NULL) {
+        return cli_fail(cli, &cli->why);
+    }
+    if (workflow_check(cli, &workflow, &why) != FAIL_NONE) {
+        return cli_fail(cli, &why);
+    }
+    if (cli_str(workflow, "program")[0] != '\0') {
+        return run_program(cli, workflow);
+    }
+    if (cli->extras_len > 0 || cli_option(cli, "as") != NULL) {
+        return cli_usage(cli, "%s is a form: it has no option --%s", cli->words[0],
+                         cli->extras_len > 0 ? cli->extras[0].name : "as");
+    }
+    if (cli->words_len != 2) {
+        return cli_usage(cli, "%s is a form: it takes one FILE", cli->words[0]);
+    }
+    return run_form(cli, flight);
 }

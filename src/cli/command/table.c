@@ -27,13 +27,30 @@ static const struct cli_option import_options[] = {
                                 "about twice as fast"},
     {0}};
 static const struct cli_option run_options_list[] = {
-    {"out", 'o', "FILE", "write one JSON object a line here; appears when all is done"},
+    {"out", 'o', "FILE", "write the answers here; appears when all is done"},
     {"rungs", 0, "LIST", "only these rungs: reuse,rule,learned,light,heavy"},
     {"no-draft", 0, NULL, "fields only"},
     {"no-review", 0, NULL, "leave nothing in the review queue"},
     {"class", 0, "CLASS", "interactive, workflow or batch (default: workflow)"},
     {"jobs", 'j', "N", "requests in flight (default: 16)"},
+    {"as", 0, "FORMAT", "of a program: the format that --out, or the terminal, gets"},
+    {"INPUT", 0, "FILE", "of a program: an input by its name, like --base OLD.xml"},
     {0}};
+static const char run_help[] =
+    "Forms: FILE holds JSON lines or CSV with id, subject, text and, where known, expected; - is "
+    "standard\ninput. Rows that are wrong are named and skipped. With expected values it prints "
+    "accuracy, coverage, error.\n"
+    "Programs (qa-regression, standard-report, localize, copy-edit): the FILEs are the first "
+    "input, others\nhave an option of their name: `--base OLD.xml`, `--set language=de`. The main "
+    "output goes to standard\noutput, or to --out FILE; with --out FOLDER/ all outputs go there. "
+    "A wrong option lists the right ones.";
+static const struct cli_option jobs_options[] = {
+    {"state", 's', "STATE", "queued, leased, paused, done, failed, dead or cancelled"},
+    {"workflow", 'w', "NAME", "only this workflow's"},
+    {"limit", 'n', "N", "at most so many (default: 50)"},
+    {0}};
+static const struct cli_option output_options[] = {
+    {"out", 'o', "FILE", "write it there"}, {0}};
 static const struct cli_option list_options[] = {
     {"state", 's', "STATE",
      "in_review, approved, edited, rejected, escalated, delivered, draft, all (default: "
@@ -365,12 +382,20 @@ const struct command command_table[] = {
      "\"at\", \"reply\" "
      "and\n\"article\" where they are known, or a CSV with columns expected_FIELD.",
      NULL, command_learn, false},
-    {"run", "WORKFLOW FILE", 2, 2, "run a workflow over a file of tickets",
-     "FILE holds JSON lines or CSV with id, subject, text and, where known, expected; - is "
-     "standard input.\n"
-     "Rows that are wrong are named and skipped. With expected values it prints accuracy, "
-     "coverage, error.",
-     run_options_list, command_run, false},
+    {"run", "WORKFLOW FILE…", 2, MANY, "run a workflow over files", run_help, run_options_list,
+     command_run, false},
+    {"jobs list", "", 0, 0, "jobs, newest first, with time and cost", NULL, jobs_options,
+     command_jobs_list, false},
+    {"jobs show", "JOB", 1, 1, "one job: progress, files, steps with time, tokens and cost", NULL,
+     NULL, command_jobs_show, false},
+    {"jobs output", "JOB NAME", 2, 2, "one of its outputs", NULL, output_options,
+     command_jobs_output, false},
+    {"jobs pause", "JOB", 1, 1, "stop a job until it is resumed", NULL, NULL, command_jobs_pause,
+     false},
+    {"jobs resume", "JOB", 1, 1, "let a paused job go on", NULL, NULL, command_jobs_resume, false},
+    {"jobs cancel", "JOB", 1, 1, "end a job for good", NULL, NULL, command_jobs_cancel, false},
+    {"jobs replay", "JOB", 1, 1, "run one that is over again: same inputs, definition and time",
+     NULL, NULL, command_jobs_replay, false},
     {"try", "FILE [NAME=COLUMN…]", 1, MANY, "what would it have done with our own past tickets?",
      "FILE is a desk's export, JSON lines or CSV: a text, what people decided (queue, group, "
      "topic, priority, …)\n"
