@@ -11,6 +11,7 @@ static const char *const type_names[LADDER_TYPE_COUNT] = {
     "choice", "line", "language", "draft", "number", "amount", "date", "id", "span"};
 static const char *const class_names[LADDER_CLASS_COUNT] = {"none", "history", "provisional",
                                                             "reviewed"};
+static const char *const level_names[LADDER_LEVEL_COUNT + 1] = {"propose", "assist", "auto"};
 static const char *const verdict_names[LADDER_VERDICT_COUNT] = {"answered", "abstained", "skipped",
                                                                 "failed"};
 
@@ -67,6 +68,16 @@ const char *ladder_class_name(enum ladder_class class)
 enum ladder_class ladder_class_find(const char *name)
 {
     return (enum ladder_class)find(class_names, LADDER_CLASS_COUNT, name);
+}
+
+const char *ladder_level_name(enum ladder_level level)
+{
+    return level >= LADDER_PROPOSE && level < LADDER_LEVEL_COUNT ? level_names[level + 1] : "";
+}
+
+enum ladder_level ladder_level_find(const char *name)
+{
+    return (enum ladder_level)(find(level_names, LADDER_LEVEL_COUNT + 1, name) - 1);
 }
 
 const char *ladder_verdict_name(enum ladder_verdict v)
@@ -134,7 +145,7 @@ bool ladder_offer(struct ladder_climb *c, size_t field, const struct ladder_prop
     bool certified = own_word ? next.confidence >= 1 - c->form->fields[field].target_error
                               : e->n > 0 && e->class >= c->form->accepts &&
                                     next.confidence + 1e-6 >= e->threshold;
-    next.closed = certified && checks_pass(p);
+    next.closed = certified && checks_pass(p) && c->form->fields[field].level != LADDER_PROPOSE;
     if (next.closed && !own_word) {
         next.class = e->class;
         next.certificate = e->certificate[0] != '\0' ? e->certificate : NULL;
@@ -159,6 +170,21 @@ bool ladder_needs_person(const struct ladder_climb *c, size_t field)
     enum ladder_type type = c->form->fields[field].type;
     bool waits = type != LADDER_LINE && type != LADDER_DRAFT && !c->form->fields[field].aid;
     return waits && !c->held[field].closed;
+}
+
+bool ladder_is_auto(const struct ladder_climb *c)
+{
+    size_t decided = 0;
+    for (size_t i = 0; i < c->form->fields_len; i++) {
+        enum ladder_type type = c->form->fields[i].type;
+        bool counts = type != LADDER_LINE && type != LADDER_DRAFT;
+        if (type == LADDER_DRAFT ||
+            (counts && (!c->held[i].closed || c->form->fields[i].level != LADDER_AUTO))) {
+            return false;
+        }
+        decided += counts;
+    }
+    return decided > 0;
 }
 
 size_t ladder_open_count(const struct ladder_climb *c)

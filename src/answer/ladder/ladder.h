@@ -64,6 +64,16 @@ enum ladder_class {
     LADDER_CLASS_COUNT
 };
 
+/* How far a field may go without a person (answer/autonomy); a later one is further. Zero is what
+   holds where nobody said anything: certificates alone decide. */
+enum ladder_level {
+    LADDER_PROPOSE = -1, /* a person decides every answer */
+    /* what is certified is answered alone; unsure ones and a sample go to a person */
+    LADDER_ASSIST,
+    LADDER_AUTO,         /* and an artifact of such answers alone is delivered without waiting */
+    LADDER_LEVEL_COUNT
+};
+
 const char *ladder_rung_name(enum ladder_rung rung); /* "reuse", "rule", "learned", ... */
 enum ladder_rung ladder_rung_find(const char *name);  /* LADDER_RUNG_COUNT when unknown */
 const char *ladder_type_name(enum ladder_type type);  /* "choice", "line", "language", "draft" */
@@ -74,6 +84,8 @@ bool ladder_type_is_found(enum ladder_type type);
 enum extract_kind ladder_type_kind(enum ladder_type type);
 const char *ladder_class_name(enum ladder_class class); /* "none", "history", "provisional", ... */
 enum ladder_class ladder_class_find(const char *name);  /* LADDER_CLASS_COUNT when unknown */
+const char *ladder_level_name(enum ladder_level level); /* "propose", "assist", "auto" */
+enum ladder_level ladder_level_find(const char *name);  /* LADDER_LEVEL_COUNT when unknown */
 
 struct ladder_label {
     char *name;
@@ -84,6 +96,7 @@ struct ladder_label {
 struct ladder_field {
     char name[48];
     enum ladder_type type;
+    enum ladder_level level; /* of answer/autonomy; a form as read has its own */
     struct ladder_label *labels; /* choice */
     size_t labels_len;
     int max_chars;         /* line */
@@ -155,6 +168,7 @@ struct ladder_form {
     unsigned needs;      /* of a model: bits 1u << enum route_need */
     unsigned skip;              /* model rungs that ladder_choose found not worth asking, as bits */
     char *choice;               /* ladder_choose's table as JSON, may be NULL */
+    enum ladder_level level;    /* of fields that no release of autonomy names: propose or assist */
     enum ladder_class accepts;  /* the least class that lets a rung answer alone: history unless it
                                    says another */
 };
@@ -265,6 +279,9 @@ bool ladder_field_is_open(const struct ladder_climb *c, size_t field);
 /* Open, and of a type that a person must then decide. A line is an aid: its words are checked or
    copied, so an open one waits for nobody; a draft is read by a person anyway. */
 bool ladder_needs_person(const struct ladder_climb *c, size_t field);
+/* May an artifact of this climb leave without a person? Every field that a person would decide is
+   closed and at LADDER_AUTO, there is at least one, and the form has no draft. */
+bool ladder_is_auto(const struct ladder_climb *c);
 /* How many fields need a person. */
 size_t ladder_open_count(const struct ladder_climb *c);
 void ladder_step_add(struct ladder_climb *c, const struct ladder_step *step);

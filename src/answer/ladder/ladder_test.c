@@ -69,6 +69,54 @@ static void a_climb_never_gets_worse(void **state)
     ladder_form_unref(f);
 }
 
+static void levels_say_who_decides_what_is_certified(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ladder_level queue, priority;
+        double raw; /* of the answer on priority */
+        bool open, leaves;
+    } cases[] = {
+        {LADDER_ASSIST, LADDER_ASSIST, 0.9, false, false},
+        {LADDER_PROPOSE, LADDER_AUTO, 0.9, true, false},
+        {LADDER_AUTO, LADDER_ASSIST, 0.9, false, false},
+        {LADDER_AUTO, LADDER_AUTO, 0.9, false, true},
+        {LADDER_AUTO, LADDER_AUTO, 0.7, false, false}, /* unsure: a person, at any level */
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct ladder_form *f = two_field_form();
+        struct arena *arena = arena_new(1 << 20);
+        struct ladder_climb c;
+        f->fields[0].level = cases[i].queue;
+        f->fields[1].level = cases[i].priority;
+        for (size_t k = 0; k < 2; k++) {
+            f->evidence[k][LADDER_LEARNED] =
+                (struct ladder_evidence){.n = 300, .accuracy = 0.9, .slope = 1, .threshold = 0.8};
+        }
+        ladder_climb_begin(&c, f, arena);
+        struct ladder_proposal p = {.value = "a", .raw = 0.9, .rung = LADDER_LEARNED};
+        assert_true(ladder_offer(&c, 0, &p));
+        p.raw = cases[i].raw;
+        assert_true(ladder_offer(&c, 1, &p));
+        assert_int_equal(ladder_needs_person(&c, 0), cases[i].open);
+        assert_int_equal(ladder_is_auto(&c), cases[i].leaves);
+        arena_free(arena);
+        ladder_form_unref(f);
+    }
+    /* a draft is read by a person, whatever its fields are */
+    struct ladder_form *f = two_field_form();
+    struct arena *arena = arena_new(1 << 20);
+    struct ladder_climb c;
+    f->fields[0].level = f->fields[1].level = LADDER_AUTO;
+    f->fields[1].type = LADDER_DRAFT;
+    ladder_climb_begin(&c, f, arena);
+    struct ladder_proposal p = {.value = "a", .confidence = 1, .raw = 1, .rung = LADDER_RULE};
+    assert_true(ladder_offer(&c, 0, &p));
+    assert_false(ladder_is_auto(&c));
+    arena_free(arena);
+    ladder_form_unref(f);
+}
+
 static void a_failed_check_keeps_a_field_open(void **state)
 {
     (void)state;
@@ -380,6 +428,7 @@ int main(void)
         cmocka_unit_test(a_class_below_what_the_workflow_accepts_only_proposes),
         cmocka_unit_test(the_cheapest_climb_at_equal_error_is_chosen),
         cmocka_unit_test(a_rung_that_is_not_worth_it_is_skipped_and_said),
+        cmocka_unit_test(levels_say_who_decides_what_is_certified),
         cmocka_unit_test(names_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/autonomy/autonomy.h"
 #include "answer/task/learn_job_internal.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
@@ -403,7 +404,11 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
     struct evidence_row rows[LADDER_MAX_FIELDS * LADDER_RUNG_COUNT];
     const char *releases[AUDIT_RELEASES_MAX];
     size_t heads_len = 0, rows_len = 0, releases_len = 0;
+    size_t fell;
     enum fail f = issue(tx, j, why);
+    f = f != FAIL_NONE ? f
+                       : autonomy_ended(tx, j->desk->house.audit, j->workflow, j->who.team, &fell,
+                                        why);
     if (f != FAIL_NONE) {
         return f;
     }
@@ -639,6 +644,7 @@ static void on_stored(void *arg, enum fail code, const struct fault *why)
         headset_unref(e->heads);
         e->heads = headset_ref(j->heads);
         memcpy(e->measured, j->measured, sizeof(e->measured));
+        e->licence_stale = true; /* levels rest on certificates that were replaced */
     }
     if (j->questions > 0) {
         shelf_rebuild(j->desk, &j->who, j->form->dataset, j->progress, j->arg, on_shelf, j);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/autonomy/autonomy.h"
 #include "answer/task/task_internal.h"
 #include "base/log/log.h"
 
@@ -137,7 +138,7 @@ enum fail licence_load(struct task_desk *desk, struct entry *e, struct fault *wh
             f = licence_field(desk->reader, e->form, i, rungs[k], &r, why);
         }
     }
-    return f;
+    return f != FAIL_NONE ? f : autonomy_load(desk->reader, e->form, why);
 }
 
 void licence_refresh(struct task_desk *desk, struct entry *e)

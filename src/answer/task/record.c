@@ -153,6 +153,8 @@ static enum fail put_artifact(struct store_tx *tx, struct task *t, struct fault 
     struct task_artifact a = {.id = t->artifact, .task = t->id, .workflow = t->form->name,
                               .team = t->who.team, .actor = t->who.name, .title = t->input_id,
                               .waits = t->state == TASK_WAITING_PERSON || t->drawn,
+                              .leaves = t->state == TASK_DONE && !t->drawn &&
+                                        t->stake == NULL && ladder_is_auto(&t->climb),
                               .input = t->input, .input_id = t->input_id,
                               .vector = t->embedding, .dim = t->dim,
                               .model = t->used[FLEET_EMBED],

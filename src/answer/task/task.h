@@ -183,6 +183,7 @@ struct task_artifact {
     struct id id, task;
     const char *workflow, *team, *actor, *title;
     bool waits; /* for a person */
+    bool leaves; /* without one: delivered by itself (ladder_is_auto) */
     const char *input;       /* subject and text */
     const char *input_id;    /* the caller's own; NULL: none */
     const float *vector;     /* of the input, unit length; NULL: it was not embedded */

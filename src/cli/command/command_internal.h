@@ -197,6 +197,9 @@ struct run_counts {
    at all. */
 MUST_CHECK enum fail run_tickets(struct cli *cli, const struct run_options *o, struct progress *bar,
                                  struct run_counts *counts, struct fault *why);
+/* What a ticket expects of a field, written as the answer is where it is the same value; NULL: not
+   said. room: of `size` bytes, may be used. */
+const char *run_expected(const struct ticket *t, const json_t *field, char *room, size_t size);
 /* Adds one task's answer to the measurements. */
 void run_measure(struct measure_run *m, const struct ticket *t, const json_t *result);
 /* The summary tables of a run. */
@@ -376,7 +379,9 @@ int command_workflow_list(struct cli *cli);
 int command_workflow_show(struct cli *cli);
 int command_workflow_new(struct cli *cli);
 int command_workflow_put(struct cli *cli);
+int command_workflow_check(struct cli *cli);
 int command_workflow_test(struct cli *cli);
+int command_workflow_autonomy(struct cli *cli);
 int command_guard_lint(struct cli *cli);
 int command_guard_check(struct cli *cli);
 int command_guard_test(struct cli *cli);

@@ -36,6 +36,20 @@ static const struct cli_option run_options_list[] = {
     {"as", 0, "FORMAT", "of a program: the format that --out, or the terminal, gets"},
     {"INPUT", 0, "FILE", "of a program: an input by its name, like --base OLD.xml"},
     {0}};
+static const struct cli_option workflow_test_options[] = {
+    {"at-least", 0, "SHARE", "of a field's examples that must be right (default: 1)"}, {0}};
+static const char workflow_test_help[] = "EXAMPLES are JSON lines or CSV as for `run`, with "
+                                         "expected values. Prints accuracy and coverage "
+                                         "of\neach field and what differs; leaves nothing in the "
+                                         "review queue. Exits with 1 when a field "
+                                         "is right less\noften than --at-least.";
+static const struct cli_option autonomy_options[] = {
+    {"approve", 0, "RELEASE", "let a proposed raise hold; not by who proposed it"}, {0}};
+static const char autonomy_help[] =
+    "LEVEL is propose (a person decides every answer), assist (what its certificate covers is "
+    "answered alone)\nor auto (and leaves without waiting). Lowering holds at once; raising needs "
+    "a "
+    "live certificate and somebody\nelse's approval, and ends by itself with the certificate.";
 static const char run_help[] =
     "Forms: FILE holds JSON lines or CSV with id, subject, text and, where known, expected; - is "
     "standard\ninput. Rows that are wrong are named and skipped. With expected values it prints "
@@ -469,8 +483,13 @@ const struct command command_table[] = {
      new_options, command_workflow_new, false},
     {"workflow put", "FILE.yaml", 1, 1, "make a definition the active one", NULL, NULL,
      command_workflow_put, false},
-    {"workflow test", "FILE.yaml", 1, 1, "check a definition, every error at once", NULL, NULL,
-     command_workflow_test, false},
+    {"workflow check", "FILE.yaml", 1, 1, "is a definition good: every error, with its line", NULL,
+     NULL, command_workflow_check, false},
+    {"workflow test", "NAME EXAMPLES", 1, 2,
+     "hold a workflow against examples that expect something", workflow_test_help,
+     workflow_test_options, command_workflow_test, false},
+    {"workflow autonomy", "NAME [FIELD LEVEL]", 1, 3, "how far fields go without a person",
+     autonomy_help, autonomy_options, command_workflow_autonomy, false},
     {"guard check", "FILE|TEXT", 1, 1, "what is found in a text, and the verdict of rules",
      check_help, check_options, command_guard_check, false},
     {"guard test", "RULES.yaml", 1, 1, "what rules would have done with past work", guard_test_help,

@@ -331,7 +331,7 @@ const char *result_draft(const json_t *result)
 
 /* What the person expects of a field, as the answer would be written if it is the same value: found
    values may stand in `expected` as they do in the text, and one that is left out is none. */
-static const char *expected_of(const struct ticket *t, const json_t *field, char *room, size_t size)
+const char *run_expected(const struct ticket *t, const json_t *field, char *room, size_t size)
 {
     enum ladder_type type = ladder_type_find(cli_str(field, "type"));
     const char *expected = json_string_value(json_object_get(t->expected, cli_str(field, "name")));
@@ -379,7 +379,7 @@ void run_measure(struct measure_run *m, const struct ticket *t, const json_t *re
             .value = json_string_value(json_object_get(field, "value")),
             .proposed_by = json_string_value(json_object_get(field, "proposed_by")),
             .decided = !open,
-            .expected = expected_of(t, field, stretch, sizeof(stretch)),
+            .expected = run_expected(t, field, stretch, sizeof(stretch)),
             .first = first,
             .first_len = first_len};
         measure_add(m, &a);

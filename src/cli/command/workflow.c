@@ -73,11 +73,8 @@ static enum fail read_definition(const char *path, struct buf *yaml, char name[6
 {
     struct config_faults faults = {0};
     struct ladder_form *form = NULL;
-    enum fail f = cli_read_file(path, yaml, why);
-    if (f != FAIL_NONE) {
-        return f;
-    }
-    f = workflow_read(yaml->len > 0 ? yaml->data : "", yaml->len, path, &form, &faults, why);
+    enum fail f =
+        workflow_read(yaml->len > 0 ? yaml->data : "", yaml->len, path, &form, &faults, why);
     if (f == FAIL_NONE) {
         (void)text_copy(name, 64, form->name);
     } else {
@@ -95,14 +92,36 @@ static enum fail put_definition(struct cli *cli, const char *name, const struct 
     return cli_send(cli, "PUT", path, "application/yaml", yaml->data, yaml->len, NULL, why);
 }
 
-static int with_file(struct cli *cli, bool put)
+/* A program's is read by the server alone, which knows the programs. */
+static enum fail program_name(const struct buf *yaml, char name[64], struct fault *why)
+{
+    struct config_tree *tree = NULL;
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    const char *found = "";
+    config_faults_init(faults, "definition");
+    if (config_yaml_parse(yaml->data, yaml->len, "definition", &tree, faults) == FAIL_NONE) {
+        (void)config_node_str(config_tree_root(tree), "name", true, 63, &found, faults);
+        (void)text_copy(name, 64, found);
+        config_tree_free(tree);
+    }
+    enum fail f = config_faults_fault(faults, why);
+    mem_free(faults);
+    return f;
+}
+
+int command_workflow_put(struct cli *cli)
 {
     struct fault why = {0};
     struct buf yaml;
-    char name[64];
+    char name[64] = "";
     buf_init(&yaml, WORKFLOW_MAX_BYTES);
-    enum fail f = read_definition(cli->words[0], &yaml, name, &why);
-    if (f == FAIL_NONE && put) {
+    enum fail f = cli_read_file(cli->words[0], &yaml, &why);
+    if (f == FAIL_NONE && workflow_is_program(yaml.len > 0 ? yaml.data : "", yaml.len)) {
+        f = program_name(&yaml, name, &why);
+    } else if (f == FAIL_NONE) {
+        f = read_definition(cli->words[0], &yaml, name, &why);
+    }
+    if (f == FAIL_NONE) {
         f = put_definition(cli, name, &yaml, &why);
     }
     buf_done(&yaml);
@@ -110,21 +129,11 @@ static int with_file(struct cli *cli, bool put)
         return cli_fail(cli, &why);
     }
     if (cli->json) {
-        printf("{\"workflow\":\"%s\",\"active\":%s}\n", name, put ? "true" : "false");
+        printf("{\"workflow\":\"%s\",\"active\":true}\n", name);
     } else {
-        printf(put ? "%s is active now.\n" : "%s: the definition is good.\n", name);
+        printf("%s is active now.\n", name);
     }
     return COMMAND_OK;
-}
-
-int command_workflow_put(struct cli *cli)
-{
-    return with_file(cli, true);
-}
-
-int command_workflow_test(struct cli *cli)
-{
-    return with_file(cli, false);
 }
 
 /* ---- from examples ---- */

@@ -200,3 +200,33 @@ void api_program_put(struct wire_request *r, struct api *a, const char *text, si
         wire_fail(r, f, &why);
     }
 }
+
+/* ---- a definition that is only looked at ---- */
+
+void api_workflow_check(struct wire_request *r, void *arg)
+{
+    struct api *a = arg;
+    struct fault why;
+    size_t len;
+    const char *text = wire_body(r, &len);
+    struct program_definition *d = NULL;
+    struct ladder_form *form = NULL;
+    struct config_faults *faults = mem_alloc(sizeof(*faults));
+    enum fail f = workflow_is_program(text, len)
+                      ? read_text(a, "definition", text, len, &d, faults, &why)
+                      : workflow_read(text, len, "definition.yaml", &form, faults, &why);
+    if (f != FAIL_NONE) {
+        api_faults(r, faults, &why);
+    } else {
+        struct jn_writer w;
+        struct buf body;
+        api_open(&w, &body);
+        jn_kv_str(&w, "name", d != NULL ? d->name : form->name);
+        jn_kv_str(&w, "program", d != NULL ? d->ops->name : NULL);
+        jn_kv_str(&w, "release", d != NULL ? d->release : form->release);
+        api_send(r, 200, &w);
+    }
+    mem_free(faults);
+    program_definition_unref(d);
+    ladder_form_unref(form);
+}

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "answer/autonomy/autonomy.h"
 #include "base/log/log.h"
 
 /* ---- listing ---- */
@@ -288,6 +289,10 @@ enum fail review_decided_write(struct store_tx *tx, struct review_call *c, struc
     struct arena *arena = arena_new(2 * STORE_VALUE_MAX);
     enum fail f = review_get(store_tx_conn(tx), arena, &c->d.id, &c->who, &decided, why);
     f = f != FAIL_NONE ? f : api_reuse_decided(tx, &decided, c->d.action, why);
+    if (f == FAIL_NONE) { /* where it cost a certificate, the level that rested on it goes too */
+        size_t fell;
+        f = autonomy_ended(tx, c->a->h.audit, decided.workflow, decided.team, &fell, why);
+    }
     if (f == FAIL_NONE) {
         (void)text_copy(c->team, sizeof(c->team), decided.team);
         (void)text_copy(c->workflow, sizeof(c->workflow), decided.workflow);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/autonomy/autonomy.h"
 #include "answer/certify/certify.h"
 #include "work/workflow/workflow.h"
 
@@ -190,6 +191,9 @@ static enum fail put_write(struct store_tx *tx, void *arg, struct fault *why)
                               .verdict = "active"};
     enum fail f = workflow_put(tx, p->form, p->who.name, why);
     f = f != FAIL_NONE ? f : void_certificates(tx, p, why);
+    size_t fell;
+    f = f != FAIL_NONE ? f
+                       : autonomy_ended(tx, p->a->h.audit, p->form->name, p->who.team, &fell, why);
     return f != FAIL_NONE ? f : audit_append(tx, p->a->h.audit, &leaf, NULL, NULL, why);
 }
 

@@ -314,7 +314,8 @@ static enum fail sink_create(struct store_tx *tx, void *arg, const struct task_a
                                 .vector = a->vector,
                                 .dim = a->dim,
                                 .model = a->model};
-    return review_create(tx, &x, a->waits, why);
+    enum fail f = review_create(tx, &x, a->waits, why);
+    return f == FAIL_NONE && a->leaves ? review_deliver(tx, &a->id, why) : f;
 }
 
 static enum fail sink_redraft(struct store_tx *tx, void *arg, const struct id *artifact,

@@ -34,8 +34,8 @@ static void read_program(const struct config_node *root, const struct program_op
     buf_done(&names);
 }
 
-static void read_prompts(const struct config_node *root, struct program_definition *d,
-                         struct config_faults *faults)
+static void read_prompts(const struct config_node *root, const char *source,
+                         struct program_definition *d, struct config_faults *faults)
 {
     const struct config_node *map = NULL;
     if (!config_node_map(root, "prompts", false, &map, faults) || map == NULL || d->ops == NULL) {
@@ -51,13 +51,16 @@ static void read_prompts(const struct config_node *root, struct program_definiti
                               "a prompt is a text of 1 to %d bytes", PROGRAM_PROMPT_BYTES);
             continue;
         }
+        program_prompt_lint(item->text, item->len, program_prompt_line(source, item), map->keys[i],
+                            faults);
         d->prompts[d->prompts_len++] = (struct program_definition_prompt){
             mem_dup_str(map->keys[i]), mem_dup_strn(item->text, item->len), item->line};
     }
 }
 
-static void read_root(const struct config_node *root, const struct program_ops *const *table,
-                      size_t n, struct program_definition *d, struct config_faults *faults)
+static void read_root(const struct config_node *root, const char *source,
+                      const struct program_ops *const *table, size_t n,
+                      struct program_definition *d, struct config_faults *faults)
 {
     const char *name = "", *title = "", *label = secrecy_name(SECRECY_INTERNAL);
     int64_t deadline = DEADLINE_S;
@@ -80,7 +83,7 @@ static void read_root(const struct config_node *root, const struct program_ops *
                           "\"%s\" is no label", label);
     }
     read_program(root, table, n, d, faults);
-    read_prompts(root, d, faults);
+    read_prompts(root, source, d, faults);
     const struct config_node *options = NULL;
     if (!config_node_map(root, "options", false, &options, faults) &&
         config_node_find(root, "options") != NULL) {
@@ -119,7 +122,7 @@ enum fail program_definition_read(const char *text, size_t len, const char *file
     if (root->kind != CONFIG_MAP) {
         config_faults_add(faults, root->line, NULL, NULL, "a workflow is a map");
     } else {
-        read_root(root, table, n, d, faults);
+        read_root(root, text, table, n, d, faults);
     }
     config_tree_free(tree);
     enum fail f = config_faults_fault(faults, why);

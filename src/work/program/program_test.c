@@ -171,6 +171,38 @@ static void a_definition_says_all_that_is_wrong(void **state)
     assert_string_equal(faults.list[0].hint, "echo");
 }
 
+static void prompts_are_linted_at_their_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml;
+        int line; /* 0: good */
+    } cases[] = {
+        {"name: a\nprogram: echo\nprompts:\n  summary: |\n    {% if x %}\n    yes {{ y }}\n    {% "
+         "endif %}\n",
+         0},
+        {"name: a\nprogram: echo\nprompts:\n  summary: |\n    one\n    {{ y\n", 6},
+        {"name: a\nprogram: echo\nprompts:\n  summary: |\n    {% for x in y %}\n    {{ x }}\n", 5},
+        {"name: a\nprogram: echo\nprompts:\n  summary: |\n    a\n    b\n    {% endif %}\n", 7},
+        {"name: a\nprogram: echo\nprompts:\n  summary: \"{% fro x in y %}\"\n", 4},
+        {"name: a\nprogram: echo\nprompts:\n  summary: \"{{ '}}' }} {# {% if #}\"\n", 0},
+        {"name: a\nprogram: echo\nprompts:\n  summary: \"{% else %}\"\n", 4},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct program_definition *d = NULL;
+        struct config_faults faults;
+        struct fault why;
+        enum fail f = program_definition_read(cases[i].yaml, strlen(cases[i].yaml), "x.yaml",
+                                              table, 1, &d, &faults, &why);
+        assert_int_equal(f, cases[i].line == 0 ? FAIL_NONE : FAIL_BAD_REQUEST);
+        if (cases[i].line != 0) {
+            assert_int_equal(faults.count, 1);
+            assert_int_equal(faults.list[0].line, cases[i].line);
+        }
+        program_definition_unref(d);
+    }
+}
+
 static void a_run_holds_what_was_put_into_it(void **state)
 {
     (void)state;
@@ -291,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_definition_says_all_that_is_wrong),
+        cmocka_unit_test(prompts_are_linted_at_their_lines),
         cmocka_unit_test(a_run_holds_what_was_put_into_it),
         cmocka_unit_test(over_a_limit_the_run_fails_by_name),
         cmocka_unit_test(a_cancelled_run_is_stopped),

@@ -13,7 +13,7 @@
 static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
                                        "frames", "always_person", "desk",    "rewrite",
                                        "label",  "accepts",       "reuse",   "needs",  "related",
-                                       NULL};
+                                       "autonomy", NULL};
 static const char *const field_keys[] = {"name",   "type",         "labels",   "max_chars",
                                          "target_error", "instruct",  "min",    "max",
                                          "aid",    "like",         NULL};
@@ -300,6 +300,15 @@ static void read_trust(const struct config_node *root, struct ladder_form *form,
     const char *accepts = ladder_class_name(LADDER_HISTORY);
     config_node_str(root, "label", false, 16, &label, faults);
     config_node_str(root, "accepts", false, 16, &accepts, faults);
+    const char *level = ladder_level_name(LADDER_ASSIST);
+    config_node_str(root, "autonomy", false, 16, &level, faults);
+    form->level = ladder_level_find(level);
+    if (form->level >= LADDER_AUTO) {
+        form->level = LADDER_PROPOSE;
+        config_faults_add(faults, config_node_find(root, "autonomy")->line, "autonomy",
+                          "Use propose or assist; `inhouse workflow autonomy` raises a field.",
+                          "\"%s\" is no level that a definition can give", level);
+    }
     form->label = secrecy_find(label);
     form->accepts = ladder_class_find(accepts);
     if (form->label == SECRECY_COUNT) {
@@ -428,6 +437,7 @@ enum fail workflow_read(const char *text, size_t len, const char *file, struct l
     text_hex(hash, sizeof(hash), form->release);
     form->source_yaml = mem_dup_strn(text, len);
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
+        form->fields[i].level = form->level;
         for (size_t r = 0; r < LADDER_RUNG_COUNT; r++) {
             /* no evidence: nothing is certified */
             form->evidence[i][r].threshold = LADDER_UNCERTIFIED;
