@@ -151,6 +151,55 @@ class Jobs(unittest.TestCase):
             self.assertEqual(s.verify()["findings_total"], 0)
         print(f"{kills} kills: {JOBS} jobs of {ITEMS} items, each done once, {len(tasks)} tasks, {made} artifacts")
 
+    def test_kill_9_while_programs_run(self):
+        """qa-regression on its example: a program begins again, and ends in one artifact."""
+        rng = random.Random(13)
+        folder = e2e.SOURCE / "examples" / "qa"
+        new, base = (folder / "new.xml").read_text(), (folder / "base.xml").read_text()
+        with e2e.House() as s:
+            jobs, kills = [], 0
+            for n in range(KILLS):
+                for k in range(6):
+                    status, job = s.call("POST", "/api/v1/jobs", {"workflow": "qa-regression", "title": f"r{n}-{k}", "inputs": [
+                        {"role": "new", "name": "new.xml", "text": new}, {"role": "base", "name": "base.xml", "text": base}]})
+                    self.assertEqual(status, 202, job)
+                    jobs.append(job["job"])
+                time.sleep(rng.uniform(0, 0.15))
+                s.kill()
+                kills += 1
+                s.start()
+            ended = [self.wait(s, j, seconds=120) for j in jobs]
+            again = sum(j["attempts"] > 1 for j in ended)
+            self.assertEqual(len({j["artifact"] for j in ended}), len(jobs))
+            reports = {j["outputs"][0]["sha256"] for j in ended}
+            self.assertEqual(len(reports), 1, "the same report, however often it was begun")
+            self.assertEqual(s.stop(), 0)
+            with sqlite3.connect(f"file:{s.home}/data.db?mode=ro", uri=True) as db:
+                self.assertEqual(db.execute("SELECT count(*) FROM artifact").fetchone()[0], len(jobs))
+            self.assertEqual(s.verify()["findings_total"], 0)
+        print(f"{kills} kills: {len(jobs)} runs of a program, {again} of them begun again, one artifact each")
+
+    def test_erased_files_are_gone_and_are_not_replayed(self):
+        with e2e.House() as s:
+            key = s.call("POST", "/api/v1/keys", {"name": "eve", "team": "red", "role": "member"})[1]["key"]
+            status, job = s.call("POST", "/api/v1/jobs", {"workflow": "copy-edit", "title": "eve's letter", "inputs": [
+                {"role": "text", "name": "eve.md", "text": "Dear sir, my secret is 4711.\n"}]},
+                {"Authorization": f"Bearer {key}"}, local=False)
+            self.assertEqual(status, 202, job)
+            job = self.wait(s, job["job"])
+            name = job["outputs"][0]["name"]
+            status, answer = s.call("POST", "/api/v1/erase", {"subject": "eve", "team": "red"})
+            self.assertEqual((status, answer["jobs"]), (200, 1), answer)
+            self.assertEqual(s.call("GET", f"/api/v1/jobs/{job['job']}/outputs/{name}")[0], 404)
+            self.assertEqual(s.call("POST", f"/api/v1/jobs/{job['job']}/replay", {})[0], 404)
+            self.assertEqual(s.call("GET", f"/api/v1/jobs/{job['job']}")[1]["title"], "")
+            self.assertEqual(s.stop(), 0)
+            for file in ("data.db", "data.db-wal"):
+                if (s.home / file).exists():
+                    data = (s.home / file).read_bytes()
+                    self.assertNotIn(b"4711", data)
+                    self.assertNotIn(b"eve.md", data)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

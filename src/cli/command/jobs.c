@@ -146,10 +146,17 @@ enum fail jobs_fetch(struct cli *cli, const char *job, const char *name, const c
 
 /* ---- the commands ---- */
 
-static const char *cell_ms(const json_t *job, char out[24])
+const char *jobs_time(const json_t *job, char out[24])
 {
     double ms = json_number_value(json_object_get(job, "ms"));
-    return ms > 0 ? cli_duration(ms / 1000, out) : "-";
+    if (ms <= 0) {
+        return "-";
+    }
+    if (ms >= 10000) {
+        return cli_duration(ms / 1000, out);
+    }
+    (void)snprintf(out, 24, ms < 1000 ? "%.0f ms" : "%.1f s", ms < 1000 ? ms : ms / 1000);
+    return out;
 }
 
 int command_jobs_list(struct cli *cli)
@@ -200,7 +207,7 @@ int command_jobs_list(struct cli *cli)
                            100 * json_number_value(json_object_get(j, "share")));
         }
         const char *cells[] = {cli_str(j, "job"),  cli_str(j, "name"), cli_str(j, "kind"),
-                               cli_str(j, "state"), done,               cell_ms(j, took),
+                               cli_str(j, "state"), done,               jobs_time(j, took),
                                cost,                cli_str(j, "created_at")};
         measure_table_row(t, cells);
     }
@@ -249,7 +256,7 @@ static void show_steps(struct cli *cli, const json_t *job)
         }
         (void)snprintf(cost, sizeof(cost), "%.4f",
                        json_number_value(json_object_get(s, "cost")));
-        const char *cells[] = {cli_str(s, "name"), n[0], cell_ms(s, took), n[1], n[2], n[3], cost,
+        const char *cells[] = {cli_str(s, "name"), n[0], jobs_time(s, took), n[1], n[2], n[3], cost,
                                n[4]};
         measure_table_row(t, cells);
     }
@@ -276,7 +283,8 @@ static int show(struct cli *cli, const json_t *j)
                        (long long)json_integer_value(json_object_get(j, "items_failed")));
         show_line("items", text);
     }
-    (void)snprintf(text, sizeof(text), "%s, %lld tokens in, %lld out, cost %.4f", cell_ms(j, took),
+    (void)snprintf(text, sizeof(text), "%s, %lld tokens in, %lld out, cost %.4f",
+                   jobs_time(j, took),
                    (long long)json_integer_value(json_object_get(j, "tokens_in")),
                    (long long)json_integer_value(json_object_get(j, "tokens_out")),
                    json_number_value(json_object_get(j, "cost")));

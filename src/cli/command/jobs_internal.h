@@ -11,5 +11,7 @@ MUST_CHECK enum fail jobs_follow(struct cli *cli, const char *job, bool cancel, 
 /* One output into a file, or onto standard output (path NULL). */
 MUST_CHECK enum fail jobs_fetch(struct cli *cli, const char *job, const char *name,
                                 const char *path, struct fault *why);
+/* How long its steps took, as "123 ms", "1.2 s", "2:05"; "-" for nothing. */
+const char *jobs_time(const json_t *job, char out[24]);
 /* run_program.c: inhouse run of a workflow that the server describes as a program's. */
 int run_program(struct cli *cli, const json_t *workflow);

@@ -156,9 +156,8 @@ static void say_end(struct cli *cli, const json_t *job)
     json_array_foreach(json_object_get(job, "outputs"), i, item) {
         (void)buf_printf(&names, "%s%s", i > 0 ? ", " : "", cli_str(item, "name"));
     }
-    double ms = json_number_value(json_object_get(job, "ms"));
     cli_note(cli, "%s is done in %s, cost %.4f; to review: %s", cli_str(job, "job"),
-             cli_duration(ms / 1000, took), json_number_value(json_object_get(job, "cost")),
+             jobs_time(job, took), json_number_value(json_object_get(job, "cost")),
              cli_str(job, "artifact"));
     cli_note(cli, "outputs: %s  (`inhouse jobs output %s NAME`)",
              names.data != NULL ? names.data : "none", cli_str(job, "job"));

@@ -135,7 +135,7 @@ struct erasing {
     struct arena *arena;
     struct reuse_reach reach;
     struct task_erased tasks;
-    int64_t contents, artifacts, leaf;
+    int64_t contents, artifacts, jobs, leaf;
     size_t states;
 };
 
@@ -146,6 +146,7 @@ static enum fail erase_write(struct store_tx *tx, void *arg, struct fault *why)
     enum fail f = reuse_erase(tx, x->team, x->subject, x->arena, &x->reach, why);
     f = f != FAIL_NONE ? f : review_forget(tx, x->team, x->subject, &x->artifacts, why);
     f = f != FAIL_NONE ? f : task_erase(tx, x->team, x->subject, &x->tasks, why);
+    f = f != FAIL_NONE ? f : jobs_forget(tx, x->team, x->subject, &x->jobs, why);
     if (f != FAIL_NONE) {
         return f;
     }
@@ -194,6 +195,7 @@ static void erase_on_core(struct api *a, struct wire_request *r, void *arg)
     jn_kv_int(&w, "contents", x->contents);
     jn_kv_int(&w, "tasks", (int64_t)x->tasks.tasks);
     jn_kv_int(&w, "artifacts", x->artifacts);
+    jn_kv_int(&w, "jobs", x->jobs);
     jn_kv_int(&w, "questions", (int64_t)x->tasks.questions);
     jn_kv_int(&w, "reuse_rows", (int64_t)x->reach.rows);
     jn_kv_int(&w, "documents", (int64_t)x->reach.examples);

@@ -564,7 +564,8 @@ static enum fail open_jobs(struct house *s, struct fault *why)
                               .fleet = s->fleet,
                               .desk = s->desk,
                               .light = s->config->models_light_upstream,
-                              .heavy = s->config->models_heavy_upstream};
+                              .heavy = s->config->models_heavy_upstream,
+                              .machine_hour = costs_of(s->config).machine_hour};
     return jobs_open(&house, &s->jobs, why);
 }
 

@@ -115,7 +115,10 @@ enum fail job_inputs_get(struct audit *audit, struct store_conn *conn, const str
         struct buf bytes;
         buf_init(&bytes, PROGRAM_INPUT_BYTES + 1);
         f = job_file_get(audit, conn, job, JOB_INPUT, places[i], &bytes, why);
-        if (f == FAIL_NONE && bytes.len != out->list[i].len) {
+        if (f == FAIL_NONE && bytes.len == 0 && out->list[i].len > 0) {
+            f = FAULT(why, FAIL_NOT_FOUND, "the files of this job were erased with their owner's "
+                                           "data");
+        } else if (f == FAIL_NONE && bytes.len != out->list[i].len) {
             f = FAULT(why, FAIL_INTERNAL, "an input of the job is not as it was stored");
         }
         out->list[i].bytes = own(out, buf_take(&bytes));

@@ -54,6 +54,7 @@ struct ask_lot {
     pthread_mutex_t lock;
     pthread_cond_t done;
     size_t n, open;
+    double machine_hour;
     int holders; /* the thread, and one a slot that is not answered */
     struct ask_slot slots[PROGRAM_ASKS_MAX];
 };
@@ -109,6 +110,13 @@ static void copy_decided(struct ask_slot *s, const struct task_decided *d)
     memcpy(s->probs, d->probs, s->probs_len * sizeof(*s->probs));
 }
 
+/* What the machine's time costs, in nano-units. */
+static int64_t machine_cost(double hour, double ms)
+{
+    double nano = hour * ms / 3600000 * 1e9;
+    return nano > 0 && nano < 9e15 ? (int64_t)nano : 0;
+}
+
 /* Core thread. */
 static void on_answer(void *arg, const struct task_result *r)
 {
@@ -124,7 +132,7 @@ static void on_answer(void *arg, const struct task_result *r)
     s->tokens_in = r->tokens_in;
     s->tokens_cached = r->tokens_cached;
     s->tokens_out = r->tokens_out;
-    s->cost = r->cost;
+    s->cost = r->cost + machine_cost(l->machine_hour, r->ms);
     (void)text_copy(s->model, sizeof(s->model), r->model != NULL ? r->model : "");
     if (r->code == FAIL_NONE && r->generated != NULL) {
         s->text = mem_dup_str(r->generated->text);
@@ -434,6 +442,7 @@ static void host_ask(void *arg, const struct program_ask *asks, size_t n, struct
     struct ask_lot *l = mem_alloc(sizeof(*l));
     ASSERT(pthread_mutex_init(&l->lock, NULL) == 0 && pthread_cond_init(&l->done, NULL) == 0);
     l->n = n;
+    l->machine_hour = h->jobs->house.machine_hour;
     l->holders = 1;
     for (size_t i = 0; i < n; i++) {
         const struct program_ask *a = &asks[i];

@@ -78,6 +78,7 @@ struct job_house {
     struct task_desk *desk;
     /* pools of other servers that serve a role while no worker here does; "" or NULL: none */
     const char *light, *heavy;
+    double machine_hour; /* what an hour of this machine costs, in units of the currency */
     const char *reader_path; /* inhouse-reader; NULL: beside this executable */
     /* instead of programs.def; NULL: that. For tests */
     const struct program_ops *const *programs;
@@ -152,6 +153,12 @@ MUST_CHECK enum fail jobs_end(struct jobs *j, const struct id *id, const struct 
    time. FAIL_NOT_FOUND also when its inputs were erased. */
 MUST_CHECK enum fail jobs_replay(struct jobs *j, const struct id *id, const struct principal *who,
                                  struct id *made, struct fault *why);
+
+/* Inside a write: empties what (team, actor)'s jobs say of themselves: titles, names of files and
+   items, parameters, messages; those that are not over are cancelled. Their files are content and
+   go with audit_subject_erase. *n gets how many jobs. */
+MUST_CHECK enum fail jobs_forget(struct store_tx *tx, const char *team, const char *actor,
+                                 int64_t *n, struct fault *why);
 
 /* ---- reading: any thread's own reader. Foreign and missing ones look alike ---- */
 

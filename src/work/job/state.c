@@ -295,9 +295,42 @@ struct back {
     bool at_start;
 };
 
+/* Those that were tried too often are over: their end is a record. */
+static enum fail record_dead(struct store_tx *tx, const struct back *b, int64_t now,
+                             struct fault *why)
+{
+    AUTO_STMT struct store_stmt *s = store_query(
+        store_tx_conn(tx),
+        "SELECT id, team, release FROM job WHERE state = 'leased' AND attempts >= ?4 AND "
+        "((?1 = 1 AND lease_by <> ?2) OR lease_until < ?3)");
+    store_bind_int(s, 1, b->at_start);
+    store_bind_id(s, 2, &b->jobs->boot);
+    store_bind_int(s, 3, now);
+    store_bind_int(s, 4, JOB_ATTEMPTS_MAX);
+    bool row = false;
+    enum fail f;
+    while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
+        struct principal system = {.name = "system"};
+        struct id id;
+        (void)store_col_id(s, 0, &id);
+        (void)text_copy(system.team, sizeof(system.team), store_col_text(s, 1));
+        f = job_record(tx, b->jobs, AUDIT_KIND_JOB_ENDED, &id, &system, store_col_text(s, 2),
+                       state_names[JOB_STATE_DEAD], NULL, NULL, why);
+        if (f != FAIL_NONE) {
+            break;
+        }
+    }
+    return f;
+}
+
 static enum fail back_write(struct store_tx *tx, void *arg, struct fault *why)
 {
     const struct back *b = arg;
+    int64_t now = clock_now_us();
+    enum fail f = record_dead(tx, b, now, why);
+    if (f != FAIL_NONE) {
+        return f;
+    }
     AUTO_STMT struct store_stmt *s = store_query(
         store_tx_conn(tx),
         "UPDATE job SET state = CASE WHEN attempts >= ?4 THEN 'dead' ELSE 'queued' END, "
@@ -307,7 +340,7 @@ static enum fail back_write(struct store_tx *tx, void *arg, struct fault *why)
         "WHERE state = 'leased' AND ((?1 = 1 AND lease_by <> ?2) OR lease_until < ?3)");
     store_bind_int(s, 1, b->at_start);
     store_bind_id(s, 2, &b->jobs->boot);
-    store_bind_int(s, 3, clock_now_us());
+    store_bind_int(s, 3, now);
     store_bind_int(s, 4, JOB_ATTEMPTS_MAX);
     return store_run(s, why);
 }
@@ -508,5 +541,31 @@ enum fail jobs_end(struct jobs *j, const struct id *id, const struct principal *
     if (f == FAIL_NONE) {
         job_wake(j);
     }
+    return f;
+}
+
+/* ---- erasing ---- */
+
+enum fail jobs_forget(struct store_tx *tx, const char *team, const char *actor, int64_t *n,
+                      struct fault *why)
+{
+    static const char *const statements[] = {
+        "UPDATE job_file SET name = '', type = '', sha256 = '' WHERE job IN "
+        "(SELECT id FROM job WHERE team = ?1 AND actor = ?2)",
+        "UPDATE job_item SET name = '', message = '' WHERE job IN "
+        "(SELECT id FROM job WHERE team = ?1 AND actor = ?2)",
+        "DELETE FROM job_piece WHERE job IN (SELECT id FROM job WHERE team = ?1 AND actor = ?2)",
+        "UPDATE job SET title = '', params = '', note = '', message = '', hint = '', "
+        "state = CASE WHEN ended_at = 0 THEN 'cancelled' ELSE state END, "
+        "ended_at = CASE WHEN ended_at = 0 THEN updated_at ELSE ended_at END "
+        "WHERE team = ?1 AND actor = ?2"};
+    enum fail f = FAIL_NONE;
+    for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(statements); i++) {
+        AUTO_STMT struct store_stmt *s = store_query(store_tx_conn(tx), statements[i]);
+        store_bind_text(s, 1, team);
+        store_bind_text(s, 2, actor);
+        f = store_run(s, why);
+    }
+    *n = f == FAIL_NONE ? store_changes(store_tx_conn(tx)) : 0;
     return f;
 }
