@@ -228,7 +228,7 @@ class Test(unittest.TestCase):
     def test_an_administrator_of_the_server_sees_all_teams(self):
         for method, path, _, kind, _ in self.m.routes:
             row = self.m.cells[method, path, "admin"]
-            if "other" in row and method == "GET":
+            if "other" in row and method == "GET" and "{output}" not in path:  # the job made here is a batch: it has no outputs
                 with self.subTest(f"{method} {path}"):
                     self.assertEqual((row["own"][0], row["other"][0], row["missing"][0]), (200, 200, 404))
 
