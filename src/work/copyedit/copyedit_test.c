@@ -62,7 +62,10 @@ static void rules_edit_and_keep_what_is_said(void **state)
         {"Take the main unit.", "Take the original item."},
         {"Basically, it works.", "It works."},
         {"It is very good.", "It is good."},
-        {"It is good, very.", "It is good,."},
+        {"It is good, very.", "It is good."},
+        {"It is, basically, good.", "It is, good."},
+        {"It works basically, as it did.", "It works, as it did."},
+        {"- Basically nothing.", "- Nothing."},
         {"A crazy thing.", "A crazy thing."},           /* a person chooses */
         {"Wait three days.", "Wait three days."},       /* a number would change */
         {"Press \"blacklist\".", "Press \"blacklist\"."}, /* a quotation too */

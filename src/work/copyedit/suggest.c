@@ -82,10 +82,10 @@ void copyedit_sort(struct copyedit_result *r)
 
 /* ---- what to write ---- */
 
-static bool starts_upper(const char *s)
+static bool starts_upper(const char *s, size_t len)
 {
     uint32_t c = 0;
-    return text_utf8_decode(s, strlen(s), &c) > 0 &&
+    return text_utf8_decode(s, len, &c) > 0 &&
            ((c < 0x80 && isupper((int)c)) || (c >= 0xC0 && c <= 0xDE && c != 0xD7));
 }
 
@@ -138,31 +138,41 @@ static void set_article(struct copyedit_result *r, struct copyedit_suggestion *s
     s->len += n;
 }
 
-/* Taking a word out takes the blank behind it (and a comma) along, and raises what then opens. */
+/* Does a sentence begin at `at`? Marks of lists, quotations and headings go before it. */
+static bool opens_sentence(const char *t, size_t at)
+{
+    while (at > 0 && strchr(" \t-*>#", t[at - 1]) != NULL && t[at - 1] != '\0') {
+        at--;
+    }
+    return at == 0 || strchr(".!?:\n", t[at - 1]) != NULL;
+}
+
+/* Taking a word out takes a blank along, the comma of "Basically, ..." or ", basically, ...", and
+   raises what then opens the sentence. */
 static void widen_removal(const struct copyedit_result *r, struct copyedit_suggestion *s,
                           struct buf *out)
 {
     const char *t = r->text;
-    size_t end = s->at + s->len;
-    bool opens = starts_upper(t + s->at) && (s->at == 0 || t[s->at - 1] != ' ' ||
-                                             (s->at > 1 && strchr(".!?:", t[s->at - 2])));
-    if (end < r->len && t[end] == ',') {
+    size_t end = s->at + s->len, from = s->at;
+    bool opens = opens_sentence(t, s->at);
+    bool commas = from >= 2 && t[from - 1] == ' ' && t[from - 2] == ',';
+    if (end < r->len && t[end] == ',' && (opens || commas)) {
         end++;
     }
     if (end < r->len && t[end] == ' ') {
         end++;
-        if (opens && end < r->len) {
+        if (opens && starts_upper(t + s->at, s->len) && end < r->len) {
             uint32_t c = 0;
             size_t n = text_utf8_decode(t + end, r->len - end, &c);
             (void)buf_add(out, t + end, n);
             raise_first(out);
             end += n;
         }
-    } else if (s->at > 0 && t[s->at - 1] == ' ') {
-        s->at--;
-        s->len++;
+    } else if (from > 0 && t[from - 1] == ' ') {
+        from -= commas ? 2 : 1;
     }
-    s->len = end - s->at;
+    s->at = from;
+    s->len = end - from;
 }
 
 static void decide_words(struct copyedit_result *r, struct copyedit_suggestion *s,
@@ -180,7 +190,7 @@ static void decide_words(struct copyedit_result *r, struct copyedit_suggestion *
         for (size_t i = 0; i < out.len; i++) {
             out.data[i] = (char)toupper((unsigned char)out.data[i]);
         }
-    } else if (starts_upper(s->quote)) {
+    } else if (starts_upper(s->quote, strlen(s->quote))) {
         raise_first(&out);
     }
     set_article(r, s, &out);
