@@ -57,6 +57,25 @@ bool verdict_rules_slow(const struct verdict_rules *r, enum verdict_side side, c
     return false;
 }
 
+bool verdict_rules_by_word(const struct verdict_rules *r, enum verdict_side side, const char *team,
+                           const char *workflow)
+{
+    static const uint32_t words = GUARD_BIT(GUARD_KIND_EMAIL) | GUARD_BIT(GUARD_KIND_LINK) |
+                                  GUARD_BIT(GUARD_KIND_IP) | GUARD_BIT(GUARD_KIND_MAC) |
+                                  GUARD_BIT(GUARD_KIND_IBAN) | GUARD_BIT(GUARD_KIND_SECRET);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct verdict_rule *one = &r->rules[i];
+        bool simple = (one->kinds & ~words) == 0 && one->oddities == 0 && one->harms == 0 &&
+                      !one->injection && !one->foreign_link && !one->ungrounded &&
+                      one->terms == NULL && one->pattern == NULL && one->style == NULL &&
+                      one->at_least == 1;
+        if (!simple && one->verdict > VERDICT_ALLOW && applies(one, side, team, workflow)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct guard_lists *verdict_rules_lists(const struct verdict_rules *r, const char *team,
                                         const char *workflow)
 {

@@ -94,11 +94,17 @@ void verdict_put(struct jn_writer *w, const struct verdict_result *v);
 
 /* ---- streams ---- */
 
-/* The last VERDICT_HOLD characters of a stream wait, so that what is blocked has not left, and what
-   is redacted is whole. */
+/*
+ * The last VERDICT_HOLD characters of a stream wait, so that what is blocked has not left, and what
+ * is redacted is whole. Where all that rules hold against an answer stands in one word or in
+ * groups of capitals and digits (email, link, ip, mac, iban, secret), and is told by what stands
+ * before it, only the last such group waits: a reader sees each word when it is whole. What has
+ * left goes on being read with what comes, as far back as VERDICT_HOLD characters.
+ */
 #define VERDICT_HOLD 256
 struct verdict_stream {
-    struct buf held;
+    struct buf held; /* what is read: first what has left already */
+    size_t gone;     /* bytes of that */
     enum verdict verdict; /* the gravest so far */
     char rule[65];        /* whose */
 };

@@ -42,6 +42,10 @@ struct verdict_rules {
     int refs; /* atomic */
 };
 
+/* Can all that the rules hold against such an answer be seen as soon as its last word is whole? */
+bool verdict_rules_by_word(const struct verdict_rules *r, enum verdict_side side, const char *team,
+                           const char *workflow);
+
 /* The built-in file: cmake/embed.cmake's. */
 struct verdict_embedded {
     const char *name;

@@ -227,6 +227,54 @@ static void a_stream_holds_its_tail_back(void **state)
     }
 }
 
+/* By the shipped rules a reader waits for the end of a word; what comes out is what redaction of
+   the whole gives, however the stream is cut. */
+static void a_stream_of_words_waits_for_one_word(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "Put the key away. It is ghp_" "16C7e42F292c6912E7710c838347Ae178B4a as it was, and the\n"
+        "api key: " "Zq81mPw0Lk29xTr7Bv5sQa3c must go. The order 4711 0815 IS LATE, says "
+        "everybody in the house, and nobody knows what else could be said about it all.\n"
+        "-----BEGIN PRIVATE KEY-----\n"
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n"
+        "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu\n"
+        "NMoSfm76oqFvAp8Gy0iz5sxjZmSnXyCdPEovGhLa0VzMaQ8s+CLOyS56YyCFGeJZ\n"
+        "qgtzJ6GR3eqoYSW9b9UMvkBpZODSctWSNGj3P7jRFDO5VoTwCQAWbFnOjDfH5Ulg\n"
+        "-----END PRIVATE KEY-----\nThat was it, and the rest is plain.";
+    size_t n = strlen(text);
+    struct verdict_rules *r = verdict_rules_shipped();
+    struct verdict_ask ask = {.side = VERDICT_OUT, .team = "a", .workflow = "", .text = text,
+                              .n = n};
+    struct verdict_result v;
+    struct buf whole, out;
+    buf_init(&whole, 4000);
+    assert_true(verdict_check(r, &ask, &v));
+    assert_true(verdict_redact(&v, text, n, &whole));
+    verdict_result_done(&v);
+    assert_null(strstr(whole.data, "ghp_"));
+    assert_null(strstr(whole.data, "MIIE"));
+    for (size_t piece = 1; piece < 40; piece += 3) {
+        struct verdict_stream s;
+        size_t late = 0;
+        buf_init(&out, 4000);
+        verdict_stream_init(&s);
+        for (size_t at = 0; at < n; at += piece) {
+            size_t len = n - at < piece ? n - at : piece;
+            assert_true(verdict_stream_feed(&s, r, &ask, text + at, len, at + len == n, &out));
+            bool plain = at < 18 || strstr(text, "was it") <= text + at; /* no group waits */
+            size_t held = s.held.len - s.gone;
+            late = plain && held > late ? held : late;
+        }
+        verdict_stream_done(&s);
+        assert_string_equal(out.data, whole.data);
+        assert_true(late <= 8 + piece); /* the longest word there, and what came with it */
+        buf_done(&out);
+    }
+    buf_done(&whole);
+    verdict_rules_unref(r);
+}
+
 static void what_is_wrong_is_refused_with_its_line(void **state)
 {
     (void)state;
@@ -285,6 +333,7 @@ int main(void)
         cmocka_unit_test(a_teams_words_are_those_of_its_rules),
         cmocka_unit_test(redaction_replaces_what_its_rules_found),
         cmocka_unit_test(a_stream_holds_its_tail_back),
+        cmocka_unit_test(a_stream_of_words_waits_for_one_word),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(the_shipped_rules_read_and_hold_keys_back),
     };
