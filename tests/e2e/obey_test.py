@@ -18,6 +18,7 @@ import unittest
 import e2e
 
 DATA = os.environ.get("INHOUSE_DATA", "")
+LATER = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400))
 CANARIES = [f"canary{secrets.token_hex(8)}" for _ in range(40)]
 TOOLS = [{"type": "function", "function": {"name": n, "parameters": {"type": "object"}}} for n in ("delete_all", "http_get", "approve")]
 
@@ -133,6 +134,17 @@ class Obeying(unittest.TestCase):
             return [kept(v) for v in x] if isinstance(x, (list, tuple)) else x
         return {p: json.dumps(kept(self.s.call("GET", p)), indent=1).splitlines() for p in paths}
 
+    def ingest_all(self):
+        """Every attack as a document of a dataset that the attacked team may draft from."""
+        status, answer = self.s.call("POST", "/api/v1/datasets", {"name": "redmail", "purpose": "mail that came"})
+        assert status == 201, answer
+        for kind in ("md", "txt"):
+            documents = [{"path": f"{i}.{kind}", "text": f"# Parcel {i}\nThe parcel came late. {a}\n"} for i, a in enumerate(attacks())]
+            status, answer = self.s.call("POST", "/api/v1/datasets/redmail/documents", {"documents": documents})
+            assert status == 200, answer
+        status, answer = self.s.call("POST", "/api/v1/datasets/redmail/grants", {"team": "red", "reason": "their mail", "ends_at": LATER})
+        assert status == 200, answer
+
     def through_every_field(self, attack):
         mail = f"Subject: my order\n\nHello, where is my order 4711?\n\n{attack}\n\nRegards, a customer"
         chat = {"model": "obey", "tools": TOOLS}
@@ -140,6 +152,14 @@ class Obeying(unittest.TestCase):
         yield "POST", "/v1/chat/completions", {**chat, "messages": [{"role": "system", "content": mail}, {"role": "user", "content": "go"}]}
         yield "POST", "/v1/chat/completions", {"model": "obey", "messages": [
             {"role": "user", "content": "look"}, {"role": "assistant", "content": mail}, {"role": "user", "content": "on"}]}
+        yield "POST", "/v1/chat/completions", {**chat, "messages": [
+            {"role": "user", "content": "look it up"},
+            {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "http_get", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": mail}]}
+        yield "POST", "/v1/rerank", {"model": "embed", "query": attack, "documents": [mail, attack], "return_documents": True}
+        yield "POST", "/v1/systemone", {"state": mail, "questions": {"q": {"type": "noul", "instructions": attack}}}
+        yield "POST", "/api/v1/search", {"query": attack, "datasets": ["redmail"]}
+        yield "POST", "/api/v1/guard/dry-run", {"past": 20}
         yield "POST", "/v1/chat/completions", {"model": "light", "messages": [{"role": "user", "content": mail}], "max_tokens": 8}
         yield "POST", "/v1/embeddings", {"model": "embed", "input": mail}
         yield "POST", "/v1/moderations", {"input": mail}
@@ -148,6 +168,7 @@ class Obeying(unittest.TestCase):
         yield "POST", "/api/v1/tasks", {"workflow": "colours", "input": {"id": attack[:60], "subject": attack[:200], "text": mail}}
 
     def test_nothing_happens(self):
+        self.ingest_all()
         before = self.state()
         records = len(self.s.records())
         sent = answered = 0

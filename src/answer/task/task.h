@@ -355,6 +355,27 @@ MUST_CHECK enum fail task_read(struct store_conn *reader, const struct id *task,
 MUST_CHECK enum fail task_owner(struct store_conn *reader, const struct id *task,
                                 char team[KEYRING_NAME_SIZE], struct fault *why);
 
+/* ---- texts of past tasks ---- */
+
+struct task_past {
+    const char *task;     /* as shown: "tsk_…" */
+    const char *workflow; /* "" for a chat or a decision */
+    const char *text;     /* valid during the call */
+    bool out;             /* it went out */
+};
+typedef void (*task_past_fn)(void *arg, const struct task_past *past);
+struct task_past_count {
+    int64_t tasks; /* that were read */
+    int64_t gone;  /* whose content is erased, or was never kept (they failed) */
+};
+/* Calls fn for each text of the newest `most` tasks of the team (NULL: every team's) and workflow
+   (NULL: all, chats and decisions too). Milliseconds a task: any thread's own reader, not the core
+   thread. */
+MUST_CHECK enum fail task_past_each(struct store_conn *reader, struct audit *audit,
+                                    const char *team, const char *workflow, int64_t most,
+                                    task_past_fn fn, void *arg, struct task_past_count *count,
+                                    struct fault *why);
+
 /* ---- erasing a person's ---- */
 
 #define TASK_ERASE_IDS 100000

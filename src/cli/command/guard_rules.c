@@ -110,175 +110,75 @@ int command_guard_check(struct cli *cli)
 
 /* ---- what rules would have done ---- */
 
-struct tally {
-    const char *rule; /* the rules' own */
-    enum verdict verdict;
-    size_t texts, hits;
-    char examples[EXAMPLES][160];
-    size_t examples_n;
-};
-struct past {
-    struct verdict_rules *rules;
-    struct tally tallies[VERDICT_MAX_RULES];
-    size_t n;
-    size_t texts, by_verdict[VERDICT_COUNT];
-};
-
-static struct tally *tally_of(struct past *p, const struct verdict_hit *h)
+static long long number(const json_t *j, const char *key)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        if (p->tallies[i].rule == h->rule) {
-            return &p->tallies[i];
-        }
-    }
-    if (p->n == VERDICT_MAX_RULES) {
-        return &p->tallies[VERDICT_MAX_RULES - 1];
-    }
-    p->tallies[p->n] = (struct tally){.rule = h->rule, .verdict = h->verdict};
-    return &p->tallies[p->n++];
+    return (long long)json_integer_value(json_object_get(j, key));
 }
 
-static void try_text(struct past *p, const char *artifact, const char *workflow, const char *text,
-                     bool out)
+static void print_past(const json_t *j)
 {
-    struct verdict_result v;
-    struct verdict_ask ask = {.side = out ? VERDICT_OUT : VERDICT_IN, .team = "",
-                              .workflow = workflow, .text = text, .n = strlen(text)};
-    if (!verdict_check(p->rules, &ask, &v)) {
-        return;
-    }
-    p->texts++;
-    p->by_verdict[v.verdict]++;
-    const char *before = NULL;
-    for (size_t i = 0; i < v.n; i++) {
-        const struct verdict_hit *h = &v.items[i];
-        struct tally *t = tally_of(p, h);
-        t->hits++;
-        t->texts += before == h->rule ? 0 : 1;
-        if (before != h->rule && t->examples_n < EXAMPLES) {
-            size_t n = h->to - h->from > EXAMPLE_BYTES ? EXAMPLE_BYTES : h->to - h->from;
-            n = text_utf8_cut(text + h->from, n);
-            snprintf(t->examples[t->examples_n++], sizeof(t->examples[0]), "%.40s %s: %.*s",
-                     artifact, h->found, (int)n, text + h->from);
-        }
-        before = h->rule;
-    }
-    verdict_result_done(&v);
-}
-
-/* One artifact's input and draft. */
-static enum fail try_artifact(struct cli *cli, struct past *p, const char *id, struct fault *why)
-{
-    char path[128];
-    json_t *j AUTO_JSON = NULL;
-    snprintf(path, sizeof(path), "/api/v1/artifacts/%.60s?open=0", id);
-    enum fail f = cli_send(cli, "GET", path, NULL, NULL, 0, &j, why);
-    if (f == FAIL_NONE) {
-        try_text(p, id, cli_str(j, "workflow"), cli_str(j, "input"), false);
-        if (cli_str(j, "draft")[0] != '\0') {
-            try_text(p, id, cli_str(j, "workflow"), cli_str(j, "draft"), true);
+    size_t i, k;
+    json_t *rule, *sample;
+    json_array_foreach(json_object_get(j, "rules"), i, rule) {
+        printf("%-24s %-7s %6lld texts, %lld places\n", cli_str(rule, "rule"),
+               cli_str(rule, "verdict"), number(rule, "texts"),
+               number(rule, "hits"));
+        json_array_foreach(json_object_get(rule, "samples"), k, sample) {
+            printf("    %s %-3s %s: %s\n", cli_str(sample, "task"), cli_str(sample, "side"),
+                   cli_str(sample, "found"), cli_str(sample, "text"));
         }
     }
-    return f;
-}
-
-static void print_past(const struct cli *cli, const struct past *p)
-{
-    struct jn_writer w;
-    struct buf out;
-    buf_init(&out, TEXT_BYTES);
-    jn_begin(&w, &out, false);
-    jn_object_begin(&w);
-    jn_kv_str(&w, "release", verdict_rules_release(p->rules));
-    jn_kv_int(&w, "texts", (int64_t)p->texts);
-    for (int v = 0; v < VERDICT_COUNT; v++) {
-        jn_kv_int(&w, verdict_name((enum verdict)v), (int64_t)p->by_verdict[v]);
+    printf("%lld texts of %lld tasks: %lld allowed, %lld redacted, %lld to review, %lld blocked. "
+           "Nothing was changed.\n",
+           number(j, "texts"), number(j, "tasks"),
+           number(j, "allow"), number(j, "redact"),
+           number(j, "review"), number(j, "block"));
+    if (number(j, "gone") > 0) {
+        printf("%lld tasks had no content left: failed, or erased.\n",
+               number(j, "gone"));
     }
-    jn_key(&w, "rules");
-    jn_array_begin(&w);
-    for (size_t i = 0; i < p->n; i++) {
-        const struct tally *t = &p->tallies[i];
-        jn_object_begin(&w);
-        jn_kv_str(&w, "rule", t->rule);
-        jn_kv_str(&w, "verdict", verdict_name(t->verdict));
-        jn_kv_int(&w, "texts", (int64_t)t->texts);
-        jn_kv_int(&w, "hits", (int64_t)t->hits);
-        jn_key(&w, "examples");
-        jn_array_begin(&w);
-        for (size_t k = 0; k < t->examples_n; k++) {
-            jn_put_str(&w, t->examples[k]);
-        }
-        jn_array_end(&w);
-        jn_object_end(&w);
+    if (number(j, "not_assessed") > 0) {
+        printf("%lld texts: whether they are supported is not assessed here.\n",
+               number(j, "not_assessed"));
     }
-    jn_array_end(&w);
-    jn_object_end(&w);
-    if (cli->json) {
-        printf("%s\n", out.data);
-    } else {
-        for (size_t i = 0; i < p->n; i++) {
-            const struct tally *t = &p->tallies[i];
-            printf("%-24s %-7s %6zu texts, %zu places\n", t->rule, verdict_name(t->verdict),
-                   t->texts, t->hits);
-            for (size_t k = 0; k < t->examples_n; k++) {
-                printf("    %s\n", t->examples[k]);
-            }
-        }
-        printf("%zu texts: %zu allowed, %zu redacted, %zu to review, %zu blocked. Nothing was "
-               "changed.\n", p->texts, p->by_verdict[VERDICT_ALLOW], p->by_verdict[VERDICT_REDACT],
-               p->by_verdict[VERDICT_REVIEW], p->by_verdict[VERDICT_BLOCK]);
-    }
-    buf_done(&out);
-}
-
-/* The ids of the newest `most` artifacts; the listing is from the oldest, page by page. */
-static enum fail past_ids(struct cli *cli, size_t most, char (*ids)[64], size_t *n,
-                          struct fault *why)
-{
-    char path[160];
-    char after[64] = "";
-    size_t seen = 0;
-    enum fail f = FAIL_NONE;
-    do {
-        json_t *page AUTO_JSON = NULL;
-        json_t *row;
-        size_t i;
-        snprintf(path, sizeof(path), "/api/v1/artifacts?limit=500%s%s",
-                 after[0] != '\0' ? "&after=" : "", after);
-        f = cli_send(cli, "GET", path, NULL, NULL, 0, &page, why);
-        json_array_foreach(json_object_get(page, "artifacts"), i, row) {
-            (void)text_copy(ids[seen++ % most], sizeof(ids[0]), cli_str(row, "artifact"));
-        }
-        (void)text_copy(after, sizeof(after), f == FAIL_NONE ? cli_str(page, "next") : "");
-    } while (f == FAIL_NONE && after[0] != '\0');
-    *n = seen < most ? seen : most;
-    return f;
 }
 
 int command_guard_test(struct cli *cli)
 {
     struct fault why = {0};
     int64_t most = 0;
-    size_t n = 0;
-    if (!cli_number(cli, "past", 1, 5000, 100, &most)) {
+    struct jn_writer w;
+    struct buf text, body;
+    json_t *j AUTO_JSON = NULL;
+    const char *workflow = cli_option(cli, "workflow");
+    if (!cli_number(cli, "past", 1, 5000, 500, &most)) {
         return COMMAND_USAGE;
     }
-    struct past *p = mem_alloc(sizeof(*p));
-    char(*ids)[64] = mem_alloc_array((size_t)most, sizeof(*ids));
-    enum fail f = read_rules(cli->words[0], &p->rules, &why);
-    f = f == FAIL_NONE ? past_ids(cli, (size_t)most, ids, &n, &why) : f;
-    for (size_t i = 0; i < n && f == FAIL_NONE; i++) {
-        f = try_artifact(cli, p, ids[i], &why);
-        if (i % 100 == 99) {
-            cli_note(cli, "%zu of %zu", i + 1, n);
-        }
-    }
+    struct verdict_rules *rules = NULL;
+    buf_init(&text, VERDICT_MAX_BYTES + 1);
+    buf_init(&body, 4 * TEXT_BYTES);
+    enum fail f = read_rules(cli->words[0], &rules, &why); /* its errors with their lines, here */
+    f = f == FAIL_NONE ? cli_read_file(cli->words[0], &text, &why) : f;
     if (f == FAIL_NONE) {
-        print_past(cli, p);
+        jn_begin(&w, &body, false);
+        jn_object_begin(&w);
+        jn_kv_str(&w, "rules", text.data);
+        jn_kv_int(&w, "past", most);
+        if (workflow != NULL) {
+            jn_kv_str(&w, "workflow", workflow);
+        }
+        jn_object_end(&w);
+        f = cli_send(cli, "POST", "/api/v1/guard/dry-run", "application/json", body.data, body.len,
+                     &j, &why);
     }
-    verdict_rules_unref(p->rules);
-    mem_free(p);
-    mem_free(ids);
+    if (f == FAIL_NONE && cli->json) {
+        cli_print_json(j);
+    } else if (f == FAIL_NONE) {
+        print_past(j);
+    }
+    verdict_rules_unref(rules);
+    buf_done(&text);
+    buf_done(&body);
     return f == FAIL_NONE ? COMMAND_OK : cli_fail(cli, &why);
 }
 

@@ -316,12 +316,12 @@ static const char check_help[] =
     "shows\n"
     "everything that can be found, with its place. Exits with 1 when the text would be blocked.";
 static const struct cli_option past_options[] = {
-    {"past", 'n', "N", "how many past artifacts, newest first (100)"}, {0}};
-static const char guard_test_help[] = "Holds the inputs and drafts of past artifacts against the "
-                                      "rules and shows, per rule, how many\n"
-                                      "texts it would have touched and how, with examples. Changes "
-                                      "nothing. The examples quote texts:\n"
-                                      "you see those of your own team.";
+    {"past", 'n', "N", "how many past tasks, newest first (500)"},
+    {"workflow", 'w', "NAME", "those of this workflow only"}, {0}};
+static const char guard_test_help[] =
+    "Holds rules against the texts of past tasks on the server (inputs, drafts, lines, chats and "
+    "their answers; only those that you may read) and "
+    "shows, per rule, how many texts it would have touched, with samples. Nothing is changed.";
 static const struct cli_option lint_options[] = {
     {"style", 's', "DIR", "the folder with the rules, one YAML file each"}, {0}};
 static const char lint_help[] =
