@@ -8,8 +8,8 @@ import unittest
 import e2e
 
 CHAPTERS = ["Governance file", "Which datasets for which teams", "Who can read them now", "How access is granted and audited",
-            "Keys", "How model versions are tracked", "Workflows", "What approval updates need", "Decision rules",
-            "Certificates: what answers alone, and on what proof", "Rules in force", "Where a request may be answered", "Guard",
+            "People", "Teams", "Keys", "How model versions are tracked", "Workflows", "What approval updates need", "Versions, and who approved them", "Decision rules",
+            "Certificates: what answers alone, and on what proof", "Rules in force", "Where a request may be answered", "What may pass", "Guard",
             "Limits and stop switches", "Other servers", "The record and its retention", "Where checkpoints left to",
             "Requirements"]
 ROWS = {"EU AI Act": 8, "ISO/IEC 42001": 4, "NIST AI RMF": 4, "SOC 2": 4, "OWASP LLM 2026": 10}
@@ -33,7 +33,8 @@ class Govern(unittest.TestCase):
             self.assertIn("| test | default | admin |", before)
             self.assertIn("no certificate of conformity", before)
             self.assertNotIn("Unknown: this server did not say", before)
-            self.assertNotIn("{", re.sub(r"(?s)\| [a-z-]+ \| [a-z]+ when.*?\n", "", before))
+            plain = re.sub(r"(?m)^\|.* (GET|PUT|POST|DELETE) /api/v1/.*$", "", before)
+            self.assertNotIn("{", re.sub(r"(?s)\| [a-z-]+ \| [a-z]+ when.*?\n", "", plain))
             self.assertIn("One person runs this server", before)
 
             # what changes in the system changes in the file
@@ -55,6 +56,25 @@ class Govern(unittest.TestCase):
             again = self.made(s)
             self.assertRegex(again, r"(?m)^\| anna \| desk \|.*\| 20\d\d-[^|]*\|$")
             self.assertIn("One person runs this server", again)
+
+            # every change of the routes table is there, with whom it needs; rules and people as they are now
+            paths = s.call("GET", "/api/v1/openapi.json", local=False)[1]["paths"]
+            self.assertIn("| proposed only: it serves once another approves it | POST /api/v1/guard/rules |", again)
+            for path in ("/api/v1/workflows/{workflow}", "/api/v1/users", "/api/v1/guard/rules/{release}/approve"):
+                self.assertIn(path, paths)
+                self.assertIn(path, again)
+            self.assertIn("| no-keys-out | out | redact |", again)
+            status, made = s.call("POST", "/api/v1/guard/rules", "name: ours\nrules:\n  - {name: cards-stay, find: card, verdict: redact}\n")
+            self.assertEqual(status, 201, made)
+            proposed = self.made(s)
+            self.assertIn(f"| guard | {made['release']} | candidate |", proposed)
+            self.assertNotIn("| cards-stay |", proposed)
+            self.assertEqual(s.call("POST", f"/api/v1/guard/rules/{made['release']}/approve", {})[0], 200)
+            self.assertEqual(s.call("POST", "/api/v1/users", {"name": "berta", "team": "default", "role": "member", "service": True})[0], 201)
+            now = self.made(s)
+            self.assertIn("| cards-stay | both | redact |", now)
+            self.assertNotIn("| no-keys-out |", now)
+            self.assertIn("| berta | service |", now)
 
             out = s.folder / "file"
             self.assertIn("governance.html", self.made(s, "--out", out))

@@ -13,6 +13,8 @@ static const struct {
 } listings[] = {
     {"models", "/api/v1/models", "models"},
     {"keys", "/api/v1/keys", "keys"},
+    {"users", "/api/v1/users", "users"},
+    {"teams", "/api/v1/teams", "teams"},
     {"workflows", "/api/v1/workflows", "workflows"},
     {"upstreams", "/api/v1/upstreams", "upstreams"},
     {"certificates", "/api/v1/certificates", "certificates"},
@@ -45,6 +47,25 @@ static void join_documents(json_t *facts)
     }
 }
 
+/* Of each account "team: role", and " (directory)" where a directory's group says so. */
+static void shape_people(json_t *users)
+{
+    for (size_t i = 0; i < json_array_size(users); i++) {
+        json_t *user = json_array_get(users, i);
+        json_t *roles = json_array();
+        const json_t *teams = json_object_get(user, "teams");
+        for (size_t k = 0; k < json_array_size(teams); k++) {
+            const json_t *t = json_array_get(teams, k);
+            char text[200];
+            (void)snprintf(text, sizeof(text), "%.80s: %.20s%s", cli_str(t, "team"),
+                           cli_str(t, "role"),
+                           json_is_true(json_object_get(t, "directory")) ? " (directory)" : "");
+            (void)json_array_append_new(roles, json_string(text));
+        }
+        (void)json_object_set_new(user, "roles", roles);
+    }
+}
+
 /* "local: …" of a row of rules as one text; a change's time as one member. */
 static void shape(json_t *facts)
 {
@@ -56,6 +77,7 @@ static void shape(json_t *facts)
                        cli_str(row, "when"), cli_str(row, "leave"));
         (void)json_object_set_new(row, "decides", json_string(text));
     }
+    shape_people(json_object_get(facts, "users"));
     json_t *rules = json_object_get(facts, "rules");
     for (size_t i = 0; i < json_array_size(rules); i++) {
         json_t *row = json_array_get(rules, i);

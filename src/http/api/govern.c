@@ -6,6 +6,8 @@
 #include "base/clock/clock.h"
 #include "http/api/api_internal.h"
 #include "trust/guard/guard.h"
+#include "trust/release/release.h"
+#include "trust/verdict/verdict.h"
 
 #define HALTS_MAX 256
 #define DAY_US ((int64_t)24 * 3600 * 1000000)
@@ -151,34 +153,93 @@ static void put_roles(struct jn_writer *w)
     jn_array_end(w);
 }
 
-/* What each kind of change needs, as the handlers and rooms enforce it. */
+/* The roles that have a scope. */
+static void put_who_may(struct jn_writer *w, uint32_t scope)
+{
+    jn_key(w, "who");
+    jn_array_begin(w);
+    for (int i = 0; i < KEYRING_ROLE_COUNT; i++) {
+        if ((keyring_role_scopes((enum keyring_role)i) & scope) != 0) {
+            jn_put_str(w, keyring_role_name((enum keyring_role)i));
+        }
+    }
+    jn_array_end(w);
+}
+
+/* What the routes themselves say: where one that proposes has one that approves beside it, another
+   person is needed. */
+static const char *second_person(const struct wire_route *all, size_t n, const char *pattern)
+{
+    size_t len = strlen(pattern);
+    if (len > 8 && strcmp(pattern + len - 8, "/approve") == 0) {
+        return "yes: not who proposed it; the server's own local user is one person";
+    }
+    if (strstr(pattern, "dataset-requests/decide") != NULL) {
+        return "yes: not who asked";
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *other = all[i].pattern;
+        if (strncmp(other, pattern, len) == 0 && other[len] == '/' && other[len + 1] == '{' &&
+            strlen(other) > len + 8 && strcmp(other + strlen(other) - 8, "/approve") == 0) {
+            return "proposed only: it serves once another approves it";
+        }
+    }
+    return "no";
+}
+
+/* Every change that the server takes, out of its table of routes: who may, whether another must
+   agree. Each is a record. */
 static void put_approvals(struct jn_writer *w)
 {
-    static const char *const rows[][4] = {
-        {"decision rules", "scope approve",
-         "yes: not who proposed them; the server's own local user is one person",
-         "release_changed"},
-        {"workflow definition", "scope learn or more", "no; its rungs only propose until certified",
-         "release_changed"},
-        {"learned head", "scope learn", "a certificate: an exact test on outcomes", "learned"},
-        {"model loaded, adopted, removed", "scope admin", "no", "model_changed"},
-        {"grant of a dataset", "its owner", "yes when it was asked for: not who asked",
-         "knowledge_changed"},
-        {"key of a caller", "scope admin", "no", "key_added"},
-        {"key of the log", "scope admin", "no", "log_key_changed"},
-        {"stop switch", "scope admin", "no: it must be quick", "halted"},
-    };
+    size_t n;
+    const struct wire_route *all = api_routes(&n);
     jn_key(w, "approvals");
     jn_array_begin(w);
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < n; i++) {
+        char route[160];
+        if (strcmp(all[i].audit, "change") != 0 || all[i].scope == 0) {
+            continue;
+        }
+        (void)snprintf(route, sizeof(route), "%s %s", all[i].method, all[i].pattern);
         jn_object_begin(w);
-        jn_kv_str(w, "change", rows[i][0]);
-        jn_kv_str(w, "who", rows[i][1]);
-        jn_kv_str(w, "second", rows[i][2]);
-        jn_kv_str(w, "record", rows[i][3]);
+        jn_kv_str(w, "change", all[i].summary);
+        put_who_may(w, all[i].scope);
+        jn_kv_str(w, "second", second_person(all, n, all[i].pattern));
+        jn_kv_str(w, "route", route);
         jn_object_end(w);
     }
     jn_array_end(w);
+}
+
+static void put_version(void *arg, const struct release_version *v)
+{
+    struct jn_writer *w = arg;
+    jn_object_begin(w);
+    jn_kv_str(w, "kind", v->kind);
+    jn_kv_str(w, "release", v->release);
+    jn_kv_str(w, "state", v->state);
+    jn_kv_str(w, "proposed_by", v->proposed_by);
+    jn_kv_str(w, "approved_by", v->approved_by);
+    api_put_time(w, "at", v->approved_at != 0 ? v->approved_at : v->proposed_at);
+    jn_object_end(w);
+}
+
+/* Versions of all that needs approval, and the rules of what may pass that serve now. */
+static enum fail put_versions(struct jn_writer *w, struct store_conn *c, struct fault *why)
+{
+    struct verdict_rules *rules = NULL;
+    jn_key(w, "versions");
+    jn_array_begin(w);
+    enum fail f = release_each(c, NULL, put_version, w, why);
+    jn_array_end(w);
+    f = f != FAIL_NONE ? f : verdict_release_active(c, &rules, why);
+    if (f == FAIL_NONE) {
+        jn_kv_str(w, "guard_release", verdict_rules_release(rules));
+        jn_key(w, "guard_rules");
+        verdict_rules_put(w, rules);
+    }
+    verdict_rules_unref(rules);
+    return f;
 }
 
 /* ---- the record ---- */
@@ -266,6 +327,7 @@ static void govern_on_crunch(struct api *a, struct wire_request *r, void *arg)
     jn_kv_str(&w, "by", by->name);
     enum fail f = put_record(a, &w, c, &why);
     f = f != FAIL_NONE ? f : put_datasets(&w, c, by, &why);
+    f = f != FAIL_NONE ? f : put_versions(&w, c, &why);
     api_reader_give(a, c);
     if (f != FAIL_NONE) {
         buf_done(&body);

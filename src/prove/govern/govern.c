@@ -218,6 +218,12 @@ static void access_(struct page *p, const json_t *facts)
     static const char *const members[] = {"name", "team", "role", "scopes", "created_by",
                                           "created_at", "expires_at", "last_use_at",
                                           "revoked_at"};
+    static const char *const user_heads[] = {"Name", "Kind", "Vouched for by", "Teams, roles",
+                                             "Made by", "Last sign-in", "Disabled"};
+    static const char *const user_members[] = {"name", "kind", "origin", "roles", "created_by",
+                                               "last_login_at", "disabled_at"};
+    static const char *const team_heads[] = {"Team", "Label", "Members", "Keys"};
+    static const char *const team_members[] = {"name", "label", "members", "keys"};
     static const char *const role_heads[] = {"Role", "Scopes"};
     static const char *const role_members[] = {"role", "scopes"};
     heading(p, 2, "How access is granted and audited");
@@ -227,6 +233,10 @@ static void access_(struct page *p, const json_t *facts)
         "{records.key_added} keys made, {records.key_revoked} revoked, {records.knowledge_changed} "
         "changes of datasets and grants, {records.refused} refusals.");
     LISTING(p, facts, "roles", role_heads, role_members);
+    heading(p, 3, "People");
+    LISTING(p, facts, "users", user_heads, user_members);
+    heading(p, 3, "Teams");
+    LISTING(p, facts, "teams", team_heads, team_members);
     heading(p, 3, "Keys");
     LISTING(p, facts, "keys", heads, members);
 }
@@ -252,8 +262,12 @@ static void models(struct page *p, const json_t *facts)
 
 static void approvals(struct page *p, const json_t *facts)
 {
-    static const char *const heads[] = {"Change", "Who may", "Second person", "What is recorded"};
-    static const char *const members[] = {"change", "who", "second", "record"};
+    static const char *const heads[] = {"Change", "Who may", "Second person", "Route"};
+    static const char *const members[] = {"change", "who", "second", "route"};
+    static const char *const version_heads[] = {"Of", "Version", "State", "Proposed by",
+                                                "Approved by", "Changed"};
+    static const char *const version_members[] = {"kind", "release", "state", "proposed_by",
+                                                  "approved_by", "at"};
     static const char *const rule_heads[] = {"Release", "State", "Proposed by", "Approved by",
                                              "Changed"};
     static const char *const rule_members[] = {"release", "state", "proposed_by", "approved_by",
@@ -263,7 +277,11 @@ static void approvals(struct page *p, const json_t *facts)
     static const char *const cert_members[] = {"workflow", "field", "rung", "class", "n",
                                                "errors", "error_at_most", "state", "issued_at"};
     heading(p, 2, "What approval updates need");
+    paragraph(p, "Every change that the server takes, as its table of routes says; each one is a "
+                 "record.");
     LISTING(p, facts, "approvals", heads, members);
+    heading(p, 3, "Versions, and who approved them");
+    LISTING(p, facts, "versions", version_heads, version_members);
     heading(p, 3, "Decision rules");
     LISTING(p, facts, "rules", rule_heads, rule_members);
     heading(p, 3, "Certificates: what answers alone, and on what proof");
@@ -282,6 +300,10 @@ static void in_force(struct page *p, const json_t *facts)
                                            "Calls", "Problem"};
     static const char *const up_members[] = {"name", "kind", "base", "on_prem", "circuit",
                                              "attempts", "problem"};
+    static const char *const pass_heads[] = {"Rule", "Of what goes", "Verdict", "Teams",
+                                             "Workflows", "Why"};
+    static const char *const pass_members[] = {"rule", "side", "verdict", "team", "workflow",
+                                               "why"};
     static const char *const guard_heads[] = {"Finds", "Rule"};
     static const char *const guard_members[] = {"kind", "does"};
     heading(p, 2, "Rules in force");
@@ -291,6 +313,8 @@ static void in_force(struct page *p, const json_t *facts)
                  "guard finds. Restricted never leaves; confidential only redacted, by a row that "
                  "names it.");
     LISTING(p, facts, "rows", heads, members);
+    heading(p, 3, "What may pass");
+    LISTING(p, facts, "guard_rules", pass_heads, pass_members);
     heading(p, 3, "Guard");
     LISTING(p, facts, "guard", guard_heads, guard_members);
     heading(p, 3, "Limits and stop switches");

@@ -163,11 +163,12 @@ enum fail release_each(struct store_conn *conn, const char *kind, release_fn fn,
                        struct fault *why)
 {
     AUTO_STMT struct store_stmt *s = store_query(
-        conn, "SELECT release, state, proposed_by, approved_by, proposed_at, approved_at "
-              "FROM release_version WHERE kind = ?1 ORDER BY proposed_at DESC, release");
+        conn, "SELECT release, state, proposed_by, approved_by, proposed_at, approved_at, kind "
+              "FROM release_version WHERE ?1 = '' OR kind = ?1 "
+              "ORDER BY kind, proposed_at DESC, release");
     bool row;
     enum fail f;
-    store_bind_text(s, 1, kind);
+    store_bind_text(s, 1, kind != NULL ? kind : "");
     while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
         struct release_version v = {.proposed_at = store_col_int(s, 4),
                                     .approved_at = store_col_int(s, 5)};
@@ -175,6 +176,7 @@ enum fail release_each(struct store_conn *conn, const char *kind, release_fn fn,
         text_copy(v.state, sizeof(v.state), store_col_text(s, 1));
         text_copy(v.proposed_by, sizeof(v.proposed_by), store_col_text(s, 2));
         text_copy(v.approved_by, sizeof(v.approved_by), store_col_text(s, 3));
+        text_copy(v.kind, sizeof(v.kind), store_col_text(s, 6));
         fn(arg, &v);
     }
     return f;

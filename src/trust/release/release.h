@@ -29,6 +29,7 @@
 #define RELEASE_SHIPPED "shipped"
 
 struct release_version {
+    char kind[RELEASE_KIND_SIZE];
     char release[TEXT_SHA256_HEX_SIZE]; /* sha256 of its text */
     char state[12];                     /* "candidate", "active" or "retired" */
     char proposed_by[RELEASE_ACTOR_SIZE];
@@ -56,7 +57,8 @@ MUST_CHECK enum fail release_active(struct store_conn *conn, const char *kind, s
 MUST_CHECK enum fail release_find(struct store_conn *conn, const char *kind, const char *release,
                                   struct buf *body, bool *found, struct fault *why);
 
-/* Every version of a kind, newest first; the view is valid during the call. */
+/* Every version of a kind (NULL: of each, by kind), newest first; the view is valid during the
+   call. */
 typedef void (*release_fn)(void *arg, const struct release_version *v);
 MUST_CHECK enum fail release_each(struct store_conn *conn, const char *kind, release_fn fn,
                                   void *arg, struct fault *why);

@@ -349,3 +349,30 @@ void verdict_put(struct jn_writer *w, const struct verdict_result *v)
     jn_kv_bool(w, "not_assessed", v->not_assessed);
     jn_object_end(w);
 }
+
+static void put_names(struct jn_writer *w, const char *key, const struct verdict_names *names)
+{
+    jn_key(w, key);
+    jn_array_begin(w);
+    for (size_t i = 0; i < names->n; i++) {
+        jn_put_str(w, names->list[i]);
+    }
+    jn_array_end(w);
+}
+
+void verdict_rules_put(struct jn_writer *w, const struct verdict_rules *r)
+{
+    jn_array_begin(w);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct verdict_rule *one = &r->rules[i];
+        jn_object_begin(w);
+        jn_kv_str(w, "rule", one->name);
+        jn_kv_str(w, "side", one->in && one->out ? "both" : one->in ? "in" : "out");
+        jn_kv_str(w, "verdict", verdict_name(one->verdict));
+        put_names(w, "team", &one->teams);
+        put_names(w, "workflow", &one->workflows);
+        jn_kv_str(w, "why", one->why);
+        jn_object_end(w);
+    }
+    jn_array_end(w);
+}

@@ -41,6 +41,8 @@ void verdict_rules_unref(struct verdict_rules *r); /* accepts NULL */
 struct verdict_rules *verdict_rules_shipped(void);
 const char *verdict_rules_release(const struct verdict_rules *r); /* sha256 hex of the text */
 const char *verdict_rules_text(const struct verdict_rules *r);
+/* [{"rule","side","verdict","team","workflow","why"}] */
+void verdict_rules_put(struct jn_writer *w, const struct verdict_rules *r);
 size_t verdict_rules_count(const struct verdict_rules *r);
 /* Is any rule for that side, team and workflow ("" for none)? */
 bool verdict_rules_apply(const struct verdict_rules *r, enum verdict_side side, const char *team,
