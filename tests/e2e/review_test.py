@@ -71,7 +71,7 @@ class Review(unittest.TestCase):
                        {"version": item["version"], "action": action, **more}, status)
 
     def test_claim_lease_decide(self):
-        self.settings(lease_s=5)
+        self.settings(lease_s=8)
         a = self.make("something red")
         item = self.next("anna")
         self.assertEqual((item["artifact"], item["held"], item["input"]), (a, True, "something red"))
@@ -80,7 +80,7 @@ class Review(unittest.TestCase):
         self.no("ben", "POST", f"/artifacts/{a}/decision", {"version": 1, "action": "approve"}, 409, "conflict")
         saved = self.ok("anna", "PUT", f"/review/items/{a}/working", {"version": 1, "draft": "Dear Ann", "fields": {"mood": "calm"}})
         self.assertTrue(saved["held"])
-        time.sleep(5.2)
+        time.sleep(8.3)
         self.assertEqual(self.next("ben")["artifact"], a, "the lease was over")
         saved = self.ok("anna", "PUT", f"/review/items/{a}/working", {"version": 1, "draft": "Dear Anna", "fields": {"mood": "calm"}})
         self.assertFalse(saved["held"])
