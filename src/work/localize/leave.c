@@ -2,6 +2,7 @@
 /* What a run leaves: each file with its new targets, read again and compared; the tables for
    reviewers; an item a string; sections, checks and counts. Threads: the run's. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text/text.h"
@@ -87,6 +88,74 @@ static bool same_unit(const struct localize_unit *a, const struct localize_unit 
     return same;
 }
 
+struct said {
+    const char *id, *text;
+};
+
+static int compare_said(const void *a, const void *b)
+{
+    const struct said *x = a, *y = b;
+    return strcmp(x->id, y->id);
+}
+
+/* How many have this id; *fits: one of them says this text. A key may stand twice in a file. */
+static size_t count_said(const struct said *all, size_t n, const char *id, const char *text,
+                         bool *fits)
+{
+    size_t low = 0, high = n, count = 0;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(all[mid].id, id) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    *fits = false;
+    for (; low < n && strcmp(all[low].id, id) == 0; low++, count++) {
+        *fits = *fits || strcmp(all[low].text, text) == 0;
+    }
+    return count;
+}
+
+/* A file of one language: what is done reads as meant where it was put in, all else as before. */
+static bool same_beside(struct work *w, const struct work_file *f,
+                        const struct localize_file *again)
+{
+    struct said *new = mem_alloc_array(f->len + 1, sizeof(*new));
+    struct said *there = mem_alloc_array(again->len + 1, sizeof(*there));
+    size_t n = 0;
+    bool same = again->len >= f->target.len;
+    for (size_t i = f->first; i < f->first + f->len; i++) {
+        const struct work_string *s = &w->strings[i];
+        if (s->done && s->offer.n > 0) {
+            new[n++] = (struct said){work_unit(s)->id, s->offer.texts[0]};
+        }
+    }
+    for (size_t i = 0; i < again->len; i++) {
+        there[i] = (struct said){again->units[i].id, again->units[i].targets[0].text};
+    }
+    if (n > 0) {
+        qsort(new, n, sizeof(*new), compare_said);
+    }
+    if (again->len > 0) {
+        qsort(there, again->len, sizeof(*there), compare_said);
+    }
+    for (size_t i = 0; same && i < n; i++) {
+        bool fits;
+        same = count_said(there, again->len, new[i].id, new[i].text, &fits) == 0 || fits;
+    }
+    for (size_t i = 0; same && i < f->target.len; i++) {
+        const struct localize_unit *u = &f->target.units[i];
+        bool fits, renewed;
+        size_t left = count_said(there, again->len, u->id, u->targets[0].text, &fits);
+        same = left > 0 && (fits || count_said(new, n, u->id, "", &renewed) > 0);
+    }
+    mem_free(new);
+    mem_free(there);
+    return same;
+}
+
 /* The written file holds what was meant, and all else as it was. */
 static enum fail verify(struct work *w, const struct work_file *f, const struct buf *out,
                         struct fault *why)
@@ -102,9 +171,9 @@ static enum fail verify(struct work *w, const struct work_file *f, const struct 
         return FAULT(why, FAIL_INTERNAL, "%.100s as written cannot be read again", in.name);
     }
     if (f->has_target) {
-        return again.len >= f->target.len
+        return same_beside(w, f, &again)
                    ? FAIL_NONE
-                   : FAULT(why, FAIL_INTERNAL, "%.100s as written lost strings", in.name);
+                   : FAULT(why, FAIL_INTERNAL, "%.100s as written is not what was meant", in.name);
     }
     size_t k = f->first;
     bool same = again.len == f->file.len;
