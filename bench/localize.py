@@ -151,11 +151,15 @@ class Model:
     def one(self, ask):
         body = {"model": self.role, "temperature": 0, "max_tokens": ask["max_tokens"],
                 "messages": [{"role": "system", "content": ask["system"]}, {"role": "user", "content": ask["text"]}]}
-        choice = self.house.post(self.key, "/v1/chat/completions", body)[1]["choices"][0]
+        try:
+            choice = self.house.post(self.key, "/v1/chat/completions", body)[1]["choices"][0]
+        except RuntimeError as e:  # past its deadline: no answer, as in a run
+            print("  no answer: %s" % str(e)[:120], file=sys.stderr)
+            return None
         return choice["message"]["content"] if choice["finish_reason"] == "stop" else None
 
     def answer(self, asks):
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(4) as pool:
             texts = list(pool.map(self.one, asks))
         self.raw += list(zip(asks, texts))
         return texts

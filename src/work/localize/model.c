@@ -134,8 +134,9 @@ static double trust(struct work *w, const struct asking *a, const char **reason)
     double known = 0, round = back == NULL ? 0 : localize_chrf(back, said) / 100;
     double fits = localize_memory_agree(w->memory, a->source, a->target, &known);
     struct check_language lang = check_language(a->target, strlen(a->target));
+    AUTO_FREE char *wrote = localize_fold(a->target, strlen(a->target));
     *reason = NULL;
-    if (strcmp(a->source, a->target) == 0) {
+    if (strcmp(said, wrote) == 0) {
         *reason = "the model left it as it was";
         return round * 0.3;
     }
