@@ -51,8 +51,7 @@ static void read_prompts(const struct config_node *root, const char *source,
                               "a prompt is a text of 1 to %d bytes", PROGRAM_PROMPT_BYTES);
             continue;
         }
-        program_prompt_lint(item->text, item->len, program_prompt_line(source, item), map->keys[i],
-                            faults);
+        program_prompt_lint(source, item, map->keys[i], faults);
         d->prompts[d->prompts_len++] = (struct program_definition_prompt){
             mem_dup_str(map->keys[i]), mem_dup_strn(item->text, item->len), item->line};
     }
@@ -85,8 +84,9 @@ static void read_root(const struct config_node *root, const char *source,
     read_program(root, table, n, d, faults);
     read_prompts(root, source, d, faults);
     const struct config_node *options = NULL;
-    if (!config_node_map(root, "options", false, &options, faults) &&
-        config_node_find(root, "options") != NULL) {
+    const struct config_node *given = config_node_find(root, "options");
+    if (!config_node_map(root, "options", false, &options, faults) && given != NULL &&
+        given->kind != CONFIG_NULL) {
         return; /* no map: said */
     }
     if (d->ops == NULL) {

@@ -50,10 +50,8 @@ const char *program_keep(struct program_run *run, const char *s);
 /* The same, NULL for NULL. */
 const char *program_keep_maybe(struct program_run *run, const char *s);
 /* prompt.c. Adds a fault for each mark of a Jinja template that is not closed, block that does not
-   match, or tag that is none; `line` is where the text begins in its file. */
-void program_prompt_lint(const char *text, size_t len, int line, const char *name,
+   match, or tag that is none, with its line in the source. */
+void program_prompt_lint(const char *source, const struct config_node *node, const char *name,
                          struct config_faults *faults);
-/* Where a scalar's text begins: the line after its | or >, else its own. */
-int program_prompt_line(const char *source, const struct config_node *node);
 /* Ends the step that is going on, if there is one. */
 void program_step_end(struct program_run *run);

@@ -13,7 +13,8 @@
 
 struct lint {
     const char *at, *end;
-    int line;
+    int line, last; /* last: of the source; a wrong guess at the style names no line beyond */
+    bool counts;    /* the text stands in the file line by line */
     const char *name;
     struct config_faults *faults;
     struct {
@@ -30,7 +31,8 @@ static const struct {
               {"call", "endcall"},     {"filter", "endfilter"}, {"generation", "endgeneration"}};
 static const char *const alone[] = {"elif", "else", "set", "endset", "break", "continue"};
 
-int program_prompt_line(const char *source, const struct config_node *node)
+/* Is the scalar a literal block, whose lines are the file's? */
+static bool is_literal(const char *source, const struct config_node *node)
 {
     const char *at = source;
     for (int line = 1; line < node->line && at != NULL; line++) {
@@ -39,16 +41,13 @@ int program_prompt_line(const char *source, const struct config_node *node)
     }
     size_t n = at != NULL ? strcspn(at, "\n\r") : 0;
     const char *key = n > 0 ? memchr(at, ':', n) : NULL;
-    if (key == NULL) {
-        return node->line;
-    }
-    key += 1 + strspn(key + 1, " ");
-    return *key == '|' || *key == '>' ? node->line + 1 : node->line;
+    return key != NULL && key[1 + strspn(key + 1, " ")] == '|';
 }
 
 static void say(struct lint *l, int line, const char *tag, const char *what, const char *hint)
 {
-    config_faults_add(l->faults, line, l->name, hint, "\"%s\" %s", tag, what);
+    config_faults_add(l->faults, line < l->last ? line : l->last, l->name, hint, "\"%s\" %s", tag,
+                      what);
 }
 
 /* Moves behind `mark`, counting lines and passing over quoted texts inside a tag. */
@@ -57,7 +56,7 @@ static bool pass(struct lint *l, const char *mark, bool quotes)
     char quote = '\0';
     while (l->at < l->end) {
         char c = *l->at;
-        l->line += c == '\n';
+        l->line += l->counts && c == '\n';
         if (quote != '\0') {
             l->at += c == '\\' && l->at + 1 < l->end ? 1 : 0;
             quote = c == quote ? '\0' : quote;
@@ -119,14 +118,24 @@ static void take_tag(struct lint *l, const char *text, size_t len, int line)
         "Tags are if, elif, else, for, set, macro, call, filter and their ends.");
 }
 
-void program_prompt_lint(const char *text, size_t len, int line, const char *name,
+void program_prompt_lint(const char *source, const struct config_node *node, const char *name,
                          struct config_faults *faults)
 {
-    struct lint l = {.at = text, .end = text + len, .line = line, .name = name, .faults = faults};
+    bool literal = is_literal(source, node);
+    struct lint l = {.at = node->text,
+                     .end = node->text + node->len,
+                     .line = node->line + literal,
+                     .last = 1,
+                     .counts = literal,
+                     .name = name,
+                     .faults = faults};
+    for (const char *at = source; *at != '\0'; at++) {
+        l.last += *at == '\n';
+    }
     while (l.at + 1 < l.end) {
         char kind = l.at[0] == '{' ? l.at[1] : '\0';
         if (kind != '{' && kind != '%' && kind != '#') {
-            l.line += *l.at++ == '\n';
+            l.line += *l.at++ == '\n' && l.counts;
             continue;
         }
         const char close[] = {kind == '{' ? '}' : kind, '}', '\0'};
