@@ -160,7 +160,7 @@ static void a_rewrite_stands_only_when_it_says_the_same(void **state)
         copyedit_result_done(&r);
     }
     struct copyedit_result r;
-    const char *two = "Our office is open from 8:00 to 16:00, and you can reach us there by "
+    const char *two = "Our office is open from 8:00 to 16:00, and you can reach us there\nby "
                       "telephone or by e-mail.";
     model_says = "\"Our office is open from 8:00 to 16:00. You can reach us there by telephone or "
                  "by e-mail.\"\n";

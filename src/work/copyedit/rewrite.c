@@ -160,6 +160,17 @@ static void take(struct copyedit_result *r, const struct knowledge_span *s,
     g->replacement = mem_dup_str(words);
 }
 
+/* Line ends inside are those of wrapped text: no empty line, list, quotation or table follows. */
+static bool is_wrapped_only(const char *t, size_t len)
+{
+    for (size_t i = 0; i + 1 < len; i++) {
+        if (t[i] == '\n' && strchr("\n-*+>|#`<", t[i + 1]) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Applied suggestions that stick out of the sentence would be cut. */
 static bool stands_alone(const struct copyedit_result *r, const struct knowledge_span *s)
 {
@@ -170,7 +181,7 @@ static bool stands_alone(const struct copyedit_result *r, const struct knowledge
             return false;
         }
     }
-    return memchr(r->text + s->at, '\n', s->len) == NULL && s->len <= SENTENCE_BYTES;
+    return is_wrapped_only(r->text + s->at, s->len) && s->len <= SENTENCE_BYTES;
 }
 
 static void one(const struct copyedit_policy *p, const struct copyedit_options *o,
@@ -184,6 +195,9 @@ static void one(const struct copyedit_policy *p, const struct copyedit_options *
     size_t n = complaints(r, s, &messages, &worst);
     if (n > 0) {
         copyedit_put_range(r, s->at, (size_t)s->at + s->len, false, &before);
+    }
+    for (size_t i = 0; i < before.len; i++) {
+        before.data[i] = (char)(before.data[i] == '\n' ? ' ' : before.data[i]);
     }
     if (n > 0 && before.len > 0 && o->ask(o->arg, before.data, messages.data, &after)) {
         enum check_reason reason = CHECK_REASON_LENGTH;
