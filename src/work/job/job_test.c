@@ -118,8 +118,9 @@ static int set_up(void **state)
     home_open(&home, HOME_RECORD);
     assert_int_equal(loop_new(&loop, &why), FAIL_NONE);
     assert_int_equal(pthread_create(&loop_thread, NULL, run_loop, loop), 0);
-    runs = failures = 0;
-    held = true;
+    __atomic_store_n(&runs, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&failures, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&held, true, __ATOMIC_SEQ_CST);
     open_jobs();
     define("name: say\nprogram: fake\n");
     return 0;
@@ -238,7 +239,7 @@ static void a_job_ends_in_one_artifact_with_its_outputs(void **state)
 static void what_may_pass_is_tried_again_and_what_cannot_is_not(void **state)
 {
     (void)state;
-    failures = 1;
+    __atomic_store_n(&failures, 1, __ATOMIC_SEQ_CST);
     struct id busy = make("busy"), bad = make("bad");
     struct job_row row = wait_state(&bad, JOB_STATE_FAILED);
     assert_string_equal(row.message, "line 3 is no report");
@@ -246,7 +247,7 @@ static void what_may_pass_is_tried_again_and_what_cannot_is_not(void **state)
     row = wait_state(&busy, JOB_STATE_DONE);
     assert_int_equal(row.attempts, 2);
     assert_string_equal(row.code, "");
-    assert_int_equal(runs, 3);
+    assert_int_equal(__atomic_load_n(&runs, __ATOMIC_SEQ_CST), 3);
 }
 
 static void a_paused_job_waits_and_a_cancelled_one_ends(void **state)
@@ -260,7 +261,7 @@ static void a_paused_job_waits_and_a_cancelled_one_ends(void **state)
     assert_int_equal(jobs_pause(jobs, &a, &ann, &why), FAIL_CONFLICT);
     assert_int_equal(jobs_cancel(jobs, &b, &ann, &why), FAIL_NONE);
     assert_int_equal(jobs_cancel(jobs, &b, &ann, &why), FAIL_CONFLICT);
-    held = false;
+    __atomic_store_n(&held, false, __ATOMIC_SEQ_CST);
     usleep(100000);
     assert_int_equal(get(&a).state, JOB_STATE_PAUSED);
     assert_int_equal(get(&b).state, JOB_STATE_CANCELLED);
@@ -303,7 +304,7 @@ static void a_lease_of_a_dead_process_is_taken_back_at_the_start(void **state)
     struct id id = make("hold");
     wait_state(&id, JOB_STATE_LEASED);
     home_write(&home, orphan, &id); /* what the thread here writes is void from now on */
-    held = false;
+    __atomic_store_n(&held, false, __ATOMIC_SEQ_CST);
     usleep(200000);
     assert_int_equal(get(&id).state, JOB_STATE_LEASED);
     assert_int_equal(count("SELECT count(*) FROM artifact"), 0);
@@ -323,7 +324,7 @@ static void a_stopped_server_gives_its_leases_back(void **state)
     struct job_row row = get(&id);
     assert_int_equal(row.state, JOB_STATE_QUEUED);
     assert_int_equal(row.attempts, 0);
-    held = false;
+    __atomic_store_n(&held, false, __ATOMIC_SEQ_CST);
     open_jobs();
     wait_state(&id, JOB_STATE_DONE);
 }
@@ -334,7 +335,7 @@ static void a_running_job_keeps_its_definition(void **state)
     struct id first = make("hold 1");
     wait_state(&first, JOB_STATE_LEASED);
     define("name: say\nprogram: fake\noptions: {word: told}\n");
-    held = false;
+    __atomic_store_n(&held, false, __ATOMIC_SEQ_CST);
     struct id second = make("2");
     wait_state(&first, JOB_STATE_DONE);
     wait_state(&second, JOB_STATE_DONE);
