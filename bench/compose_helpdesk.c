@@ -20,6 +20,7 @@
 
 #include "answer/check/check.h"
 #include "answer/compose/compose.h"
+#include "answer/learn/learn.h"
 #include "base/clock/clock.h"
 #include "base/json/json.h"
 #include "base/mem/mem.h"
@@ -203,8 +204,26 @@ static void compare_reply(const struct ticket *t, const struct compose_result *r
     }
 }
 
+/* What is said of the i-th ticket: out of fold for past ones, by the head for new ones. */
+struct said {
+    const struct compose_past *past; /* NULL: new tickets */
+    const struct learn_head *head;   /* NULL: no opinions */
+};
+
+static void opinion_on(const struct said *said, const struct knowledge *k, const struct ticket *t,
+                       size_t i, struct compose_opinion *out)
+{
+    *out = (struct compose_opinion){0};
+    if (said->past != NULL) {
+        *out = said->past[i].opinion;
+    } else if (said->head != NULL) {
+        AUTO_FREE char *text = compose_query_text(t->subject, t->text);
+        compose_opinion_of(said->head, k, text, t->vector, t->vector != NULL ? DIM : 0, out);
+    }
+}
+
 static struct rates measure(const struct knowledge *k, const struct compose_model *m,
-                            const struct tickets *list, bool leave_out, bool show)
+                            const struct tickets *list, const struct said *said, bool show)
 {
     static const struct compose_frame frames[3] = {
         [KNOWLEDGE_LANG_EN] = {.greeting = "Hello {name},",
@@ -222,9 +241,12 @@ static struct rates measure(const struct knowledge *k, const struct compose_mode
                                    .text = t->text,
                                    .vector = t->vector,
                                    .dim = t->vector != NULL ? DIM : 0,
-                                   .except_key = leave_out ? t->id : NULL};
+                                   .except_key = said->past != NULL ? t->id : NULL};
         struct compose_result r;
+        struct compose_opinion opinion;
         int64_t start = clock_monotonic_us();
+        opinion_on(said, k, t, i, &opinion);
+        c.opinion = opinion.len > 0 ? &opinion : NULL;
         compose_reply(k, m, &c, frames, &r);
         x.ms += clock_ms_since(start);
         bool draft = r.outcome != COMPOSE_NONE;
@@ -287,7 +309,8 @@ static bool run(const char *name, const char *folder, const float *units, struct
     }
     knowledge_seal(k);
     struct compose_model model = compose_default_model(units != NULL, questions);
-    struct rates d = measure(k, &model, new_ones, false, false);
+    struct said nothing = {0};
+    struct rates d = measure(k, &model, new_ones, &nothing, false);
     char label[80];
     snprintf(label, sizeof(label), "%s, defaults, new", name);
     print_rates(label, &d);
@@ -303,6 +326,12 @@ static bool run(const char *name, const char *folder, const float *units, struct
     }
     struct compose_fit fit;
     struct fault why;
+    struct learn_head *head = NULL;
+    int64_t start = clock_monotonic_us();
+    if (compose_teach(k, p, past->count, &head, &why) != FAIL_NONE) {
+        die("teach", why.message);
+    }
+    printf("  taught in %.1f s\n", clock_ms_since(start) / 1000);
     if (compose_calibrate(k, p, past->count, 0.85, 0.10, &model, &fit, &why) != FAIL_NONE) {
         die("calibrate", why.message);
     }
@@ -317,10 +346,16 @@ static bool run(const char *name, const char *folder, const float *units, struct
     printf("\n  threshold %.3f; on past: offered %d of %d, right %d, wrongly %d of %d\n",
            model.threshold, fit.offered, fit.answerable, fit.right, fit.offered_unanswerable,
            fit.unanswerable);
-    struct rates left = measure(k, &model, past, true, getenv("SHOW_PAST") != NULL && show);
+    struct said out_of_fold = {.past = p}, by_head = {.head = head};
+    printf("  out of fold: offered %.1f %%, right %.1f %%, none %.1f %% of %d\n",
+           100.0 * (fit.offered - fit.offered_unanswerable) / fit.answerable,
+           100.0 * fit.right / (fit.offered - fit.offered_unanswerable + 1e-9),
+           100 - 100.0 * fit.offered_unanswerable / fit.unanswerable, fit.unanswerable);
+    struct rates left = measure(k, &model, past, &out_of_fold,
+                                getenv("SHOW_PAST") != NULL && show);
     snprintf(label, sizeof(label), "%s, fitted, past left out", name);
     print_rates(label, &left);
-    struct rates n = measure(k, &model, new_ones, false, show);
+    struct rates n = measure(k, &model, new_ones, &by_head, show);
     snprintf(label, sizeof(label), "%s, fitted, new", name);
     print_rates(label, &n);
     printf("row compose_%s offered %.3f right %.3f none %.3f ms %.2f\n", name,
@@ -330,6 +365,7 @@ static bool run(const char *name, const char *folder, const float *units, struct
     /* Words alone are held to a lower floor of drafts; right ones and "no answer" to the same. */
     bool ok = n.offered >= (units != NULL ? 0.60 : 0.50) * n.answerable &&
               n.right >= 0.85 * n.offered && n.offered_wrongly <= 0.10 * n.unanswerable;
+    learn_head_free(head);
     mem_free(p);
     knowledge_free(k);
     return ok;

@@ -19,7 +19,8 @@
 #define PULL 0.1        /* ridge towards the start, in units of one ticket */
 #define NONE_WEIGHT 3.0 /* a ticket without an answer: few of them, and a draft there costs most   \
                          */
-#define MOST 16
+#define PARTS 10
+#define MOST 24
 
 struct sample {
     double x[MOST];
@@ -164,7 +165,8 @@ static struct compose_ticket ticket_of(const struct compose_past *p)
                                    .text = p->text,
                                    .vector = p->vector,
                                    .dim = p->dim,
-                                   .except_key = p->key};
+                                   .except_key = p->key,
+                                   .opinion = p->opinion.len > 0 ? &p->opinion : NULL};
 }
 
 static enum knowledge_lang lang_of(const struct compose_past *p)
@@ -242,6 +244,28 @@ static void set_threshold(struct outcome *o, size_t count, double right_share, d
     }
 }
 
+/* Each ticket's confidence by weights fitted without its part: the threshold is set on these, or it
+   would promise what only the tickets it was fitted on keep. */
+static void say_out_of_fold(const struct sample *s, size_t count, const struct compose_model *from,
+                            struct outcome *o)
+{
+    struct sample *rest = mem_alloc_array(count + 1, sizeof(*rest));
+    for (size_t part = 0; part < PARTS; part++) {
+        struct compose_model m = *from;
+        size_t n = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (i % PARTS != part) {
+                rest[n++] = s[i];
+            }
+        }
+        fit_logistic(rest, n, COMPOSE_SIGNS + 1, m.accept);
+        for (size_t i = part; i < count; i += PARTS) {
+            o[i].confidence = compose_accept(&m, s[i].x);
+        }
+    }
+    mem_free(rest);
+}
+
 enum fail compose_calibrate(const struct knowledge *k, const struct compose_past *past,
                             size_t count, double right_share, double false_share,
                             struct compose_model *model, struct compose_fit *f, struct fault *why)
@@ -272,10 +296,8 @@ enum fail compose_calibrate(const struct knowledge *k, const struct compose_past
         s[i].y = o[i].right;
         s[i].weight = o[i].answerable ? 1 : NONE_WEIGHT;
     }
+    say_out_of_fold(s, count, &fitted, o);
     fit_logistic(s, count, COMPOSE_SIGNS + 1, fitted.accept);
-    for (size_t i = 0; i < count; i++) {
-        o[i].confidence = compose_accept(&fitted, s[i].x);
-    }
     set_threshold(o, count, right_share, false_share, &fitted, f);
     fitted.fitted_on = (int)count;
     *model = fitted;

@@ -16,21 +16,21 @@
 /* Fitted on the past tickets of examples/helpdesk, each left out of its own search. */
 static const struct compose_model by_words = {
     .rank = {0.0, 5.0, 10.0, 6.0, 3.0, 10.0, 3.0, 4.5},
-    .accept = {4.0, 0.1, 0.8, 2.0, 2.0, 3.0, 1.0, 1.5, -2.0, -1.0, -5.0},
+    .accept = {4.0, 0.1, 0.8, 2.0, 2.0, 3.0, 1.0, 1.5, -2.0, -1.0, 0, 0, 0, -5.0},
     .threshold = 0.72,
     .sentence = {0.8, 2.0, 0.8, 0.6, -2.0, 0.2, -0.6, -1.6},
 };
 
 static const struct compose_model by_vectors = {
     .rank = {5.0, 0.5, 9.0, 9.0, 9.5, 4.0, 3.0, 4.5},
-    .accept = {1.1, 0.3, 2.0, 2.6, 8.0, 1.0, 1.0, 0.6, -1.0, -1.0, -6.2},
+    .accept = {1.1, 0.3, 2.0, 2.6, 8.0, 1.0, 1.0, 0.6, -1.0, -1.0, 0, 0, 0, -6.2},
     .threshold = 0.70,
     .sentence = {0.8, 2.0, 0.8, 0.6, -2.0, 0.2, -0.6, -1.6},
 };
 
 static const struct compose_model by_vectors_and_tickets = {
     .rank = {7.0, 0.0, 10.0, 8.0, 8.0, 7.5, 5.5, 5.0},
-    .accept = {0.0, 0.4, 0.8, 3.0, 6.0, 4.0, 3.0, 0.4, -3.5, -2.5, -4.8},
+    .accept = {0.0, 0.4, 0.8, 3.0, 6.0, 4.0, 3.0, 0.4, -3.5, -2.5, 0, 0, 0, -4.8},
     .threshold = 0.68,
     .sentence = {0.8, 2.0, 0.8, 0.6, -2.0, 0.2, -0.6, -1.6},
 };

@@ -38,6 +38,15 @@ struct compose_frame {
     const char *link;     /* "https://help.example/{id}" for {link} */
 };
 
+/* What a head that was taught on past tickets says of the articles (compose_teach). */
+#define COMPOSE_OPINIONS 10
+struct compose_opinion {
+    uint32_t article[COMPOSE_OPINIONS]; /* places in the dataset, most likely first */
+    double p[COMPOSE_OPINIONS];
+    size_t len;  /* 0: nothing was said */
+    double none; /* 0..1, none of them: how odd the ticket is among those that have an article */
+};
+
 struct compose_ticket {
     const char *subject; /* may be NULL */
     const char *text;
@@ -46,6 +55,7 @@ struct compose_ticket {
     enum knowledge_lang lang; /* OTHER: detected */
     const char *order_number; /* the ticket's, when the caller knows it; NULL */
     const char *except_key;   /* leaves one past ticket out (calibration); NULL */
+    const struct compose_opinion *opinion; /* NULL: none */
 };
 
 enum compose_outcome {
@@ -82,12 +92,11 @@ struct compose_result {
     size_t near_count;
 };
 
-#define COMPOSE_FEATURES 8
-#define COMPOSE_SIGNS 10
+#define COMPOSE_FEATURES 10
+#define COMPOSE_SIGNS 13
 
 /* Plain numbers, so that it can be stored as a release. */
 struct compose_model {
-    /* per candidate: lexical, grams, cosine, asked, asked_cosine, fused; bias */
     double rank[COMPOSE_FEATURES]; /* per candidate, in the order of match.c */
     /* of the best one and its lead, in the order of match.c; then the bias */
     double accept[COMPOSE_SIGNS + 1];
@@ -105,7 +114,21 @@ struct compose_past {
     const float *vector;
     size_t dim;
     const char *article; /* NULL: none answered it */
+    struct compose_opinion opinion; /* of a head taught without it; .len 0: none */
 };
+
+struct learn_head;
+/* Teaches a head over the articles on past tickets (at least 40 with an article) and the articles'
+   own sentences, and fills each past ticket's opinion by heads taught without it (5 parts). *head
+   is the caller's. Vectors: of all tickets and of the dataset's units, or of none.
+   FAIL_BAD_REQUEST, FAIL_TOO_LARGE; what learn_train says. Takes seconds for 400 tickets. */
+MUST_CHECK enum fail compose_teach(const struct knowledge *k, struct compose_past *past,
+                                   size_t count, struct learn_head **head, struct fault *why);
+/* What the head says of a ticket's query text (subject, a line break, text). */
+void compose_opinion_of(const struct learn_head *head, const struct knowledge *k, const char *text,
+                        const float *vector, size_t dim, struct compose_opinion *out);
+/* Subject and text as the search and the head read them; mem_free. */
+char *compose_query_text(const char *subject, const char *text);
 
 struct compose_fit {
     /* at the threshold chosen, each ticket left out of its own search */

@@ -9,6 +9,7 @@ struct candidate {
     struct knowledge_hit hit;
     double feature[COMPOSE_FEATURES];
     double score;
+    double opinion; /* the head's probability, 0 without one */
     double share; /* softmax of the scores */
 };
 
@@ -17,11 +18,11 @@ struct match {
     size_t count;
     enum knowledge_lang lang;
     double known; /* share of the ticket's content words that the dataset knows */
+    double none;  /* the head's */
     double confidence;
 };
 
 /* match.c */
-char *compose_query_text(const char *subject, const char *text);
 /* Searches and ranks; *m is plain data. any_lang also looks at articles of other languages. */
 void compose_match(const struct knowledge *k, const struct compose_model *model,
                    const struct compose_ticket *t, enum knowledge_lang lang, bool any_lang,

@@ -9,6 +9,7 @@
 
 #include "answer/compose/compose_internal.h"
 
+#define OPINION_FLOOR 0.005
 #define FUSED_SCALE 20.0 /* brings 1 / (60 + rank) sums near 0..1 */
 
 double compose_logistic(double z)
@@ -52,6 +53,22 @@ static double share_known(const struct knowledge *k, const char *text, enum know
     return all > 0 ? known / all : 0;
 }
 
+static double opinion_of(const struct compose_opinion *o, uint32_t article)
+{
+    for (size_t i = 0; o != NULL && i < o->len; i++) {
+        if (o->article[i] == article) {
+            return o->p[i];
+        }
+    }
+    return 0;
+}
+
+/* 0..1, even steps for each tenfold: p from OPINION_FLOOR to 1. */
+static double opinion_scale(double p)
+{
+    return log((p + OPINION_FLOOR) / OPINION_FLOOR) / log((1 + OPINION_FLOOR) / OPINION_FLOOR);
+}
+
 void compose_match(const struct knowledge *k, const struct compose_model *model,
                    const struct compose_ticket *t, enum knowledge_lang lang, bool any_lang,
                    struct match *m)
@@ -71,9 +88,11 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
         struct candidate *c = &m->list[i];
         const struct knowledge_hit *h = &hits[i];
         c->hit = *h;
+        c->opinion = opinion_of(t->opinion, h->article);
         double f[COMPOSE_FEATURES] = {
             h->lexical,      h->words, h->grams,        h->cosine,
             h->cosine_whole, h->asked, h->asked_cosine, h->fused * FUSED_SCALE,
+            c->opinion,      opinion_scale(c->opinion),
         };
         memcpy(c->feature, f, sizeof(f));
         c->score = 0;
@@ -91,6 +110,7 @@ void compose_match(const struct knowledge *k, const struct compose_model *model,
         m->list[i].share /= sum;
     }
     m->known = share_known(k, text, lang);
+    m->none = t->opinion != NULL ? t->opinion->none : 0;
     double signs[COMPOSE_SIGNS];
     compose_signs(m, signs);
     m->confidence = m->count > 0 ? compose_accept(model, signs) : 0;
@@ -113,7 +133,10 @@ void compose_signs(const struct match *m, double out[COMPOSE_SIGNS])
                                        c->hit.asked_cosine,
                                        m->known,
                                        c->hit.unanswered,
-                                       c->hit.unanswered_cosine};
+                                       c->hit.unanswered_cosine,
+                                       c->opinion,
+                                       opinion_scale(c->opinion),
+                                       m->none};
         memcpy(out, signs, sizeof(signs));
     }
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -394,6 +395,22 @@ enum fail knowledge_unit_set_vector(struct knowledge *k, size_t u, const float *
     k->scales[u] = knowledge_quantise(vector, dim, k->vectors + u * dim);
     drop_index(k); /* the articles' means have changed */
     return FAIL_NONE;
+}
+
+bool knowledge_unit_get_vector(const struct knowledge *k, size_t u, float *out, size_t dim)
+{
+    if (u >= k->unit_count || k->vectors == NULL || k->dim != dim || !(k->scales[u] > 0)) {
+        return false;
+    }
+    double length = 0;
+    for (size_t i = 0; i < dim; i++) {
+        out[i] = (float)k->vectors[u * dim + i];
+        length += (double)out[i] * (double)out[i];
+    }
+    for (size_t i = 0; i < dim; i++) {
+        out[i] = (float)((double)out[i] / sqrt(length));
+    }
+    return length > 0;
 }
 
 double knowledge_sentence_cosine(const struct knowledge *k, const struct knowledge_sentence *s,

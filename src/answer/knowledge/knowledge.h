@@ -130,6 +130,8 @@ bool knowledge_unit_has_vector(const struct knowledge *k, size_t u);
 /* A unit vector of dim floats, kept as int8. The first one fixes dim; others: FAIL_BAD_REQUEST. */
 MUST_CHECK enum fail knowledge_unit_set_vector(struct knowledge *k, size_t u, const float *vector,
                                                size_t dim, struct fault *why);
+/* Its vector as kept, to floats of unit length; false when it has none, or of another dim. */
+bool knowledge_unit_get_vector(const struct knowledge *k, size_t u, float *out, size_t dim);
 /* Cosine of a sentence and a query; 0 without vectors. */
 double knowledge_sentence_cosine(const struct knowledge *k, const struct knowledge_sentence *s,
                                  const float *vector, size_t dim);

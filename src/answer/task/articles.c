@@ -77,7 +77,8 @@ static enum fail write_vectors(struct store_tx *tx, void *arg, struct fault *why
         AUTO_STMT struct store_stmt *s = store_query(
             conn,
             "INSERT INTO dataset (name, model, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) "
-            "DO UPDATE SET model = excluded.model, updated_at = excluded.updated_at");
+            "DO UPDATE SET head = CASE WHEN dataset.model = excluded.model THEN dataset.head ELSE "
+            "NULL END, model = excluded.model, updated_at = excluded.updated_at");
         store_bind_text(s, 1, r->dataset);
         store_bind_text(s, 2, r->model);
         store_bind_int(s, 3, clock_now_us());

@@ -103,6 +103,13 @@ void draft_compose(struct task *t, const char *lang)
                                     .vector = same ? t->embedding : NULL,
                                     .dim = t->dim, .lang = knowledge_lang_from_code(lang)};
     struct buf json;
+    struct compose_opinion opinion = {0};
+    if (t->shelf->head != NULL) {
+        AUTO_FREE char *query = compose_query_text(t->subject, t->text);
+        compose_opinion_of(t->shelf->head, t->shelf->knowledge, query, ticket.vector, t->dim,
+                           &opinion);
+        ticket.opinion = opinion.len > 0 ? &opinion : NULL;
+    }
     frames[KNOWLEDGE_LANG_OTHER] = frame_of(t->form, "en");
     frames[KNOWLEDGE_LANG_EN] = frame_of(t->form, "en");
     frames[KNOWLEDGE_LANG_DE] = frame_of(t->form, "de");

@@ -126,6 +126,11 @@ enum fail task_erase(struct store_tx *tx, const char *team, const char *actor,
         f = store_run(s, why);
         *counts[i] = (size_t)store_changes(store_tx_conn(tx));
     }
+    if (f == FAIL_NONE && e->questions > 0) { /* heads over articles were taught with them */
+        AUTO_STMT struct store_stmt *s =
+            store_query(store_tx_conn(tx), "UPDATE dataset SET head = NULL WHERE head IS NOT NULL");
+        f = store_run(s, why);
+    }
     int64_t traces = 0;
     return f != FAIL_NONE ? f : related_forget(tx, team, actor, &traces, why);
 }

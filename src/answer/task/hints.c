@@ -15,6 +15,7 @@
 #define NAME_SHORTEST 3 /* letters: "P1" says nothing */
 
 #define NAME_FORMS 3
+#define NAME_CLAUSES 8
 #define LANGUAGE_SAMPLE 50
 
 struct taking {
@@ -46,6 +47,27 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What a description says between semicolons, each by itself: "cannot send; stuck outside". */
+static void take_clauses(struct taking *t, const char *describe, const char *label, int field)
+{
+    size_t taken = 0;
+    while (describe != NULL && strchr(describe, ';') != NULL && *describe != '\0' &&
+           taken < NAME_CLAUSES) {
+        size_t n = strcspn(describe, ";");
+        char *clause = text_trim(arena_dup_strn(t->arena, describe, n));
+        if (clause[0] != '\0') {
+            t->hints[t->n++] = (struct hint){clause, label, field};
+            taken++;
+        }
+        describe += n + (describe[n] == ';');
+        if (describe[0] != '\0' && strchr(describe, ';') == NULL && taken < NAME_CLAUSES) {
+            clause = text_trim(arena_dup_str(t->arena, describe)); /* the last one */
+            t->hints[t->n++] = (struct hint){clause, label, field};
+            break;
+        }
+    }
+}
+
 /* The names of a choice's labels, of those that its examples have. */
 static void take_names(struct taking *t, const struct ladder_form *form, size_t field,
                        const struct task_example *examples, size_t n_examples)
@@ -71,6 +93,7 @@ static void take_names(struct taking *t, const struct ladder_form *form, size_t 
         }
         taken++;
         t->hints[t->n++] = (struct hint){text, all[i], (int)field};
+        take_clauses(t, known < 0 ? NULL : f->labels[known].describe, all[i], (int)field);
         t->hints[t->n++] = (struct hint){arena_printf(t->arena, "%s?", text), all[i], (int)field};
         if (t->asks != NULL) {
             text = arena_printf(t->arena, "%s %s", t->asks, text);
@@ -126,7 +149,7 @@ size_t hints_take(struct arena *arena, const struct ladder_form *form, const str
     size_t room = HINTS_TOPICS + 1;
     for (size_t f = 0; f < form->fields_len; f++) {
         size_t names = n < LEARN_MAX_LABELS ? n : LEARN_MAX_LABELS;
-        room += form->fields[f].type == LADDER_CHOICE ? NAME_FORMS * names : 0;
+        room += form->fields[f].type == LADDER_CHOICE ? (NAME_FORMS + NAME_CLAUSES) * names : 0;
     }
     t.hints = arena_alloc(arena, room * sizeof(*t.hints));
     take_topics(&t, k);

@@ -29,6 +29,8 @@ static void job_free(struct learn_job *j)
     ladder_form_unref(j->form);
     shelf_unref(j->shelf);
     shelf_unref(j->fresh);
+    learn_head_free(j->article_head);
+    buf_done(&j->article_blob);
     headset_unref(j->heads);
     mem_free(j->vectors);
     trials_free(j->trials);
@@ -532,9 +534,12 @@ static enum fail write_compose(struct store_tx *tx, void *arg, struct fault *why
 {
     struct learn_job *j = arg;
     AUTO_STMT struct store_stmt *s =
-        store_query(store_tx_conn(tx), "UPDATE dataset SET compose = ?2 WHERE name = ?1");
+        store_query(store_tx_conn(tx),
+                    "UPDATE dataset SET compose = ?2, head = ?3 WHERE name = ?1");
     store_bind_text(s, 1, j->form->dataset);
     store_bind_blob(s, 2, &j->model, sizeof(j->model));
+    bool head = j->article_head != NULL;
+    store_bind_blob(s, 3, head ? j->article_blob.data : NULL, head ? j->article_blob.len : 0);
     return store_run(s, why);
 }
 
@@ -552,9 +557,15 @@ static void on_compose_written(void *arg, enum fail code, const struct fault *wh
     struct buf b;
     shelf->refs = 1;
     shelf->base = shelf_ref(j->fresh);
+    shelf->head = j->article_head;
+    j->article_head = NULL;
     buf_init(&b, 4096);
     buf_add_str(&b, shelf->release);
     buf_add(&b, &j->model, sizeof(j->model));
+    if (shelf->head != NULL) {
+        learn_head_hash(shelf->head, hash);
+        buf_add(&b, hash, sizeof(hash));
+    }
     text_sha256(b.data, b.len, hash);
     text_hex(hash, sizeof(hash), shelf->release);
     shelf->model = j->model;
@@ -580,6 +591,17 @@ static void calibrate_work(void *arg)
                                   .article = x->article};
     }
     j->model = j->fresh->model;
+    buf_init(&j->article_blob, LEARN_MAX_BLOB);
+    if (compose_teach(j->fresh->knowledge, past, n, &j->article_head, &why) != FAIL_NONE ||
+        learn_save(j->article_head, &j->article_blob, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_WARN, "draft.head_failed", &why); /* the search alone, then */
+        learn_head_free(j->article_head);
+        j->article_head = NULL;
+        buf_clear(&j->article_blob);
+        for (size_t i = 0; i < n; i++) {
+            past[i].opinion.len = 0;
+        }
+    }
     j->calibrated = compose_calibrate(j->fresh->knowledge, past, n, 0.85, 0.10, &j->model, &j->fit,
                                       &why) == FAIL_NONE;
     mem_free(past);

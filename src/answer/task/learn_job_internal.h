@@ -63,6 +63,8 @@ struct learn_job {
     struct compose_model model;
     struct compose_fit fit;
     bool calibrated;
+    struct learn_head *article_head; /* over the articles, NULL: none */
+    struct buf article_blob;
     size_t questions; /* past tickets stored beside their articles */
     struct shelf *fresh;
     struct buf report;

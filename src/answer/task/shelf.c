@@ -84,11 +84,26 @@ static enum fail read_questions(struct store_conn *conn, struct shelf *s, const 
     return f;
 }
 
+/* One that cannot be read, or of another model's vectors, is as good as none: drafts go on
+   without. */
+static void read_head(struct store_stmt *q, struct shelf *s)
+{
+    size_t n = 0;
+    struct fault why;
+    const void *blob = store_col_blob(q, 1, &n);
+    if (n == 0 || strcmp(store_col_text(q, 2), s->embed) != 0) {
+        return;
+    }
+    if (learn_load(blob, n, &s->head, &why) != FAIL_NONE) {
+        log_fault(LOG_LEVEL_WARN, "dataset.head_damaged", &why);
+    }
+}
+
 static enum fail read_model(struct store_conn *conn, struct shelf *s, bool vectors, bool questions,
                             struct fault *why)
 {
     AUTO_STMT struct store_stmt *q =
-        store_query(conn, "SELECT compose FROM dataset WHERE name = ?1");
+        store_query(conn, "SELECT compose, head, model FROM dataset WHERE name = ?1");
     store_bind_text(q, 1, s->name);
     bool row;
     size_t n = 0;
@@ -99,6 +114,7 @@ static enum fail read_model(struct store_conn *conn, struct shelf *s, bool vecto
         if (n == sizeof(s->model)) {
             memcpy(&s->model, blob, n);
         }
+        read_head(q, s);
     }
     return f;
 }
@@ -121,6 +137,10 @@ enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *m
     f = f != FAIL_NONE ? f : read_questions(conn, s, model, &all, why);
     f = f != FAIL_NONE ? f : read_model(conn, s, model[0] != '\0', all.len > before, why);
     buf_add(&all, &s->model, sizeof(s->model));
+    if (s->head != NULL) {
+        learn_head_hash(s->head, hash);
+        buf_add(&all, hash, sizeof(hash));
+    }
     text_sha256(all.data, all.len, hash);
     text_hex(hash, sizeof(hash), s->release);
     buf_done(&all);

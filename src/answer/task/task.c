@@ -55,6 +55,7 @@ void shelf_unref(struct shelf *s)
         } else {
             knowledge_free(s->knowledge);
         }
+        learn_head_free(s->head);
         mem_free(s);
     }
 }

@@ -41,6 +41,7 @@ struct shelf {
     struct shelf *base; /* owns the knowledge, NULL: this one does */
     struct knowledge *knowledge;
     struct compose_model model;
+    struct learn_head *head; /* over the articles, its own; NULL: none was taught */
 };
 
 /* What serves one workflow name now. */
