@@ -95,17 +95,21 @@ void compose_reply(const struct knowledge *k, const struct compose_model *model,
                      out->near[0].article, m.confidence, model->threshold);
         }
     }
-    if (a == NULL) {
+    if (a != NULL) {
+        out->article_lang = a->lang;
+        compose_choose(k, model, ticket, a, out);
+    }
+    compose_add_past(k, ticket, a, out);
+    if (out->outcome == COMPOSE_NONE) {
         return;
     }
-    out->article_lang = a->lang;
-    compose_choose(k, model, ticket, a, out);
-    const struct compose_frame *f = &frames[a->lang];
+    const struct compose_frame *f = &frames[out->article_lang];
     out->text = compose_render(out, ticket, f->greeting != NULL ? f : &frames[KNOWLEDGE_LANG_EN]);
     if (out->text == NULL) {
         out->outcome = COMPOSE_NONE;
         snprintf(out->reason, sizeof(out->reason),
-                 "every sentence of %.90s wants something the ticket does not say", a->id);
+                 "every sentence of %.90s wants something the ticket does not say",
+                 a != NULL ? a->id : "the past reply");
     }
 }
 
@@ -115,6 +119,7 @@ void compose_done(struct compose_result *r)
         mem_free(r->sentences[i].article);
         mem_free(r->sentences[i].title);
         mem_free(r->sentences[i].text);
+        mem_free(r->sentences[i].reply);
     }
     mem_free(r->sentences);
     mem_free(r->text);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "answer/knowledge/knowledge.h"
+#include "answer/reply/reply.h"
 #include "base/fail/fail.h"
 
 #define COMPOSE_MAX_SENTENCES 6
@@ -56,6 +57,7 @@ struct compose_ticket {
     const char *order_number; /* the ticket's, when the caller knows it; NULL */
     const char *except_key;   /* leaves one past ticket out (calibration); NULL */
     const struct compose_opinion *opinion; /* NULL: none */
+    const struct reply_bank *replies;      /* sealed; NULL: no past replies */
 };
 
 enum compose_outcome {
@@ -68,7 +70,8 @@ struct compose_sentence {
     char *article; /* id */
     char *title;
     uint16_t index;
-    char *text; /* verbatim */
+    char *text;  /* verbatim, of the article or of the past reply */
+    char *reply; /* the past ticket whose reply says it so; NULL: the article's own words */
     bool chosen;
     double score;
 };
@@ -76,6 +79,14 @@ struct compose_sentence {
 struct compose_near {
     char article[128];
     double match; /* 0..1, comparable within one result */
+};
+
+/* A past reply to a ticket like this one. Its text is not here: who may read that ticket opens
+   it. */
+struct compose_near_reply {
+    char ticket[96];
+    double match;     /* of the tickets, 0..1 */
+    size_t may_serve; /* sentences of it that may be said to others */
 };
 
 struct compose_result {
@@ -90,6 +101,8 @@ struct compose_result {
     size_t sentence_count;
     struct compose_near near[3];
     size_t near_count;
+    struct compose_near_reply near_replies[3];
+    size_t near_reply_count;
 };
 
 #define COMPOSE_FEATURES 10

@@ -32,6 +32,10 @@ double compose_logistic(double z);
 void compose_signs(const struct match *m, double out[COMPOSE_SIGNS]);
 double compose_accept(const struct compose_model *model, const double signs[COMPOSE_SIGNS]);
 
+/* past.c: past replies near the ticket into r; the words of theirs for what a (its sentences are
+   chosen in r) says; a NULL: a draft of one, where one may serve. */
+void compose_add_past(const struct knowledge *k, const struct compose_ticket *t,
+                      const struct knowledge_article *a, struct compose_result *r);
 /* choose.c: the sentences of one article, scored and chosen, into r->sentences. */
 void compose_choose(const struct knowledge *k, const struct compose_model *model,
                     const struct compose_ticket *t, const struct knowledge_article *a,

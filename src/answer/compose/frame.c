@@ -237,7 +237,8 @@ static void add_sources(struct buf *b, const struct compose_result *r,
                         const struct compose_frame *f)
 {
     for (size_t i = 0; f->source != NULL && i < r->sentence_count; i++) {
-        if (r->sentences[i].chosen && first_of_its_article(r, i)) {
+        if (r->sentences[i].chosen && r->sentences[i].article[0] != '\0' &&
+            first_of_its_article(r, i)) {
             AUTO_FREE char *link =
                 filled(f->link != NULL ? f->link : "{id}", "{id}", r->sentences[i].article);
             AUTO_FREE char *titled = filled(f->source, "{title}", r->sentences[i].title);

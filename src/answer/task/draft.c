@@ -31,6 +31,7 @@ static void write_sentence(struct jn_writer *w, const struct compose_sentence *s
 {
     jn_object_begin(w);
     jn_kv_str(w, "article", s->article);
+    jn_kv_str(w, "as_replied_on", s->reply);
     jn_kv_int(w, "index", s->index);
     jn_kv_str(w, "text", s->text);
     jn_kv_bool(w, "chosen", s->chosen);
@@ -68,7 +69,7 @@ static void write_draft(struct buf *out, const struct compose_result *r, const c
     jn_key(&w, "sources");
     jn_array_begin(&w);
     for (size_t i = 0; i < r->sentence_count; i++) {
-        if (r->sentences[i].chosen && !seen_before(r, i)) {
+        if (r->sentences[i].chosen && r->sentences[i].article[0] != '\0' && !seen_before(r, i)) {
             jn_object_begin(&w);
             jn_kv_str(&w, "article", r->sentences[i].article);
             jn_kv_str(&w, "title", r->sentences[i].title);
@@ -91,6 +92,16 @@ static void write_draft(struct buf *out, const struct compose_result *r, const c
         jn_object_end(&w);
     }
     jn_array_end(&w);
+    jn_key(&w, "near_replies");
+    jn_array_begin(&w);
+    for (size_t i = 0; i < r->near_reply_count; i++) {
+        jn_object_begin(&w);
+        jn_kv_str(&w, "ticket", r->near_replies[i].ticket);
+        jn_kv_real(&w, "match", r->near_replies[i].match, 4);
+        jn_kv_int(&w, "may_serve", (int64_t)r->near_replies[i].may_serve);
+        jn_object_end(&w);
+    }
+    jn_array_end(&w);
     jn_object_end(&w);
 }
 
@@ -103,6 +114,7 @@ void draft_compose(struct task *t, const char *lang)
                                     .vector = same ? t->embedding : NULL,
                                     .dim = t->dim, .lang = knowledge_lang_from_code(lang)};
     struct buf json;
+    ticket.replies = t->shelf->replies;
     struct compose_opinion opinion = {0};
     if (t->shelf->head != NULL) {
         AUTO_FREE char *query = compose_query_text(t->subject, t->text);

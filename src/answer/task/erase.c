@@ -119,6 +119,7 @@ enum fail task_erase(struct store_tx *tx, const char *team, const char *actor,
     for (size_t i = 0; i < e->heads_len && f == FAIL_NONE; i++) {
         f = drop_head(tx, &e->heads[i], why);
     }
+    f = f != FAIL_NONE ? f : past_replies_forget(tx, team, actor, why);
     for (size_t i = 0; i < COUNT_OF(acts) && f == FAIL_NONE; i++) {
         AUTO_STMT struct store_stmt *s = store_query(store_tx_conn(tx), acts[i]);
         store_bind_text(s, 1, team);

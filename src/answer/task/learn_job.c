@@ -437,6 +437,7 @@ static enum fail write_learned(struct store_tx *tx, void *arg, struct fault *why
     f = heads_store(tx, j->workflow, heads, heads_len, rows, rows_len, why);
     f = f != FAIL_NONE ? f : choice_store(tx, j->form, why);
     f = f != FAIL_NONE ? f : write_questions(tx, j, why);
+    f = f != FAIL_NONE ? f : past_replies_write(tx, j, why);
     struct audit_leaf leaf = {.kind = AUDIT_KIND_LEARNED, .actor = j->who.name,
                               .team = j->who.team, .task = j->workflow, .releases = releases,
                               .releases_len = releases_len};
@@ -668,7 +669,7 @@ static void on_stored(void *arg, enum fail code, const struct fault *why)
         memcpy(e->measured, j->measured, sizeof(e->measured));
         e->licence_stale = true; /* levels rest on certificates that were replaced */
     }
-    if (j->questions > 0) {
+    if (j->questions + j->replies > 0) {
         shelf_rebuild(j->desk, &j->who, j->form->dataset, j->progress, j->arg, on_shelf, j);
         return;
     }
@@ -758,6 +759,8 @@ static void copy_example(struct arena *a, struct task_example *to, const struct 
                                 .text = arena_dup_str(a, from->text != NULL ? from->text : ""),
                                 .reply = arena_dup_str(a, from->reply),
                                 .article = arena_dup_str(a, from->article),
+                                .customer = arena_dup_str(a, from->customer),
+                                .approved = from->approved,
                                 .values = values};
     for (size_t i = 0; i < LADDER_MAX_FIELDS; i++) {
         values[i] = i < fields ? arena_dup_str(a, from->values[i]) : NULL;

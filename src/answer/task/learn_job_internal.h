@@ -66,6 +66,7 @@ struct learn_job {
     struct learn_head *article_head; /* over the articles, NULL: none */
     struct buf article_blob;
     size_t questions; /* past tickets stored beside their articles */
+    size_t replies;   /* past replies stored */
     struct shelf *fresh;
     struct buf report;
 };
@@ -80,6 +81,9 @@ void learn_job_store(struct learn_job *j); /* the last stage: one write, then th
    head when no example gives it, FAIL_NONE too. */
 enum fail found_learn(struct learn_job *j, size_t field, const struct learn_progress *progress,
                       struct fault *why);
+/* past_replies.c: the examples' replies, as templates. */
+MUST_CHECK enum fail past_replies_write(struct store_tx *tx, struct learn_job *j,
+                                        struct fault *why);
 /* learn_measure.c: asks the loaded models a sample, fits their evidence, chooses the climb; ends in
    learn_job_store or learn_job_fail. */
 void learn_job_measure(struct learn_job *j);

@@ -135,7 +135,9 @@ enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *m
     f = f != FAIL_NONE ? f : read_vectors(conn, s, model, why);
     size_t before = all.len;
     f = f != FAIL_NONE ? f : read_questions(conn, s, model, &all, why);
-    f = f != FAIL_NONE ? f : read_model(conn, s, model[0] != '\0', all.len > before, why);
+    bool questions = all.len > before;
+    f = f != FAIL_NONE ? f : past_replies_read(conn, s, &all, why);
+    f = f != FAIL_NONE ? f : read_model(conn, s, model[0] != '\0', questions, why);
     buf_add(&all, &s->model, sizeof(s->model));
     if (s->head != NULL) {
         learn_head_hash(s->head, hash);
@@ -147,6 +149,10 @@ enum fail shelf_read(struct store_conn *conn, const char *dataset, const char *m
     if (f != FAIL_NONE) {
         shelf_unref(s);
         return f;
+    }
+    if (s->replies != NULL) { /* slow: not the core thread's. Later vectors seal the rest again. */
+        knowledge_seal(s->knowledge);
+        reply_bank_seal(s->replies, s->knowledge);
     }
     *out = s;
     return FAIL_NONE;

@@ -54,6 +54,7 @@ void shelf_unref(struct shelf *s)
             shelf_unref(s->base);
         } else {
             knowledge_free(s->knowledge);
+            reply_bank_free(s->replies);
         }
         learn_head_free(s->head);
         mem_free(s);

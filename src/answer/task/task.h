@@ -306,6 +306,8 @@ struct task_example {
     const char *text;
     const char *reply; /* what was sent, or NULL */
     const char *article; /* the article it came from, or NULL */
+    const char *customer; /* who it was sent to, as the desk knows them, or NULL */
+    bool approved; /* an approver said that the reply may serve others */
     /* `fields` of them, in the form's order, NULL where not given; LEARN_NONE: none of the
        labels; "": the text has no such value. Without any, and without an article, it is
        unlabelled traffic. */

@@ -42,6 +42,7 @@ struct shelf {
     struct knowledge *knowledge;
     struct compose_model model;
     struct learn_head *head; /* over the articles, its own; NULL: none was taught */
+    struct reply_bank *replies; /* of the knowledge's owner; NULL: none */
 };
 
 /* What serves one workflow name now. */
@@ -406,6 +407,11 @@ size_t hints_take(struct arena *arena, const struct ladder_form *form, const str
    when it now stands. */
 bool aids_offer(struct task *t, size_t i);
 void aids_write_level(struct jn_writer *w, const struct task *t, size_t i);
+/* past_replies.c: into a shelf that is being read, its release into *all; and in an erasure. */
+MUST_CHECK enum fail past_replies_read(struct store_conn *conn, struct shelf *s, struct buf *all,
+                                       struct fault *why);
+MUST_CHECK enum fail past_replies_forget(struct store_tx *tx, const char *team, const char *actor,
+                                         struct fault *why);
 /* alike.c: the ticket's trace, and the team's tickets that are like it. Before its record. */
 void alike_find(struct task *t);
 void alike_write(struct jn_writer *w, const struct task *t); /* "related": [...] */

@@ -20,7 +20,7 @@
 static bool put_example(FILE *to, const struct rows *rows, const json_t *row,
                         struct learn_counts *n, struct fault *why)
 {
-    static const char *const texts[] = {"at", "subject", "reply", "article"};
+    static const char *const texts[] = {"at", "subject", "reply", "article", "customer"};
     struct ticket t;
     if (ticket_read(rows, row, &t, why) != FAIL_NONE) {
         return false;
@@ -35,6 +35,9 @@ static bool put_example(FILE *to, const struct rows *rows, const json_t *row,
         if (json_is_string(v) && json_string_length(v) > 0) {
             (void)json_object_set(line, texts[i], v);
         }
+    }
+    if (json_is_true(json_object_get(row, "approved"))) {
+        (void)json_object_set_new(line, "approved", json_true());
     }
     bool ok = json_dumpf(line, to, JSON_COMPACT) == 0 && fputc('\n', to) != EOF;
     json_decref(line);

@@ -154,11 +154,25 @@ static bool finds_values(const struct ladder_form *form)
     return i < form->fields_len;
 }
 
+/* That a past reply may serve others is an approver's word. */
+static enum fail read_approved(const struct learning *l, const json_t *row, struct task_example *x,
+                               struct fault *why)
+{
+    enum fail f = jn_bool(row, "approved", false, &x->approved, why);
+    bool may = l->who.role == KEYRING_ROLE_APPROVER || l->who.role == KEYRING_ROLE_ADMIN;
+    if (f != FAIL_NONE || !x->approved || may) {
+        return f;
+    }
+    FAULT(why, FAIL_FORBIDDEN, "that a reply may serve others is an approver's to say");
+    return fail_hint(why, "Leave out `approved`, or let an approver send these lines.");
+}
+
 static enum fail read_example(struct learning *l, const json_t *row, struct task_example *x,
                               struct fault *why)
 {
     static const char *const keys[] = {"id",    "at",      "subject",  "text",
-                                       "reply", "article", "expected", NULL};
+                                       "reply", "article", "expected", "customer",
+                                       "approved", NULL};
     json_t *expected = NULL;
     enum fail f = jn_only(row, keys, why);
     const struct {
@@ -171,13 +185,15 @@ static enum fail read_example(struct learning *l, const json_t *row, struct task
                  {"subject", false, 4096, &x->subject},
                  {"text", true, TASK_MAX_TEXT, &x->text},
                  {"reply", false, TASK_MAX_TEXT, &x->reply},
-                 {"article", false, 200, &x->article}};
+                 {"article", false, 200, &x->article},
+                 {"customer", false, 200, &x->customer}};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(texts); i++) {
         f = jn_str(row, texts[i].key, texts[i].required, texts[i].max, texts[i].out, why);
         if (f == FAIL_NONE) {
             *texts[i].out = keep(l, *texts[i].out);
         }
     }
+    f = f != FAIL_NONE ? f : read_approved(l, row, x, why);
     if (f == FAIL_NONE) {
         f = jn_object(row, "expected", false, &expected, why);
     }
