@@ -14,8 +14,9 @@
 #define LOOKED_AT 60        /* nearest past replies */
 #define WORDED_MOST 3       /* sentences of an article said in a past reply's words */
 #define NEAR_ENOUGH 0.55    /* cosine of the tickets, for wording what an article says */
-#define SAME_CASE 0.80      /* for answering as before; without vectors shared words must do */
+#define SAME_CASE 0.68      /* for answering as before; without vectors shared words must do */
 #define SAME_WORDS 0.50
+#define LEAST_SAID 12 /* words of a draft from a past reply alone, questions aside */
 #define FOUND_MOST 64
 
 /* One value of a kind in the ticket fills a slot; of two, nobody knows which is meant. */
@@ -126,7 +127,7 @@ static void offer_more(const struct reply_item *item, const struct reply_values 
 static bool draft_from(const struct reply_item *item, const struct reply_values *values,
                        struct compose_result *r)
 {
-    size_t words = 0, chosen = 0;
+    size_t words = 0, chosen = 0, said = 0;
     for (size_t k = 0; k < item->len && r->sentence_count < COMPOSE_MAX_OFFERED; k++) {
         char *text = reply_fill(&item->sentences[k], values);
         if (text == NULL) {
@@ -139,10 +140,11 @@ static bool draft_from(const struct reply_item *item, const struct reply_values 
         bool choose = !item->sentences[k].acted && chosen < COMPOSE_MAX_SENTENCES &&
                       words + more <= COMPOSE_MAX_WORDS;
         words += choose ? more : 0;
+        said += choose && strchr(text, '?') == NULL ? more : 0;
         chosen += choose;
         add_sentence(r, item, text, k, choose);
     }
-    return chosen > 0;
+    return chosen > 0 && said >= LEAST_SAID;
 }
 
 void compose_add_past(const struct knowledge *k, const struct compose_ticket *t,
@@ -154,6 +156,7 @@ void compose_add_past(const struct knowledge *k, const struct compose_ticket *t,
     if (t->replies == NULL) {
         return;
     }
+    size_t before = r->sentence_count;
     AUTO_FREE char *text = compose_query_text(t->subject, t->text);
     struct compose_name name = compose_find_name(k, t->text);
     enum knowledge_lang lang = a != NULL ? a->lang : r->lang;
@@ -184,5 +187,9 @@ void compose_add_past(const struct knowledge *k, const struct compose_ticket *t,
         r->confidence = t->vector != NULL ? near[0].match : near[0].lexical;
         snprintf(r->reason, sizeof(r->reason), "no article answers; as %.90s was answered",
                  r->near_replies[0].ticket);
+    } else if (a == NULL) { /* what was taken does not make an answer */
+        for (size_t i = before; i < r->sentence_count; i++) {
+            r->sentences[i].chosen = false;
+        }
     }
 }
