@@ -8,6 +8,7 @@
  * Owns: the sentences it puts into the result. Threads: pure.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,6 +317,27 @@ static void hand_over(struct scored *list, size_t n, const struct knowledge_arti
     mem_free(offer);
 }
 
+bool compose_addresses(const char *text, enum knowledge_lang lang, enum compose_address as)
+{
+    static const char du[] = " du dir dich dein deine deinen deinem deiner deines euch euer eure ";
+    static const char sie[] = " sie ihnen ihr ihre ihren ihrem ihrer ihres ";
+    struct knowledge_words w;
+    bool is_du = false, is_sie = false;
+    if (lang != KNOWLEDGE_LANG_DE || as == COMPOSE_ADDRESS_ANY) {
+        return true;
+    }
+    knowledge_words_init(&w, text, strlen(text), lang);
+    for (size_t i = 0; i < w.count; i++) {
+        char key[KNOWLEDGE_WORD_SIZE + 3];
+        snprintf(key, sizeof(key), " %s ", w.items[i].folded);
+        is_du = is_du || strstr(du, key) != NULL;
+        /* with a small letter, or at the beginning, it is "they" or "her" as well */
+        is_sie = is_sie || (i > 0 && w.items[i].capital && strstr(sie, key) != NULL);
+    }
+    knowledge_words_done(&w);
+    return as == COMPOSE_ADDRESS_DU ? !is_sie : !is_du;
+}
+
 void compose_choose(const struct knowledge *k, const struct compose_model *model,
                     const struct compose_ticket *t, const struct knowledge_article *a,
                     struct compose_result *r)
@@ -329,7 +351,8 @@ void compose_choose(const struct knowledge *k, const struct compose_model *model
     struct scored *list = mem_alloc_array(a->sentence_count + 1, sizeof(*list));
     size_t n = 0;
     for (size_t i = 0; i < a->sentence_count; i++) {
-        if (slots_filled(a->sentences[i].text, t, &name)) {
+        if (slots_filled(a->sentences[i].text, t, &name) &&
+            compose_addresses(a->sentences[i].text, a->lang, t->address)) {
             list[n].s = &a->sentences[i];
             list[n].score =
                 score_one(k, model, t, a, i, &ticket, &title, ticket_names, &list[n].words);

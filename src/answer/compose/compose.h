@@ -48,6 +48,13 @@ struct compose_opinion {
     double none; /* 0..1, none of them: how odd the ticket is among those that have an article */
 };
 
+/* The form of address in German, and how a customer is called: ANY is the first name in English and
+   the whole name in German. */
+enum compose_address { COMPOSE_ADDRESS_ANY, COMPOSE_ADDRESS_DU, COMPOSE_ADDRESS_SIE };
+enum compose_called { COMPOSE_CALLED_ANY, COMPOSE_CALLED_FIRST, COMPOSE_CALLED_FULL };
+/* Does a sentence address its reader so, or not at all? Only German has two forms. */
+bool compose_addresses(const char *text, enum knowledge_lang lang, enum compose_address as);
+
 struct compose_ticket {
     const char *subject; /* may be NULL */
     const char *text;
@@ -58,6 +65,8 @@ struct compose_ticket {
     const char *except_key;   /* leaves one past ticket out (calibration); NULL */
     const struct compose_opinion *opinion; /* NULL: none */
     const struct reply_bank *replies;      /* sealed; NULL: no past replies */
+    enum compose_address address;          /* sentences in the other form are not offered */
+    enum compose_called called;
 };
 
 enum compose_outcome {

@@ -252,7 +252,9 @@ char *compose_render(const struct compose_result *r, const struct compose_ticket
                      const struct compose_frame *frame)
 {
     struct compose_name name = compose_find_name(NULL, ticket->text);
-    const char *called = r->article_lang == KNOWLEDGE_LANG_DE ? name.full : name.first;
+    bool full = ticket->called == COMPOSE_CALLED_FULL ||
+                (ticket->called == COMPOSE_CALLED_ANY && r->article_lang == KNOWLEDGE_LANG_DE);
+    const char *called = full ? name.full : name.first;
     struct buf b;
     bool any = false;
     buf_init(&b, MAX_REPLY);

@@ -108,11 +108,11 @@ static void add_sentence(struct compose_result *r, const struct reply_item *item
 
 /* Sentences that may serve anybody, to switch on. */
 static void offer_more(const struct reply_item *item, const struct reply_values *values,
-                       struct compose_result *r)
+                       enum compose_address as, struct compose_result *r)
 {
     for (size_t k = 0; k < item->len && r->sentence_count < COMPOSE_MAX_OFFERED; k++) {
         const struct reply_sentence *s = &item->sentences[k];
-        bool there = s->why == REPLY_SUPPORTED;
+        bool there = s->why == REPLY_SUPPORTED || !compose_addresses(s->text, item->lang, as);
         for (size_t i = 0; i < r->sentence_count; i++) {
             there = there || strcmp(r->sentences[i].text, s->text) == 0;
         }
@@ -125,11 +125,12 @@ static void offer_more(const struct reply_item *item, const struct reply_values 
 
 /* As it was answered before: every sentence may serve others, and the tickets are alike. */
 static bool draft_from(const struct reply_item *item, const struct reply_values *values,
-                       struct compose_result *r)
+                       enum compose_address as, struct compose_result *r)
 {
     size_t words = 0, chosen = 0, said = 0;
     for (size_t k = 0; k < item->len && r->sentence_count < COMPOSE_MAX_OFFERED; k++) {
-        char *text = reply_fill(&item->sentences[k], values);
+        char *text = compose_addresses(item->sentences[k].text, item->lang, as)
+                         ? reply_fill(&item->sentences[k], values) : NULL;
         if (text == NULL) {
             continue;
         }
@@ -170,18 +171,20 @@ void compose_add_past(const struct knowledge *k, const struct compose_ticket *t,
         bool same = a != NULL && item->article != NULL && strcmp(item->article, a->id) == 0;
         for (size_t s = 0; same && s < item->len && worded < WORDED_MOST; s++) {
             bool close = near[i].match >= NEAR_ENOUGH || t->vector == NULL;
-            if (close && item->sentences[s].why == REPLY_SUPPORTED && !item->sentences[s].acted) {
-                worded += word_anew(item, &item->sentences[s], &values, a, r);
+            const struct reply_sentence *x = &item->sentences[s];
+            if (close && x->why == REPLY_SUPPORTED && !x->acted &&
+                compose_addresses(x->text, a->lang, t->address)) {
+                worded += word_anew(item, x, &values, a, r);
             }
         }
         if (same) {
-            offer_more(item, &values, r);
+            offer_more(item, &values, t->address, r);
         }
     }
     bool alike = n > 0 && (t->vector != NULL ? near[0].match >= SAME_CASE
                                              : near[0].lexical >= SAME_WORDS);
     if (a == NULL && alike && r->lang != KNOWLEDGE_LANG_OTHER &&
-        draft_from(reply_bank_at(t->replies, near[0].item), &values, r)) {
+        draft_from(reply_bank_at(t->replies, near[0].item), &values, t->address, r)) {
         r->outcome = COMPOSE_DRAFT;
         r->article_lang = r->lang;
         r->confidence = t->vector != NULL ? near[0].match : near[0].lexical;

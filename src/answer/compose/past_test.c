@@ -237,12 +237,52 @@ static void an_approved_reply_answers_where_no_article_does(void **state)
     reply_bank_free(b);
 }
 
+static void a_desk_that_says_du_offers_no_sentence_with_sie(void **state)
+{
+    (void)state;
+    static const char *const sie = "\xC3\x96""ffnen Sie dazu die App und w\xC3\xA4hlen Sie Pflege.";
+    static const char *const du = "Wenn du magst, ruf uns an.";
+    static const char *const none = "Die Maschine braucht danach zwei Minuten.";
+    assert_true(compose_addresses(sie, KNOWLEDGE_LANG_DE, COMPOSE_ADDRESS_SIE));
+    assert_false(compose_addresses(sie, KNOWLEDGE_LANG_DE, COMPOSE_ADDRESS_DU));
+    assert_true(compose_addresses(du, KNOWLEDGE_LANG_DE, COMPOSE_ADDRESS_DU));
+    assert_false(compose_addresses(du, KNOWLEDGE_LANG_DE, COMPOSE_ADDRESS_SIE));
+    assert_true(compose_addresses(none, KNOWLEDGE_LANG_DE, COMPOSE_ADDRESS_DU));
+    assert_true(compose_addresses(sie, KNOWLEDGE_LANG_DE, COMPOSE_ADDRESS_ANY));
+    assert_true(compose_addresses("Sie sagt es dir.", KNOWLEDGE_LANG_EN, COMPOSE_ADDRESS_SIE));
+}
+
+static void names_and_agents_are_the_desks_choice(void **state)
+{
+    (void)state;
+    struct compose_model model = compose_default_model(false, false);
+    struct compose_frame signed_by[3];
+    struct compose_ticket t = {.subject = "tracking stuck", .called = COMPOSE_CALLED_FULL,
+                               .text = "my tracking has said label created since yesterday, is the "
+                                       "parcel still in your warehouse?\n\nDeclan Byrne"};
+    struct compose_result r;
+    model.threshold = 0;
+    memcpy(signed_by, frames, sizeof(signed_by));
+    signed_by[KNOWLEDGE_LANG_EN].agent = "Femke";
+    compose_reply(k, &model, &t, signed_by, &r);
+    assert_non_null(r.text);
+    assert_non_null(strstr(r.text, "Hello Declan Byrne,"));
+    assert_non_null(strstr(r.text, "Kind regards\nFemke"));
+    compose_done(&r);
+    t.called = COMPOSE_CALLED_FIRST;
+    compose_reply(k, &model, &t, frames, &r);
+    assert_non_null(strstr(r.text, "Hello Declan,"));
+    compose_done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_200_replies_with_canaries_none_reaches_1000_drafts_for_others),
         cmocka_unit_test(without_a_good_answer_the_nearest_past_replies_are_named),
         cmocka_unit_test(an_approved_reply_answers_where_no_article_does),
+        cmocka_unit_test(a_desk_that_says_du_offers_no_sentence_with_sie),
+        cmocka_unit_test(names_and_agents_are_the_desks_choice),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

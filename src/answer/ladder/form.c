@@ -29,7 +29,7 @@ static void free_labels(struct ladder_field *field)
      &(f)->sign_off}
 #define FORM_TEXTS(f)                                                                              \
     {&(f)->title,  &(f)->dataset,     &(f)->system, &(f)->prefix,                              \
-     &(f)->suffix, &(f)->source_yaml, &(f)->choice}
+     &(f)->suffix, &(f)->source_yaml, &(f)->choice, &(f)->agents}
 
 void ladder_form_unref(struct ladder_form *f)
 {

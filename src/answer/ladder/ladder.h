@@ -120,6 +120,9 @@ struct ladder_frame {
     char *sign_off;
 };
 #define LADDER_MAX_FRAMES 8
+enum ladder_address { LADDER_ADDRESS_ANY, LADDER_ADDRESS_DU, LADDER_ADDRESS_SIE };
+/* ANY: first names in English, the whole name in German. */
+enum ladder_called { LADDER_CALLED_ANY, LADDER_CALLED_FIRST, LADDER_CALLED_FULL };
 #define LADDER_MAX_STAKES 64
 
 /* Evidence that lets a rung answer a field by itself; absent (n == 0) means: propose only. */
@@ -158,6 +161,10 @@ struct ladder_form {
     size_t frames_len;
     char *always_person[LADDER_MAX_STAKES]; /* folded phrases that no confidence overrides */
     size_t always_person_len;
+    /* How the desk writes: see workflow definitions, `desk`. */
+    enum ladder_address address; /* form of address in German */
+    enum ladder_called called;   /* how customers are called */
+    char *agents;         /* "name=shown\n" a line: who signs, NULL: the desk alone */
     bool related;         /* looks for duplicates and related tickets of the team */
     bool reuse_documents; /* read fields of repeated documents where they stood before */
     bool reuse_semantic;  /* answer a request as another one that says the same */

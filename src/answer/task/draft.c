@@ -14,6 +14,20 @@ void draft_free(struct compose_result *r)
     }
 }
 
+/* What the one who asked signs with; in the arena, NULL: the desk alone. */
+static const char *agent_of(const struct ladder_form *form, const char *who, struct arena *arena)
+{
+    size_t n = strlen(who);
+    for (const char *line = form->agents; line != NULL && *line != '\0';) {
+        const char *end = strchrnul(line, '\n');
+        if (strncmp(line, who, n) == 0 && line[n] == '=') {
+            return arena_dup_strn(arena, line + n + 1, (size_t)(end - line) - n - 1);
+        }
+        line = *end == '\n' ? end + 1 : end;
+    }
+    return NULL;
+}
+
 static struct compose_frame frame_of(const struct ladder_form *form, const char *lang)
 {
     for (size_t i = 0; i < form->frames_len; i++) {
@@ -115,6 +129,8 @@ void draft_compose(struct task *t, const char *lang)
                                     .dim = t->dim, .lang = knowledge_lang_from_code(lang)};
     struct buf json;
     ticket.replies = t->shelf->replies;
+    ticket.address = (enum compose_address)t->form->address;
+    ticket.called = (enum compose_called)t->form->called;
     struct compose_opinion opinion = {0};
     if (t->shelf->head != NULL) {
         AUTO_FREE char *query = compose_query_text(t->subject, t->text);
@@ -125,6 +141,9 @@ void draft_compose(struct task *t, const char *lang)
     frames[KNOWLEDGE_LANG_OTHER] = frame_of(t->form, "en");
     frames[KNOWLEDGE_LANG_EN] = frame_of(t->form, "en");
     frames[KNOWLEDGE_LANG_DE] = frame_of(t->form, "de");
+    for (size_t i = 0; i < COUNT_OF(frames); i++) {
+        frames[i].agent = agent_of(t->form, t->who.name, t->arena);
+    }
     t->draft = mem_alloc(sizeof(*t->draft));
     compose_reply(t->shelf->knowledge, &t->shelf->model, &ticket, frames, t->draft);
     buf_init(&json, (size_t)1 << 20);
@@ -148,6 +167,22 @@ static void add_frame(struct draft_frame *frame, struct arena *arena, const char
     }
 }
 
+/* Who signs it: the lines of those agents that the draft names. */
+static void add_agents(struct draft_frame *frame, struct arena *arena, const char *agents,
+                       const char *draft)
+{
+    for (const char *line = agents; line != NULL && *line != '\0';) {
+        const char *end = strchrnul(line, '\n');
+        const char *shown = memchr(line, '=', (size_t)(end - line));
+        const char *name =
+            shown != NULL ? arena_dup_strn(arena, shown + 1, (size_t)(end - shown) - 1) : NULL;
+        if (name != NULL && strstr(draft, name) != NULL) {
+            add_frame(frame, arena, name);
+        }
+        line = *end == '\n' ? end + 1 : end;
+    }
+}
+
 void draft_frame_take(const struct ladder_form *form, const char *lang, const char *draft,
                       struct arena *arena, struct draft_frame *out)
 {
@@ -164,6 +199,7 @@ void draft_frame_take(const struct ladder_form *form, const char *lang, const ch
             add_frame(out, arena, f->sources);
         }
     }
+    add_agents(out, arena, form->agents, draft);
 }
 
 bool draft_is_rewritable(const struct task *t)

@@ -14,6 +14,7 @@
 #include "base/log/log.h"
 #include "trust/guard/guard.h"
 
+#define ARTICLE_HEAD_BYTES ((size_t)7 << 20) /* a value of the store has at most 8 MiB */
 #define EMBED_CHUNK 32
 #define EMBED_TEXT 8192
 
@@ -592,7 +593,7 @@ static void calibrate_work(void *arg)
                                   .article = x->article};
     }
     j->model = j->fresh->model;
-    buf_init(&j->article_blob, LEARN_MAX_BLOB);
+    buf_init(&j->article_blob, ARTICLE_HEAD_BYTES);
     if (compose_teach(j->fresh->knowledge, past, n, &j->article_head, &why) != FAIL_NONE ||
         learn_save(j->article_head, &j->article_blob, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_WARN, "draft.head_failed", &why); /* the search alone, then */

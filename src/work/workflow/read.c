@@ -9,6 +9,7 @@
 
 #define DEFAULT_TARGET_ERROR 0.05
 #define MAX_PROMPT 8192
+#define AGENTS_BYTES 8192
 
 static const char *const top_keys[] = {"name",   "title",         "dataset", "fields", "prompt",
                                        "frames", "always_person", "desk",    "rewrite",
@@ -200,6 +201,69 @@ static char *with_desk(char *text, const char *desk)
     return buf_take(&b);
 }
 
+/* A principal's name, and what it signs with. */
+static void read_agents(const struct config_node *desk, struct ladder_form *form,
+                        struct config_faults *faults)
+{
+    const struct config_node *agents = NULL;
+    struct buf b;
+    if (!config_node_map(desk, "agents", false, &agents, faults) || agents == NULL) {
+        return;
+    }
+    buf_init(&b, AGENTS_BYTES);
+    for (size_t i = 0; i < agents->count; i++) {
+        const struct config_node *shown = agents->items[i];
+        if (shown->text == NULL || shown->len > 100 || strpbrk(shown->text, "\n\r") != NULL ||
+            strpbrk(agents->keys[i], "=\n") != NULL) {
+            config_faults_add(faults, shown->line, "agents", NULL,
+                              "an agent is a name and what it signs with, of at most 100 bytes");
+            continue;
+        }
+        buf_printf(&b, "%s=%s\n", agents->keys[i], shown->text);
+    }
+    if (b.overflow) {
+        config_faults_add(faults, agents->line, "agents", NULL, "the agents are over %d bytes",
+                          AGENTS_BYTES);
+    }
+    form->agents = buf_take(&b);
+}
+
+/* `desk: Support`, or a map of name, address, names and agents. Returns the desk's name. */
+static const char *read_desk(const struct config_node *root, struct ladder_form *form,
+                             struct config_faults *faults)
+{
+    static const char *const keys[] = {"name", "address", "names", "agents", NULL};
+    static const char *const addresses[] = {"any", "du", "sie"};
+    static const char *const called[] = {"any", "first", "full"};
+    const struct config_node *desk = config_node_find(root, "desk");
+    const char *name = "Support", *address = "any", *names = "any";
+    size_t i = 0, k = 0;
+    if (desk == NULL || desk->kind != CONFIG_MAP) {
+        config_node_str(root, "desk", false, 100, &name, faults);
+        return name;
+    }
+    config_node_only(desk, keys, faults);
+    config_node_str(desk, "name", false, 100, &name, faults);
+    config_node_str(desk, "address", false, 8, &address, faults);
+    config_node_str(desk, "names", false, 8, &names, faults);
+    for (; i < COUNT_OF(addresses) && strcmp(addresses[i], address) != 0; i++) {
+    }
+    for (; k < COUNT_OF(called) && strcmp(called[k], names) != 0; k++) {
+    }
+    if (i == COUNT_OF(addresses) || k == COUNT_OF(called)) {
+        config_faults_add(faults, desk->line, "desk",
+                          "address is any, du or sie; names is any, first or full.",
+                          "the desk's %s cannot be \"%s\"",
+                          i == COUNT_OF(addresses) ? "address" : "names",
+                          i == COUNT_OF(addresses) ? address : names);
+        return name;
+    }
+    form->address = (enum ladder_address)i;
+    form->called = (enum ladder_called)k;
+    read_agents(desk, form, faults);
+    return name;
+}
+
 static void read_frames(const struct config_node *root, struct ladder_form *form, const char *desk,
                         struct config_faults *faults)
 {
@@ -374,7 +438,7 @@ static void read_prompt(const struct config_node *root, struct ladder_form *form
 static void read_root(const struct config_node *root, struct ladder_form *form,
                       struct config_faults *faults)
 {
-    const char *name = "", *title = "", *dataset = NULL, *desk = "Support";
+    const char *name = "", *title = "", *dataset = NULL;
     config_node_only(root, top_keys, faults);
     if (config_node_str(root, "name", true, 63, &name, faults) && !text_is_name(name)) {
         config_faults_add(faults, config_node_find(root, "name")->line, "name",
@@ -383,7 +447,7 @@ static void read_root(const struct config_node *root, struct ladder_form *form,
     }
     config_node_str(root, "title", false, 200, &title, faults);
     config_node_str(root, "dataset", false, 63, &dataset, faults);
-    config_node_str(root, "desk", false, 100, &desk, faults);
+    const char *desk = read_desk(root, form, faults);
     config_node_bool(root, "rewrite", false, &form->rewrite, faults);
     config_node_bool(root, "related", false, &form->related, faults);
     text_copy(form->name, sizeof(form->name), name);
