@@ -80,6 +80,13 @@ static void save(const char *folder, const char *name, struct buf *b)
     buf_clear(b);
 }
 
+static void write_dashboard(const struct report *r, const char *folder, struct buf *b)
+{
+    struct report_dashboard from = {REPORT_FROM_FILES, r->table->files[0].name, NULL};
+    (void)report_write_grafana(r, &from, b);
+    save(folder, "dashboard.json", b);
+}
+
 static int write_all(const struct report *r, const char *folder)
 {
     struct buf b;
@@ -97,12 +104,24 @@ static int write_all(const struct report *r, const char *folder)
         ok = report_write_svg(r, report_chart_get(r, i), &b) && ok;
         save(folder, name, &b);
     }
+    write_dashboard(r, folder, &b);
     size_t untraced = report_untraced(r, detail, sizeof(detail));
     if (untraced > 0) {
         fprintf(stderr, "untraced: %zu, first: %s\n", untraced, detail);
     }
     buf_done(&b);
     return ok && untraced == 0 ? 0 : 1;
+}
+
+static void check_sentences(const struct report *r)
+{
+    char line[4096], detail[80];
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        enum report_verdict v =
+            report_check_sentence(r, line, strlen(line), detail, sizeof(detail));
+        printf("%s\t%s\n", report_verdict_name(v), detail);
+    }
 }
 
 int main(int argc, char **argv)
@@ -132,6 +151,9 @@ int main(int argc, char **argv)
     f = f != FAIL_NONE ? f : report_table_make(g, &how, &table, &why);
     f = f != FAIL_NONE ? f : report_make(t, table, &r, &why);
     int rc = f == FAIL_NONE ? write_all(r, argv[2]) : fail(argv[3], &why);
+    if (r != NULL) {
+        check_sentences(r);
+    }
     report_free(r);
     report_table_free(table);
     report_grid_free(g);

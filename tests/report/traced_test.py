@@ -152,7 +152,8 @@ def check(test, paths, out):
 
 
 def make(paths, out, template=TEMPLATE):
-    return subprocess.run([str(DUMP), str(template), str(out), *map(str, paths)], capture_output=True, text=True, timeout=120)
+    return subprocess.run([str(DUMP), str(template), str(out), *map(str, paths)], capture_output=True, text=True, timeout=120,
+                          stdin=subprocess.DEVNULL)
 
 
 class Traced(unittest.TestCase):

@@ -283,8 +283,8 @@ static void read_root(struct config *c, const struct config_node *root,
             outside = outside || strcmp(key, outside_keys[i]) == 0;
         }
         if (strcmp(key, "model_list") == 0 || strcmp(key, "upstreams") == 0 ||
-            strcmp(key, "oidc") == 0 || strcmp(key, "ldap") == 0) {
-            continue; /* upstreams.c, login.c */
+            strcmp(key, "oidc") == 0 || strcmp(key, "ldap") == 0 || strcmp(key, "sources") == 0) {
+            continue; /* upstreams.c, login.c, sources.c */
         }
         if (outside) {
             config_note(c, "line %d: section \"%s\" is LiteLLM's and is not used",
@@ -298,6 +298,7 @@ static void read_root(struct config *c, const struct config_node *root,
         }
     }
     config_login_read(c, root, faults);
+    config_sources_read(c, root, faults);
 }
 
 static struct config *defaults(void)
@@ -417,6 +418,11 @@ bool config_reload_check(const struct config *old, const struct config *fresh,
                           "\"upstreams\" and \"model_list\" cannot change while the server runs");
         good = false;
     }
+    if (!config_sources_same(old, fresh)) {
+        config_faults_add(faults, 0, "sources", "Restart the server to apply it.",
+                          "\"sources\" cannot change while the server runs");
+        good = false;
+    }
     if (!config_login_same(old, fresh)) {
         config_faults_add(faults, 0, "oidc", "Restart the server to apply it.",
                           "\"oidc\" and \"ldap\" cannot change while the server runs");
@@ -451,8 +457,9 @@ void config_describe(struct buf *out)
                       "An option marked *reload* is applied by SIGHUP; a change of another "
                       "one is refused by name until a restart.\n"
                       "Beside these options stand the lists `model_list` (LiteLLM's shape) and "
-                      "`upstreams`: docs/reference/upstreams.md; and `oidc` and `ldap`: "
-                      "docs/reference/access.md.\n\n"
+                      "`upstreams`: docs/reference/upstreams.md; `oidc` and `ldap`: "
+                      "docs/reference/access.md; and `sources`: "
+                      "docs/reference/standard-report.md.\n\n"
                       "| option | value | default | what it does |\n|---|---|---|---|\n");
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         const struct config_option *o = &options[i];

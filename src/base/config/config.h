@@ -208,6 +208,24 @@ struct config_ldap {
     size_t grants_len;
 };
 
+#define CONFIG_MAX_SOURCES 32
+#define CONFIG_MAX_SOURCE_TEAMS 32
+
+/* A row of `sources`: a database that reports may ask. docs/reference/standard-report.md. */
+struct config_source {
+    const char *name;
+    bool postgres;    /* else SQLite */
+    const char *path; /* of the SQLite file */
+    const char *host, *database, *user;
+    const char *password; /* "os.environ/NAME"; "": none, or in passfile */
+    const char *passfile; /* as libpq reads them, mode 0600 */
+    const char *ca_file;  /* "": the system's authorities */
+    int64_t port, rows, timeout_ms;
+    const char *teams[CONFIG_MAX_SOURCE_TEAMS]; /* who may ask it; nobody else may */
+    size_t teams_len;
+    int line;
+};
+
 #define CONFIG_MAX_NOTES 64
 
 struct config {
@@ -221,6 +239,8 @@ struct config {
     struct config_issuer issuers[CONFIG_MAX_ISSUERS];
     size_t issuers_len;
     struct config_ldap ldap;
+    struct config_source sources[CONFIG_MAX_SOURCES];
+    size_t sources_len;
     const char *notes[CONFIG_MAX_NOTES]; /* what was read and is not used, in sentences */
     size_t notes_len;
     struct arena *arena; /* of the strings */

@@ -18,3 +18,7 @@ void config_login_read(struct config *c, const struct config_node *root,
 bool config_login_same(const struct config *a, const struct config *b);
 /* Do both say the same of other servers? */
 bool config_upstreams_same(const struct config *a, const struct config *b);
+/* The section `sources`. */
+void config_sources_read(struct config *c, const struct config_node *root,
+                         struct config_faults *faults);
+bool config_sources_same(const struct config *a, const struct config *b);

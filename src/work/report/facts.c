@@ -4,6 +4,7 @@
  * Threads: pure. Limits: the report's values are looked through once a number.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "work/report/claim_internal.h"
 
@@ -76,9 +77,122 @@ static bool place_fits(const struct claim *c, const struct token *t, const struc
     return count_labels(c, true) == 0 && strcmp(v->where, c->r->last_period) == 0;
 }
 
-static bool belongs(const struct claim *c, const struct token *t, const struct report_value *v)
+/* ---- what a number is there for ---- */
+
+enum role {
+    ROLE_PLAIN,   /* a value, or a share */
+    ROLE_COUNT,   /* so many periods */
+    ROLE_CHANGE,  /* by so much */
+    ROLE_TOTAL,   /* 8 of 24 */
+    ROLE_TARGET,  /* its target of 1,000 */
+    ROLE_LOW,     /* its usual range of 3 to 5 */
+    ROLE_HIGH,
+    ROLE_PERCENT, /* in brackets behind a change */
+    ROLE_SHARE    /* in brackets behind a part, or a part of a total */
+};
+
+static bool is_word(const struct claim *c, size_t i, const char *en, const char *de)
 {
-    if (!v->is_number || strcmp(v->what, metric_of(c, t)) != 0) {
+    const struct token *t = &c->tokens[i];
+    return t->kind == TOKEN_WORD &&
+           ((t->len == strlen(en) && strncasecmp(c->s + t->at, en, t->len) == 0) ||
+            (t->len == strlen(de) && strncasecmp(c->s + t->at, de, t->len) == 0));
+}
+
+static bool means(const struct claim *c, size_t i, enum meaning a, enum meaning b)
+{
+    return c->tokens[i].kind == TOKEN_WORD &&
+           (c->tokens[i].meaning == a || c->tokens[i].meaning == b);
+}
+
+static bool in_brackets(const struct claim *c, size_t i)
+{
+    size_t at = c->tokens[i].at;
+    return at > 0 && c->s[at - 1] == '(';
+}
+
+static enum role role_of(const struct claim *c, size_t i)
+{
+    size_t next = i + 1;
+    bool number = i > 0 && c->tokens[i - 1].kind == TOKEN_NUMBER;
+    if (in_brackets(c, i) && number) {
+        enum role before = role_of(c, i - 1);
+        return before == ROLE_CHANGE ? ROLE_PERCENT : ROLE_SHARE;
+    }
+    while (next < c->tokens_len && c->tokens[next].kind == TOKEN_NUMBER && in_brackets(c, next)) {
+        next++;
+    }
+    if (next < c->tokens_len && means(c, next, MEANS_UP, MEANS_DOWN) &&
+        !is_word(c, next, "up", "mehr") && !is_word(c, next, "down", "")) {
+        return ROLE_CHANGE; /* 933 above 2024-12 */
+    }
+    if (i + 1 < c->tokens_len &&
+        (is_word(c, i + 1, "periods", "perioden") || is_word(c, i + 1, "months", "monate"))) {
+        return ROLE_COUNT;
+    }
+    if (i == 0 || in_brackets(c, i)) {
+        return ROLE_PLAIN;
+    }
+    if (is_word(c, i - 1, "by", "um") || means(c, i - 1, MEANS_UP, MEANS_DOWN)) {
+        return ROLE_CHANGE;
+    }
+    if (is_word(c, i - 1, "of", "von") && i > 1) {
+        bool target = c->tokens[i - 2].kind == TOKEN_WORD &&
+                      c->tokens[i - 2].meaning == MEANS_TARGET;
+        return target                                         ? ROLE_TARGET
+               : is_word(c, i - 2, "range", "bereich")        ? ROLE_LOW
+               : is_word(c, i - 2, "change", "difference")    ? ROLE_CHANGE
+               : c->tokens[i - 2].kind == TOKEN_NUMBER        ? ROLE_TOTAL
+                                                              : ROLE_PLAIN;
+    }
+    if (is_word(c, i - 1, "to", "bis") && i > 1 && c->tokens[i - 2].kind == TOKEN_NUMBER &&
+        role_of(c, i - 2) == ROLE_LOW) {
+        return ROLE_HIGH;
+    }
+    return ROLE_PLAIN;
+}
+
+static bool is_bound(const struct report *r, uint32_t value, bool high)
+{
+    for (size_t i = 0; i < r->odd_len; i++) {
+        if ((high ? r->odd[i].high : r->odd[i].low) == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool role_fits(const struct claim *c, enum role role, uint32_t value)
+{
+    const struct report_value *v = &c->r->values[value];
+    bool percent = v->how == REPORT_HOW_PERCENT || v->how == REPORT_HOW_PERCENT_SIZE;
+    switch (role) {
+    case ROLE_CHANGE:
+        return is_comparison(v->how);
+    case ROLE_COUNT:
+        return v->how == REPORT_HOW_PERIODS;
+    case ROLE_PERCENT:
+        return percent;
+    case ROLE_SHARE:
+        return v->how == REPORT_HOW_SHARE;
+    case ROLE_TARGET:
+        return v->how == REPORT_HOW_TEMPLATE;
+    case ROLE_LOW:
+    case ROLE_HIGH:
+        return v->how == REPORT_HOW_BOUND && is_bound(c->r, value, role == ROLE_HIGH);
+    case ROLE_TOTAL:
+        return v->where[0] == '\0' && !is_comparison(v->how) && v->how != REPORT_HOW_PERIODS;
+    case ROLE_PLAIN:
+    default:
+        return !is_comparison(v->how) && v->how != REPORT_HOW_BOUND &&
+               v->how != REPORT_HOW_PERIODS && v->how != REPORT_HOW_TEMPLATE;
+    }
+}
+
+static bool belongs(const struct claim *c, const struct token *t, enum role role, uint32_t value)
+{
+    const struct report_value *v = &c->r->values[value];
+    if (!v->is_number || strcmp(v->what, metric_of(c, t)) != 0 || !role_fits(c, role, value)) {
         return false;
     }
     if (v->how == REPORT_HOW_TEMPLATE) {
@@ -96,25 +210,31 @@ static bool same_unit(const struct token *t, const struct report_value *v)
            (t->unit[0] == '\0' && strcmp(v->unit, "%") != 0 && strcmp(v->unit, "pp") != 0);
 }
 
-/* As written, or rounded once to as many decimals as are written. */
+/* As it is shown, or a percentage rounded to fewer decimals. */
 static bool same_number(const struct token *t, const struct report_value *v)
 {
-    struct report_decimal shown = decimal_round(v->number, v->decimals);
     struct report_decimal n = t->number;
-    if (t->sign && (v->how == REPORT_HOW_CHANGE_SIZE || v->how == REPORT_HOW_PERCENT_SIZE)) {
-        return false; /* there is one with its sign */
+    if (n.scale != v->decimals && !(n.scale < v->decimals && strcmp(v->unit, "%") == 0)) {
+        return false;
     }
-    if (n.scale == v->decimals) {
-        return report_decimal_compare(shown, n) == 0;
+    /* "fell by -4" says too much; a change has no sign beside a word of direction */
+    if (t->sign && is_comparison(v->how)) {
+        return false;
     }
-    bool fewer = n.scale < v->decimals && strcmp(v->unit, "%") == 0;
-    return (fewer || n.scale > v->decimals) &&
-           report_decimal_compare(decimal_round(v->number, n.scale), n) == 0;
+    return report_decimal_compare(decimal_round(v->number, n.scale), n) == 0;
+}
+
+static bool is_close(const struct token *t, const struct report_value *v)
+{
+    struct report_decimal gap, one = {1, t->number.scale};
+    return decimal_subtract(v->number, t->number, &gap) &&
+           report_decimal_compare(decimal_size(gap), one) <= 0;
 }
 
 enum report_verdict claim_number(struct claim *c, struct token *t)
 {
-    bool digits = false, unit = false, near = false;
+    bool digits = false, unit = false, near = false, found = false;
+    enum role role = role_of(c, (size_t)(t - c->tokens));
     if (!t->readable) {
         return REPORT_CLAIM_NUMBER;
     }
@@ -123,21 +243,19 @@ enum report_verdict claim_number(struct claim *c, struct token *t)
         if (!v->is_number) {
             continue;
         }
-        bool mine = belongs(c, t, v), same = same_number(t, v), like = same_unit(t, v);
-        if (mine && same && like) {
-            t->fact = i;
-            return REPORT_CLAIM_OK;
+        bool mine = belongs(c, t, role, i), same = same_number(t, v), like = same_unit(t, v);
+        if (mine && same && like && (!found || v->where[0] != '\0')) {
+            t->fact = i; /* one with a place says more than a total */
+            found = true;
         }
-        struct report_decimal gap;
-        bool close = decimal_subtract(v->number, t->number, &gap) &&
-                     report_decimal_compare(decimal_size(gap),
-                                            (struct report_decimal){1, t->number.scale}) < 0;
+        bool turned = mine && report_decimal_compare(decimal_size(v->number),
+                                                     decimal_size(t->number)) == 0;
         digits = digits || (same && like);
-        unit = unit || (mine && (same || report_decimal_compare(decimal_size(v->number),
-                                                                decimal_size(t->number)) == 0));
-        near = near || (mine && like && close);
+        unit = unit || turned;
+        near = near || (mine && like && is_close(t, v));
     }
-    return unit     ? REPORT_CLAIM_UNIT
+    return found    ? REPORT_CLAIM_OK
+           : unit   ? REPORT_CLAIM_UNIT
            : near   ? REPORT_CLAIM_ROUNDING
            : digits ? REPORT_CLAIM_ELSEWHERE
                     : REPORT_CLAIM_NUMBER;
@@ -228,6 +346,7 @@ static enum report_verdict check_rank(const struct claim *c, size_t word, int wa
         return REPORT_CLAIM_CONTEXT;
     }
     bool period = is_period(c->r, fact->where);
+    size_t others = 0;
     for (size_t i = 0; i < c->r->values_len; i++) {
         const struct report_value *v = &c->r->values[i];
         bool like = v->is_number && v->where[0] != '\0' && !is_comparison(v->how) &&
@@ -238,8 +357,9 @@ static enum report_verdict check_rank(const struct claim *c, size_t word, int wa
         if (like && report_decimal_compare(v->number, fact->number) * want > 0) {
             return REPORT_CLAIM_DIRECTION;
         }
+        others += like && strcmp(v->where, fact->where) != 0 ? 1 : 0;
     }
-    return REPORT_CLAIM_OK;
+    return others > 0 ? REPORT_CLAIM_OK : REPORT_CLAIM_CONTEXT; /* one alone has no rank */
 }
 
 static enum report_verdict check_outside(const struct claim *c, const struct token *t)

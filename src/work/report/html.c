@@ -157,7 +157,7 @@ static void put_sources(struct writing *w)
         }
         struct buf words;
         buf_init(&words, 64 * 1024);
-        trace_words(w->r, v, &words);
+        report_trace(w->r, v, &words);
         (void)buf_printf(w->out, "<tr id=\"v%u\"><td>", v);
         put(w, w->r->values[v].shown);
         (void)buf_add_str(w->out, "</td><td>");

@@ -332,33 +332,31 @@ static void find_odd(struct making *k, const size_t *periods, const uint32_t *va
     }
 }
 
-static struct report_chart *new_chart(struct making *k, bool bars, size_t n,
-                                      struct report_point **points)
+static void add_chart(struct making *k, bool bars)
 {
     struct report_chart *c = arena_alloc(k->m->arena, sizeof(*c));
     struct slot slot = {"metric", k->metric};
     int line;
     const char *words = words_of(k, WORD_CHART, &line);
-    *points = arena_alloc(k->m->arena, (n + 1) * sizeof(**points));
     *c = (struct report_chart){.bars = bars,
                                .title = text_fill(k->m, words, line, &slot, 1),
-                               .points = *points,
-                               .points_len = n};
-    return c;
+                               .points = k->out->points,
+                               .points_len = k->out->points_len};
+    c->describe = k->out->sentences_len > 0 ? k->sentences[0] : c->title;
+    k->out->chart = c;
 }
 
-static void add_chart(struct making *k, const bool *odd)
+static void add_points(struct making *k, const bool *odd)
 {
-    struct report_point *points;
     size_t at = 0, n = k->m->periods_len;
-    struct report_chart *c = new_chart(k, k->l->chart == CHART_BARS, n, &points);
+    struct report_point *points = arena_alloc(k->m->arena, (n + 1) * sizeof(*points));
     for (size_t i = 0; i < n; i++) {
         bool filled = k->series[i] != NONE;
         points[i] = (struct report_point){period_label(k->m, i), k->series[i], filled && odd[at]};
         at += filled ? 1 : 0;
     }
-    c->describe = k->out->sentences_len > 0 ? k->sentences[0] : c->title;
-    k->out->chart = c;
+    k->out->points = points;
+    k->out->points_len = n;
 }
 
 /* ---- groups ---- */
@@ -508,19 +506,20 @@ static void make_groups(struct making *k, size_t column, const size_t *rows, siz
                            {"value", g[0].value},
                            {"share", value_from(m, REPORT_HOW_SHARE, g[0].value, total, -1, false)},
                            {"total", total}};
-    bool lone = found > 1 && report_decimal_compare(value_at(m, g[0].value)->number,
+    bool tie = found > 1 && report_decimal_compare(value_at(m, g[0].value)->number,
                                                     value_at(m, g[1].value)->number) == 0;
-    if (total != NONE && !lone) {
+    if (total != NONE && found > 1 && !tie) {
         say(k, WORD_TOP, slots, COUNT_OF(slots));
     }
+    struct report_point *points = arena_alloc(m->arena, (top + 1) * sizeof(*points));
+    for (size_t i = 0; i < top; i++) {
+        points[i] = (struct report_point){g[i].label, g[i].value, false};
+    }
+    k->out->group = m->table->columns[column].name;
+    k->out->points = points;
+    k->out->points_len = top;
     if (k->l->chart != CHART_NONE) {
-        struct report_point *points;
-        struct report_chart *c = new_chart(k, true, top, &points);
-        for (size_t i = 0; i < top; i++) {
-            points[i] = (struct report_point){g[i].label, g[i].value, false};
-        }
-        c->describe = k->out->sentences_len > 0 ? k->sentences[0] : c->title;
-        k->out->chart = c;
+        add_chart(k, true);
     }
 }
 
@@ -585,8 +584,10 @@ static void make_over_time(struct making *k)
     if (k->l->anomalies) {
         find_odd(k, periods, values, filled, odd);
     }
+    add_points(k, odd);
+    k->out->period = m->table->columns[m->period_column].name;
     if (k->l->chart != CHART_NONE && filled > 1) {
-        add_chart(k, odd);
+        add_chart(k, k->l->chart == CHART_BARS);
     }
 }
 
@@ -651,7 +652,11 @@ static void make_line(struct maker *m, const struct template_line *l, size_t col
                                                              : m->table->columns[column].name,
                                 .required = l->required,
                                 .template_line = l->line,
-                                .value = NONE};
+                                .value = NONE,
+                                .period = "",
+                                .group = ""};
+    out->where_column = l->where_column == NULL ? "" : arena_dup_str(m->arena, l->where_column);
+    out->where_value = l->where_value == NULL ? "" : arena_dup_str(m->arena, l->where_value);
     struct report_value v = {.how = l->metric != NULL ? REPORT_HOW_TEMPLATE : REPORT_HOW_NAME,
                              .shown = out->name,
                              .line = l->metric != NULL ? l->line : 0};
@@ -759,6 +764,7 @@ enum fail report_make(const struct report_template *t, const struct report_table
     }
     periods_find(&m);
     make_title(&m);
+    r->first_period = m.periods_len > 0 ? label_of(&m, 0) : "";
     r->last_period = m.periods_len > 0 ? label_of(&m, m.periods_len - 1) : "";
     r->previous_period = m.periods_len > 1 ? label_of(&m, m.periods_len - 2) : "";
     r->parts = arena_alloc(arena, t->sections_len * sizeof(*r->parts));

@@ -152,7 +152,7 @@ static void put_notes(struct writing *w)
             if (w->note[v] == note) {
                 struct buf words;
                 buf_init(&words, 64 * 1024);
-                trace_words(w->r, v, &words);
+                report_trace(w->r, v, &words);
                 (void)buf_printf(w->out, "[^%u]: ", note);
                 put_escaped(w->out, words.data == NULL ? "" : words.data, words.len);
                 (void)buf_add_char(w->out, '\n');

@@ -25,6 +25,10 @@
 #include "base/mem/mem.h"
 #include "run/document/document.h"
 
+struct program_ops;
+/* The program `report` of standard-report (work/program). */
+extern const struct program_ops report_program;
+
 #define REPORT_FILES_MAX 64
 #define REPORT_COLUMNS_MAX 512
 #define REPORT_CELLS_MAX 500000
@@ -244,6 +248,10 @@ struct report_line {
     size_t sentences_len;
     const struct report_grid_text *table; /* of the groups; NULL: none */
     const struct report_chart *chart;     /* NULL: none */
+    /* The columns it goes over ("": none) and what it takes of them. */
+    const char *period, *group, *where_column, *where_value;
+    const struct report_point *points; /* its series or groups, also without a chart */
+    size_t points_len;
 };
 #define REPORT_LINE_CELLS 4
 
@@ -279,7 +287,7 @@ struct report {
     const struct report_table *table; /* borrowed: it must live as long */
     struct report_text title;
     const char *language;
-    const char *last_period, *previous_period; /* as shown, "" where there is none */
+    const char *first_period, *last_period, *previous_period; /* as shown, "": none */
     struct report_part *parts;
     size_t parts_len;
     const struct report_value *values;
@@ -317,6 +325,9 @@ size_t report_comment_take(struct report *r, size_t part, const char *text, size
    the same? Counts those that are not (0 is what must be) and says the first in detail. */
 size_t report_untraced(const struct report *r, char *detail, size_t room);
 
+/* Where a value comes from, in words: "metrics.csv row 13, num_questions". */
+void report_trace(const struct report *r, uint32_t value, struct buf *out);
+
 /* ---- out ---- */
 
 /* Each appends; false when the buffer's cap was passed. */
@@ -328,3 +339,14 @@ bool report_write_svg(const struct report *r, const struct report_chart *chart, 
 size_t report_charts(const struct report *r); /* how many */
 const struct report_chart *report_chart_get(const struct report *r, size_t i);
 void report_chart_name(size_t i, char out[32]);
+
+enum report_from { REPORT_FROM_FILES, REPORT_FROM_SQLITE, REPORT_FROM_POSTGRES };
+struct report_dashboard {
+    enum report_from kind;
+    const char *name;  /* of the file or source, for people */
+    const char *query; /* SQL; NULL for files */
+};
+/* A dashboard for Grafana; returns its number of panels, 0 where the buffer's cap was passed or no
+   row could be made. Rows that SQL cannot compute (lists, medians) have none. */
+size_t report_write_grafana(const struct report *r, const struct report_dashboard *from,
+                            struct buf *out);

@@ -191,8 +191,6 @@ bool odd_find(const double *x, const unsigned *season, unsigned seasons, size_t 
               double *low, double *high);
 
 /* trace.c */
-/* Where a value comes from, in words: "metrics.csv row 13, num_questions". */
-void trace_words(const struct report *r, uint32_t value, struct buf *out);
 /* A value's cells by file: calls fn(arg, file, column, first row, last row) as in the sources. */
 typedef void (*trace_fn)(void *arg, const char *file, const char *column, uint32_t first,
                          uint32_t last);

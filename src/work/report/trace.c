@@ -87,7 +87,7 @@ static void say_operands(const struct report *r, const struct report_value *v, c
     }
 }
 
-void trace_words(const struct report *r, uint32_t value, struct buf *out)
+void report_trace(const struct report *r, uint32_t value, struct buf *out)
 {
     const struct report_value *v = &r->values[value];
     char exact[REPORT_NUMBER_SIZE];
