@@ -113,11 +113,34 @@ static int write_all(const struct report *r, const char *folder)
     return ok && untraced == 0 ? 0 : 1;
 }
 
+static void put_finding(void *arg, const struct report_finding *f)
+{
+    (void)arg;
+    printf("%s\t%u\t%s\t%s\n", report_verdict_name(f->verdict), f->line, f->number, f->detail);
+}
+
+static void check_written(const struct report *r, const char *path)
+{
+    struct document *d = NULL;
+    struct fault why = {0};
+    enum fail f = open_document(path, &d, &why);
+    f = f != FAIL_NONE ? f : report_check_document(r->table, d, put_finding, NULL, &why);
+    if (f != FAIL_NONE) {
+        (void)fail(path, &why);
+    }
+    document_free(d);
+    putchar('\n');
+}
+
 static void check_sentences(const struct report *r)
 {
     char line[4096], detail[80];
     while (fgets(line, sizeof(line), stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';
+        if (line[0] == '@') {
+            check_written(r, line + 1);
+            continue;
+        }
         enum report_verdict v =
             report_check_sentence(r, line, strlen(line), detail, sizeof(detail));
         printf("%s\t%s\n", report_verdict_name(v), detail);

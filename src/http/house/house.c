@@ -28,6 +28,7 @@
 #include "trust/policy/policy.h"
 #include "work/job/job.h"
 #include "work/review/review.h"
+#include "work/source/source.h"
 
 #define DRAIN_MS 15000 /* accepted tasks get this long when the server ends */
 #define QUIET_POLL_MS 20
@@ -702,6 +703,7 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
     }
     if (f == FAIL_NONE) {
         s->first = config_ref(s->config);
+        sources_use(s->first);
         log_set_level(level_of(s->config));
         find_programs(s);
         f = config_home_lock(s->home, &s->lock_fd, why);
@@ -834,6 +836,7 @@ void house_close(struct house *s)
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
+    sources_use(NULL);
     config_unref(s->config);
     config_unref(s->first);
     mem_free(s);

@@ -181,8 +181,10 @@ static void put_part(struct writing *w, const struct report_part *p, size_t *cha
                 continue;
             }
             jn_object_begin(&w->w);
-            put_text(w, "sentence", &c->text);
-            if (dropped) {
+            if (!dropped) {
+                put_text(w, "sentence", &c->text);
+            } else {
+                jn_kv_str(&w->w, "sentence", c->text.text);
                 jn_kv_str(&w->w, "why", report_verdict_name(c->verdict));
                 jn_kv_str(&w->w, "detail", c->detail);
             }

@@ -14,7 +14,7 @@
 #include "work/report/report_internal.h"
 
 #define SCALE_MAD 1.4826   /* of normal noise: 1 / 0.6745 */
-#define SCALE_MEAN 1.2533  /* sqrt(pi / 2), where half the points are alike */
+#define SCALE_MEAN 1.2533  /* sqrt(pi / 2) */
 
 static int by_size(const void *a, const void *b)
 {
@@ -32,8 +32,8 @@ static double limit_for(size_t n)
 {
     static const struct {
         double n, limit;
-    } known[] = {{8, 8.1},  {9, 8.2},   {10, 7.25}, {12, 6.8}, {14, 6.6},   {16, 6.3}, {20, 6.3},
-                 {30, 6.6}, {40, 6.75}, {60, 7.2},  {90, 7.6}, {120, 7.85}, {240, 8.6}};
+    } known[] = {{8, 6.0},   {10, 5.75}, {12, 5.4},  {16, 5.4},  {20, 5.85}, {30, 6.2},
+                 {40, 6.6}, {60, 7.2},  {90, 7.5}, {120, 8.0}, {240, 8.6}};
     size_t i = 0;
     while (i + 1 < COUNT_OF(known) && known[i + 1].n < (double)n) {
         i++;
@@ -87,6 +87,19 @@ static void take_season(double *rest, const unsigned *season, unsigned seasons, 
     }
 }
 
+/* Of the distances, which it sorts. The median alone gets too small where half the points are
+   alike; the mean leaves out the largest tenth, which may be what is looked for. */
+static double scale_of(double *size, size_t n)
+{
+    size_t kept = n - (n / 10 > 1 ? n / 10 : 1);
+    double sum = 0, by_median = SCALE_MAD * median(size, n);
+    for (size_t i = 0; i < kept; i++) {
+        sum += size[i];
+    }
+    double by_mean = SCALE_MEAN * sum / (double)kept;
+    return by_median > by_mean ? by_median : by_mean;
+}
+
 bool odd_find(const double *x, const unsigned *season, unsigned seasons, size_t n, bool *odd,
               double *low, double *high)
 {
@@ -96,17 +109,15 @@ bool odd_find(const double *x, const unsigned *season, unsigned seasons, size_t 
     AUTO_FREE double *rest = mem_alloc_array(n, sizeof(*rest));
     AUTO_FREE double *size = mem_alloc_array(n, sizeof(*size));
     AUTO_FREE double *part = mem_alloc_array(n, sizeof(*part));
-    double slope, start, sum = 0;
+    double slope, start;
     take_line(x, n, rest, &slope, &start);
     if (seasons > 1 && n >= (size_t)seasons * 3) {
         take_season(rest, season, seasons, n, part);
     }
     for (size_t i = 0; i < n; i++) {
         size[i] = fabs(rest[i]);
-        sum += size[i];
     }
-    double scale = SCALE_MAD * median(size, n);
-    scale = scale > 0 ? scale : SCALE_MEAN * sum / (double)n;
+    double scale = scale_of(size, n);
     double far = limit_for(n) * scale;
     for (size_t i = 0; i < n; i++) {
         double usual = start + slope * (double)i + part[i];

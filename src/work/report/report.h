@@ -328,6 +328,20 @@ size_t report_untraced(const struct report *r, char *detail, size_t room);
 /* Where a value comes from, in words: "metrics.csv row 13, num_questions". */
 void report_trace(const struct report *r, uint32_t value, struct buf *out);
 
+/* A written report against the table it says it is made from: Markdown, HTML or DOCX as the sealed
+   reader saw it. Each of its numbers is a finding: OK with the cell or total it is, NUMBER with
+   what would be right, CONTEXT where it cannot be told what is meant. */
+struct report_finding {
+    uint32_t line;
+    char number[48];
+    enum report_verdict verdict;
+    char detail[160];
+};
+typedef void (*report_finding_fn)(void *arg, const struct report_finding *f);
+MUST_CHECK enum fail report_check_document(const struct report_table *table,
+                                           const struct document *written, report_finding_fn fn,
+                                           void *arg, struct fault *why);
+
 /* ---- out ---- */
 
 /* Each appends; false when the buffer's cap was passed. */

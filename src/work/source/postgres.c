@@ -72,12 +72,13 @@ static enum fail run(PGconn *db, const char *sql, PGresult **out, struct fault *
         return FAIL_NONE;
     }
     const char *state = PQresultErrorField(*out, PG_DIAG_SQLSTATE);
-    enum fail code = state == NULL                        ? FAIL_UPSTREAM_FAILED
-                     : strcmp(state, "57014") == 0        ? FAIL_DEADLINE
-                     : strcmp(state, "25006") == 0 ||
-                               strcmp(state, "42501") == 0 ? FAIL_FORBIDDEN
-                     : state[0] == '5' || state[0] == '0' ? FAIL_UPSTREAM_FAILED
-                                                          : FAIL_BAD_REQUEST;
+    if (state == NULL || strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 ||
+        strncmp(state, "57P", 3) == 0 || strncmp(state, "58", 2) == 0) {
+        return said(db, FAIL_UPSTREAM_FAILED, why); /* it may pass next time */
+    }
+    bool late = strcmp(state, "57014") == 0 || strcmp(state, "55P03") == 0;
+    bool denied = strcmp(state, "25006") == 0 || strcmp(state, "42501") == 0;
+    enum fail code = late ? FAIL_TOO_LARGE : denied ? FAIL_FORBIDDEN : FAIL_BAD_REQUEST;
     return said(db, code, why);
 }
 
@@ -128,7 +129,7 @@ static enum fail take_all(const struct config_source *s, PGconn *db, const struc
                         (long long)s->rows);
             f = fail_hint(why, "Aggregate in the query, or raise `rows` of the source.");
         } else if (f == FAIL_NONE && clock_monotonic_us() > until_us) {
-            f = FAULT(why, FAIL_DEADLINE, "the query took longer than %lld ms",
+            f = FAULT(why, FAIL_TOO_LARGE, "the query took longer than %lld ms",
                       (long long)s->timeout_ms);
         } else if (f == FAIL_NONE && take->is_cancelled != NULL && take->is_cancelled(take->arg)) {
             f = FAULT(why, FAIL_STOPPED, "the query was stopped");

@@ -40,9 +40,9 @@ void sources_use(struct config *c);
 bool source_find(const char *name, const char *team, bool *postgres);
 /*
  * FAIL_NOT_FOUND: no such source, or not this team's: the same words. FAIL_BAD_REQUEST: the query
- * is wrong, or no SELECT; FAIL_FORBIDDEN: it does what is denied. FAIL_TOO_LARGE over the rows,
- * FAIL_DEADLINE over the time, FAIL_STOPPED cancelled. FAIL_UPSTREAM_FAILED: the database cannot be
- * reached. Messages hold the database's words, never a password.
+ * is wrong, or no SELECT; FAIL_FORBIDDEN: it does what is denied. FAIL_TOO_LARGE over the rows
+ * or the time (asking again would not help), FAIL_STOPPED cancelled. FAIL_UPSTREAM_FAILED: the
+ * database cannot be reached. Messages hold the database's words, never a password.
  */
 MUST_CHECK enum fail source_ask(const char *name, const char *team, const char *query,
                                 const struct source_take *take, struct fault *why);

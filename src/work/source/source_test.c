@@ -133,7 +133,7 @@ static void what_takes_too_long_or_is_too_much_ends(void **state)
                          "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
                          "SELECT count(*) FROM c",
                          &g, &why),
-                     FAIL_DEADLINE);
+                     FAIL_TOO_LARGE);
     assert_int_equal(ask("support",
                          "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
                          "SELECT x FROM c",

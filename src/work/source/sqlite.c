@@ -69,7 +69,7 @@ static enum fail fail_of(struct asking *k, sqlite3 *db, struct fault *why)
         return FAULT(why, FAIL_STOPPED, "the query was stopped");
     }
     if (k->late) {
-        (void)FAULT(why, FAIL_DEADLINE, "the query took longer than %lld ms",
+        (void)FAULT(why, FAIL_TOO_LARGE, "the query took longer than %lld ms",
                     (long long)k->source->timeout_ms);
         return fail_hint(why, "Ask for less, or raise timeout_ms of the source.");
     }
