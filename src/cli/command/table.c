@@ -396,7 +396,7 @@ const struct command command_table[] = {
      "\"at\", \"reply\" "
      "and\n\"article\" where they are known, or a CSV with columns expected_FIELD.",
      NULL, command_learn, false},
-    {"run", "WORKFLOW FILE…", 2, MANY, "run a workflow over files", run_help, run_options_list,
+    {"run", "WORKFLOW [FILE…]", 1, MANY, "run a workflow over files", run_help, run_options_list,
      command_run, false},
     {"jobs list", "", 0, 0, "jobs, newest first, with time and cost", NULL, jobs_options,
      command_jobs_list, false},
