@@ -97,7 +97,11 @@ static double scale_of(double *size, size_t n)
         sum += size[i];
     }
     double by_mean = SCALE_MEAN * sum / (double)kept;
-    return by_median > by_mean ? by_median : by_mean;
+    double scale = by_median > by_mean ? by_median : by_mean;
+    for (size_t i = kept; i < n; i++) {
+        sum += size[i];
+    }
+    return scale > 0 ? scale : SCALE_MEAN * sum / (double)n; /* all but a tenth lie on the line */
 }
 
 bool odd_find(const double *x, const unsigned *season, unsigned seasons, size_t n, bool *odd,
