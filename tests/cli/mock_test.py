@@ -127,8 +127,14 @@ class RunAgainstMock(unittest.TestCase):
             self.assertEqual(err.count("\n"), 2, err)
             self.assertEqual(mock.asked, [])
 
+    def test_a_form_takes_a_file(self):
+        with Mock() as mock:
+            _, err = self.run_cli(mock, "run", "w", code=2)
+            self.assertIn("FILE", err)
+            self.assertEqual(mock.asked, [])
+
     def test_wrong_use_says_what_is_right(self):
-        for words in (["nothing"], ["run"], ["run", "w"], ["run", "w", "f", "--jobs", "many"], ["run", "w", "f", "--wrong"],
+        for words in (["nothing"], ["run"], ["run", "w", "f", "--jobs", "many"], ["run", "w", "f", "--wrong"],
                       ["run", "w", "f", "--rungs", "learned,lite"], ["run", "w", "f", "--class", "fast"],
                       ["review", "reject", "x"]):
             done = subprocess.run([INHOUSE, *words], capture_output=True, text=True, timeout=20)
