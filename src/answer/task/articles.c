@@ -73,12 +73,22 @@ static enum fail write_vectors(struct store_tx *tx, void *arg, struct fault *why
         store_bind_blob(s, 3, r->vectors + i * r->dim, r->dim * sizeof(float));
         f = store_run(s, why);
     }
+    bool same = false;
+    if (f == FAIL_NONE) {
+        AUTO_STMT struct store_stmt *s =
+            store_query(conn, "SELECT 1 FROM dataset WHERE name = ?1 AND model = ?2");
+        store_bind_text(s, 1, r->dataset);
+        store_bind_text(s, 2, r->model);
+        f = store_step(s, &same, why);
+    }
+    if (f == FAIL_NONE && !same) { /* its head was taught on another model's vectors */
+        f = head_bytes_drop(tx, HEAD_OF_ARTICLES, r->dataset, why);
+    }
     if (f == FAIL_NONE) {
         AUTO_STMT struct store_stmt *s = store_query(
             conn,
             "INSERT INTO dataset (name, model, updated_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) "
-            "DO UPDATE SET head = CASE WHEN dataset.model = excluded.model THEN dataset.head ELSE "
-            "NULL END, model = excluded.model, updated_at = excluded.updated_at");
+            "DO UPDATE SET model = excluded.model, updated_at = excluded.updated_at");
         store_bind_text(s, 1, r->dataset);
         store_bind_text(s, 2, r->model);
         store_bind_int(s, 3, clock_now_us());

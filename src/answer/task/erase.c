@@ -54,7 +54,8 @@ enum fail task_erase_find(struct store_conn *conn, const char *team, const char 
         return f;
     }
     AUTO_STMT struct store_stmt *s =
-        store_query(conn, "SELECT workflow, field, release FROM head");
+        store_query(conn, "SELECT workflow, field, release FROM head WHERE workflow <> ?1");
+    store_bind_text(s, 1, HEAD_OF_ARTICLES); /* those all go, with the questions */
     struct buf bytes;
     buf_init(&bytes, LEARN_MAX_BLOB);
     while ((f = store_step(s, &row, why)) == FAIL_NONE && row) {
@@ -127,9 +128,11 @@ enum fail task_erase(struct store_tx *tx, const char *team, const char *actor,
         f = store_run(s, why);
         *counts[i] = (size_t)store_changes(store_tx_conn(tx));
     }
-    if (f == FAIL_NONE && e->questions > 0) { /* heads over articles were taught with them */
-        AUTO_STMT struct store_stmt *s =
-            store_query(store_tx_conn(tx), "UPDATE dataset SET head = NULL WHERE head IS NOT NULL");
+    static const char *const article_heads[] = {"DELETE FROM head_part WHERE workflow = ?1",
+                                                "DELETE FROM head WHERE workflow = ?1"};
+    for (size_t i = 0; i < COUNT_OF(article_heads) && f == FAIL_NONE && e->questions > 0; i++) {
+        AUTO_STMT struct store_stmt *s = store_query(store_tx_conn(tx), article_heads[i]);
+        store_bind_text(s, 1, HEAD_OF_ARTICLES); /* taught with them */
         f = store_run(s, why);
     }
     int64_t traces = 0;

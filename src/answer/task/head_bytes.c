@@ -22,8 +22,11 @@ static enum fail run_named(struct store_tx *tx, const char *sql, const char *wor
 enum fail head_bytes_drop(struct store_tx *tx, const char *workflow, const char *field,
                           struct fault *why)
 {
-    return run_named(tx, "DELETE FROM head_part WHERE workflow = ?1 AND field = ?2", workflow,
-                     field, why);
+    enum fail f = run_named(tx, "DELETE FROM head_part WHERE workflow = ?1 AND field = ?2",
+                            workflow, field, why);
+    return f != FAIL_NONE ? f
+                          : run_named(tx, "DELETE FROM head WHERE workflow = ?1 AND field = ?2",
+                                      workflow, field, why);
 }
 
 enum fail head_bytes_put(struct store_tx *tx, const char *workflow, const char *field,

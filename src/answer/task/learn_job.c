@@ -14,7 +14,6 @@
 #include "base/log/log.h"
 #include "trust/guard/guard.h"
 
-#define ARTICLE_HEAD_BYTES ((size_t)7 << 20) /* a value of the store has at most 8 MiB */
 #define EMBED_CHUNK 32
 #define EMBED_TEXT 8192
 
@@ -535,14 +534,20 @@ static void job_report(struct learn_job *j)
 static enum fail write_compose(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct learn_job *j = arg;
+    const char *dataset = j->form->dataset;
+    uint8_t hash[32];
+    char release[TEXT_SHA256_HEX_SIZE];
     AUTO_STMT struct store_stmt *s =
-        store_query(store_tx_conn(tx),
-                    "UPDATE dataset SET compose = ?2, head = ?3 WHERE name = ?1");
-    store_bind_text(s, 1, j->form->dataset);
+        store_query(store_tx_conn(tx), "UPDATE dataset SET compose = ?2 WHERE name = ?1");
+    store_bind_text(s, 1, dataset);
     store_bind_blob(s, 2, &j->model, sizeof(j->model));
-    bool head = j->article_head != NULL;
-    store_bind_blob(s, 3, head ? j->article_blob.data : NULL, head ? j->article_blob.len : 0);
-    return store_run(s, why);
+    enum fail f = store_run(s, why);
+    if (f != FAIL_NONE || j->article_head == NULL) {
+        return f != FAIL_NONE ? f : head_bytes_drop(tx, HEAD_OF_ARTICLES, dataset, why);
+    }
+    learn_head_hash(j->article_head, hash);
+    text_hex(hash, sizeof(hash), release);
+    return head_bytes_put(tx, HEAD_OF_ARTICLES, dataset, release, &j->article_blob, why);
 }
 
 static void on_compose_written(void *arg, enum fail code, const struct fault *why)
@@ -593,7 +598,7 @@ static void calibrate_work(void *arg)
                                   .article = x->article};
     }
     j->model = j->fresh->model;
-    buf_init(&j->article_blob, ARTICLE_HEAD_BYTES);
+    buf_init(&j->article_blob, LEARN_MAX_BLOB);
     if (compose_teach(j->fresh->knowledge, past, n, &j->article_head, &why) != FAIL_NONE ||
         learn_save(j->article_head, &j->article_blob, &why) != FAIL_NONE) {
         log_fault(LOG_LEVEL_WARN, "draft.head_failed", &why); /* the search alone, then */

@@ -86,24 +86,26 @@ static enum fail read_questions(struct store_conn *conn, struct shelf *s, const 
 
 /* One that cannot be read, or of another model's vectors, is as good as none: drafts go on
    without. */
-static void read_head(struct store_stmt *q, struct shelf *s)
+static void read_head(struct store_conn *conn, struct shelf *s)
 {
-    size_t n = 0;
     struct fault why;
-    const void *blob = store_col_blob(q, 1, &n);
-    if (n == 0 || strcmp(store_col_text(q, 2), s->embed) != 0) {
-        return;
+    struct buf bytes;
+    buf_init(&bytes, LEARN_MAX_BLOB);
+    enum fail f = head_bytes_get(conn, HEAD_OF_ARTICLES, s->name, &bytes, &why);
+    if (f == FAIL_NONE && bytes.len > 0) {
+        f = learn_load(bytes.data, bytes.len, &s->head, &why);
     }
-    if (learn_load(blob, n, &s->head, &why) != FAIL_NONE) {
+    if (f != FAIL_NONE) {
         log_fault(LOG_LEVEL_WARN, "dataset.head_damaged", &why);
     }
+    buf_done(&bytes);
 }
 
 static enum fail read_model(struct store_conn *conn, struct shelf *s, bool vectors, bool questions,
                             struct fault *why)
 {
     AUTO_STMT struct store_stmt *q =
-        store_query(conn, "SELECT compose, head, model FROM dataset WHERE name = ?1");
+        store_query(conn, "SELECT compose, model FROM dataset WHERE name = ?1");
     store_bind_text(q, 1, s->name);
     bool row;
     size_t n = 0;
@@ -114,7 +116,9 @@ static enum fail read_model(struct store_conn *conn, struct shelf *s, bool vecto
         if (n == sizeof(s->model)) {
             memcpy(&s->model, blob, n);
         }
-        read_head(q, s);
+        if (strcmp(store_col_text(q, 1), s->embed) == 0) {
+            read_head(conn, s);
+        }
     }
     return f;
 }

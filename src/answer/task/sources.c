@@ -181,6 +181,13 @@ void task_dataset_hooks(struct task_desk *desk, struct dataset_hooks *out)
         .arg = desk, .article = on_article, .forget = on_forget, .changed = on_changed};
 }
 
+void task_datasets_again(struct task_desk *desk)
+{
+    for (size_t i = 0; i < desk->shelves_len && !desk->draining; i++) {
+        rebuild(desk, desk->shelves[i]->name);
+    }
+}
+
 void shelves_follow(struct task_desk *desk)
 {
     struct fleet_model m;

@@ -418,5 +418,8 @@ const struct ladder_form *task_form_find(struct task_desk *desk, const char *nam
 /* What the room of datasets calls so that drafts and reused answers follow its documents. */
 struct dataset_hooks;
 void task_dataset_hooks(struct task_desk *desk, struct dataset_hooks *out);
+/* Core thread: reads every dataset's articles, past tickets and replies anew, beside what serves
+   until then: what was erased of them is gone from memory, too. */
+void task_datasets_again(struct task_desk *desk);
 typedef void (*task_dataset_fn)(void *arg, const char *name, const char *release, size_t articles);
 void task_dataset_each(const struct task_desk *desk, task_dataset_fn fn, void *arg);

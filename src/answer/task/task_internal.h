@@ -429,8 +429,11 @@ bool found_offer_text(struct task *t, size_t i, enum ladder_rung rung, const cha
 bool found_still_stands(struct task *t, size_t i, struct ladder_proposal *p);
 /* The moment and zone that dates of a task's text are read from. */
 struct extract_scene found_scene(const struct task *t);
+/* The workflow of a head over a dataset's articles, whose field is the dataset: no workflow has
+   such a name. */
+#define HEAD_OF_ARTICLES "/datasets"
 /* head_bytes.c: a head's bytes in the store, in pieces. get: all of them, or none when there are
-   none; put: instead of those before. */
+   none; put: instead of those before; drop: the head with them. */
 MUST_CHECK enum fail head_bytes_get(struct store_conn *conn, const char *workflow,
                                     const char *field, struct buf *out, struct fault *why);
 MUST_CHECK enum fail head_bytes_put(struct store_tx *tx, const char *workflow, const char *field,

@@ -188,6 +188,9 @@ static void erase_on_core(struct api *a, struct wire_request *r, void *arg)
             ladder_form_unref(form);
         }
     }
+    if (x->tasks.tasks > 0) { /* past tickets and replies of drafts are keyed by their tasks */
+        task_datasets_again(a->h.desk);
+    }
     x->states = fleet_forget_states(a->h.fleet, x->team);
     api_open(&w, &body);
     jn_kv_str(&w, "subject", x->subject);
