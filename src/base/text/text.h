@@ -31,7 +31,8 @@ bool text_id_read(const char *shown, const char *prefix, struct id *out);
    surrogates and values over U+10FFFF are invalid. */
 size_t text_utf8_valid_prefix(const char *s, size_t n);
 bool text_utf8_is_valid(const char *s, size_t n);
-/* The largest length <= n that does not split a UTF-8 character of valid text s. */
+/* The largest length <= n that does not split a UTF-8 character of valid text, of which s[0..n) is
+   the beginning. Reads no more than that. */
 size_t text_utf8_cut(const char *s, size_t n);
 /* Number of code points in valid text. */
 size_t text_utf8_count(const char *s, size_t n);

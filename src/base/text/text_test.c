@@ -47,6 +47,12 @@ static void utf8_refuses_what_rfc_3629_forbids(void **state)
         assert_int_equal(text_utf8_valid_prefix(rows[i].s, rows[i].n), rows[i].good);
     }
     assert_int_equal(text_utf8_cut("a\xc3\xa4", 2), 1);
+    for (size_t n = 0; n <= 10; n++) { /* "aä€😀" in a block of exactly n bytes */
+        static const size_t want[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+        char *part = mem_dup("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", n);
+        assert_int_equal(text_utf8_cut(part, n), want[n]);
+        mem_free(part);
+    }
     char out[4];
     assert_int_equal(text_utf8_encode(0x1f600, out), 4);
     assert_memory_equal(out, "\xf0\x9f\x98\x80", 4);

@@ -50,12 +50,16 @@ bool text_utf8_is_valid(const char *s, size_t n)
     return text_utf8_valid_prefix(s, n) == n;
 }
 
+/* Looks at s[0..n) alone: what comes after need not be there. */
 size_t text_utf8_cut(const char *s, size_t n)
 {
-    while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80) {
-        n--;
+    size_t at = n;
+    while (at > 0 && n - at < 3 && ((unsigned char)s[at - 1] & 0xc0) == 0x80) {
+        at--;
     }
-    return n;
+    unsigned char lead = at > 0 ? (unsigned char)s[at - 1] : 0;
+    size_t len = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    return len > n - at + 1 ? at - 1 : n;
 }
 
 size_t text_utf8_count(const char *s, size_t n)
