@@ -570,6 +570,12 @@ static enum fail open_jobs(struct house *s, struct fault *why)
     return jobs_open(&house, &s->jobs, why);
 }
 
+/* Once the desk was given its workflows: a job that begins again asks at once. */
+static enum fail start_jobs(struct house *s, struct fault *why)
+{
+    return jobs_start(s->jobs, why);
+}
+
 static enum fail open_api(struct house *s, struct fault *why)
 {
     const struct config *c = s->config;
@@ -708,9 +714,8 @@ enum fail house_open(const struct house_options *o, struct house **out, struct f
         find_programs(s);
         f = config_home_lock(s->home, &s->lock_fd, why);
     }
-    enum fail (*const steps[])(struct house *, struct fault *) = {open_loop, open_records,
-                                                                  open_core, open_jobs, open_api,
-                                                                  open_wire};
+    enum fail (*const steps[])(struct house *, struct fault *) = {
+        open_loop, open_records, open_core, open_jobs, open_api, start_jobs, open_wire};
     for (size_t i = 0; f == FAIL_NONE && i < COUNT_OF(steps); i++) {
         f = steps[i](s, why);
     }

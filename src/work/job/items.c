@@ -12,7 +12,9 @@
 #include "base/json/json.h"
 #include "work/job/job_internal.h"
 
-#define ITEM_TRIES 4
+#define ITEM_TRIES 10 /* with the rests between them about a minute and a half */
+#define REST_MS 250   /* after a miss, doubled with each further one */
+#define REST_DOUBLED 7
 #define LOOK_MS 100
 #define STOP_WAIT_MS 3000
 #define LINE_BYTES ((size_t)1 << 20)
@@ -148,6 +150,8 @@ struct items {
     int64_t place; /* of the input in `text`, -1: none */
     struct buf text;
     int64_t next; /* items below were started in this lease */
+    int64_t rest_until_us; /* a model that is being loaded is not asked again at once */
+    int misses;            /* looks in a row that met one */
     int64_t total, written, failed;
     struct program_step_done step;
     int64_t began_us;
@@ -352,11 +356,13 @@ static enum fail collect(struct items *x, struct fault *why)
     }
     pthread_mutex_unlock(&l->lock);
     size_t kept = 0; /* what was cancelled stays queued */
+    size_t missed = 0;
     for (size_t i = 0; i < w.n; i++) {
         struct item_slot *s = &w.over[i];
         bool cut = s->code == FAIL_STOPPED;
         if (s->code != FAIL_NONE && !cut && fail_is_retryable(s->code)) {
             x->next = s->item < x->next ? s->item : x->next; /* it is found again */
+            missed++;
         }
         x->step.asks += !cut;
         x->step.tokens_in += s->tokens_in;
@@ -366,6 +372,11 @@ static enum fail collect(struct items *x, struct fault *why)
         if (!cut) {
             w.over[kept++] = *s;
         }
+    }
+    if (w.n > 0) {
+        x->misses = missed == 0 ? 0 : x->misses < REST_DOUBLED ? x->misses + 1 : REST_DOUBLED;
+        x->rest_until_us =
+            missed == 0 ? 0 : clock_monotonic_us() + ((int64_t)REST_MS * 500 << x->misses);
     }
     w.n = kept;
     return w.n > 0 ? store_write_wait(x->jobs->house.store, items_write, &w, why) : FAIL_NONE;
@@ -447,7 +458,9 @@ static enum fail run_items(struct items *x, struct fault *why)
             stop_items(x);
             return FAULT(why, FAIL_STOPPED, "the job was told to stop");
         }
-        f = fill(x, &all, why);
+        bool rest = clock_monotonic_us() < x->rest_until_us;
+        all = false;
+        f = rest ? FAIL_NONE : fill(x, &all, why);
         if (f == FAIL_NONE && all && count_busy(x->lot) == 0) {
             break;
         }

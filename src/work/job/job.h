@@ -86,8 +86,11 @@ struct job_house {
     int threads; /* 0: JOB_THREADS */
 };
 struct jobs;
-/* Takes back what a process that died held, and starts its threads. */
+/* Takes back what a process that died held. */
 MUST_CHECK enum fail jobs_open(const struct job_house *house, struct jobs **out, struct fault *why);
+/* Starts the threads that run them: once, when the desk was given its workflows, or what begins
+   again would not find them. On failure the caller closes. */
+MUST_CHECK enum fail jobs_start(struct jobs *j, struct fault *why);
 /* No job begins any more, running ones are asked to stop; does not block. Core thread, before the
    desk drains. */
 void jobs_stop(struct jobs *j);

@@ -94,7 +94,7 @@ static void open_jobs(void)
     struct fault why;
     struct job_house house = {.loop = loop, .store = home.store, .audit = home.audit,
                               .programs = table, .programs_len = 1, .reader_path = "/nonexistent"};
-    if (jobs_open(&house, &jobs, &why) != FAIL_NONE) {
+    if (jobs_open(&house, &jobs, &why) != FAIL_NONE || jobs_start(jobs, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
 }
@@ -412,6 +412,7 @@ static void every_shipped_definition_reads(void **state)
     struct fault why;
     size_t n;
     assert_int_equal(jobs_open(&house, &own, &why), FAIL_NONE);
+    assert_int_equal(jobs_start(own, &why), FAIL_NONE);
     const struct program_ops *const *list = jobs_programs(own, &n);
     for (size_t i = 0; i < workflow_shipped_count; i++) {
         const struct workflow_shipped *w = &workflow_shipped[i];

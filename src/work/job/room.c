@@ -24,7 +24,17 @@ enum fail jobs_open(const struct job_house *house, struct jobs **out, struct fau
     ASSERT(pthread_mutex_init(&j->lock, NULL) == 0 && pthread_cond_init(&j->wake, NULL) == 0);
     *out = j;
     enum fail f = job_take_back(j, true, why);
-    int threads = house->threads > 0 ? house->threads : JOB_THREADS;
+    if (f != FAIL_NONE) {
+        jobs_close(j);
+        *out = NULL;
+    }
+    return f;
+}
+
+enum fail jobs_start(struct jobs *j, struct fault *why)
+{
+    enum fail f = FAIL_NONE;
+    int threads = j->house.threads > 0 ? j->house.threads : JOB_THREADS;
     for (int i = 0; f == FAIL_NONE && i < threads && i < (int)COUNT_OF(j->threads); i++) {
         if (pthread_create(&j->threads[j->threads_len], NULL, job_thread, j) != 0) {
             f = FAULT(why, FAIL_INTERNAL, "a thread for jobs cannot be started");
@@ -36,10 +46,6 @@ enum fail jobs_open(const struct job_house *house, struct jobs **out, struct fau
         j->watching = pthread_create(&j->watcher, NULL, job_watch, j) == 0;
         f = j->watching ? FAIL_NONE
                         : FAULT(why, FAIL_INTERNAL, "a thread for jobs cannot be started");
-    }
-    if (f != FAIL_NONE) {
-        jobs_close(j);
-        *out = NULL;
     }
     return f;
 }
