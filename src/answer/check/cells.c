@@ -21,7 +21,7 @@ const char *check_how_name(enum check_how how)
 {
     static const char *const names[CHECK_HOW_END] = {
         "none", "cell", "difference", "change", "share", "ratio", "sum",
-        "mean", "median", "max",      "min",    "count", "rank",  "given"};
+        "mean", "median", "max",      "min",    "count", "given"};
     return how < CHECK_HOW_END ? names[how] : "none";
 }
 

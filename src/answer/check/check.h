@@ -183,7 +183,6 @@ enum check_how {
     CHECK_HOW_MAX,
     CHECK_HOW_MIN,
     CHECK_HOW_COUNT, /* of rows */
-    CHECK_HOW_RANK,  /* "second highest": 1 is the largest, or the smallest */
     CHECK_HOW_GIVEN, /* stands in one of the given texts, in a row's or a column's name */
     CHECK_HOW_END
 };
