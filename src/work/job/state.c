@@ -500,48 +500,44 @@ static enum fail end_write(struct store_tx *tx, void *arg, struct fault *why)
                                        x->verb, NULL, NULL, why);
 }
 
+/* Writes a change; then the job's work is stopped, or whoever waits for work looks again. */
+static enum fail change(struct change *x, store_write_fn write, bool stops, struct fault *why)
+{
+    enum fail f = store_write_wait(x->jobs->house.store, write, x, why);
+    if (f == FAIL_NONE && stops) {
+        job_stop_work(x->jobs, x->id, FAIL_STOPPED);
+    } else if (f == FAIL_NONE) {
+        job_wake(x->jobs);
+    }
+    return f;
+}
+
 enum fail jobs_pause(struct jobs *j, const struct id *id, const struct principal *who,
                      struct fault *why)
 {
     struct change x = {j, id, who, "paused"};
-    enum fail f = store_write_wait(j->house.store, pause_write, &x, why);
-    if (f == FAIL_NONE) {
-        job_stop_work(j, id, FAIL_STOPPED);
-    }
-    return f;
+    return change(&x, pause_write, true, why);
 }
 
 enum fail jobs_resume(struct jobs *j, const struct id *id, const struct principal *who,
                       struct fault *why)
 {
     struct change x = {j, id, who, "resumed"};
-    enum fail f = store_write_wait(j->house.store, resume_write, &x, why);
-    if (f == FAIL_NONE) {
-        job_wake(j);
-    }
-    return f;
+    return change(&x, resume_write, false, why);
 }
 
 enum fail jobs_cancel(struct jobs *j, const struct id *id, const struct principal *who,
                       struct fault *why)
 {
     struct change x = {j, id, who, "cancelled"};
-    enum fail f = store_write_wait(j->house.store, cancel_write, &x, why);
-    if (f == FAIL_NONE) {
-        job_stop_work(j, id, FAIL_STOPPED);
-    }
-    return f;
+    return change(&x, cancel_write, true, why);
 }
 
 enum fail jobs_end(struct jobs *j, const struct id *id, const struct principal *who,
                    struct fault *why)
 {
     struct change x = {j, id, who, "closed"};
-    enum fail f = store_write_wait(j->house.store, end_write, &x, why);
-    if (f == FAIL_NONE) {
-        job_wake(j);
-    }
-    return f;
+    return change(&x, end_write, false, why);
 }
 
 /* ---- erasing ---- */
