@@ -13,10 +13,9 @@
 
 #include "base/json/json.h"
 #include "base/mem/mem.h"
+#include "support/home.h"
 
-static char dir[64];
-static struct store *store;
-static struct store_conn *reader;
+static struct home home;
 static struct related *all;
 static int64_t now = 1700000000000000;
 
@@ -24,29 +23,18 @@ static int set_up(void **state)
 {
     (void)state;
     struct fault why;
-    char path[96];
-    snprintf(dir, sizeof(dir), "/tmp/related-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(store_open(path, &store_schema_data, &store, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &reader, &why), FAIL_NONE);
-    assert_int_equal(related_open(reader, &all, &why), FAIL_NONE);
+    home_make(&home, "related");
+    home_open(&home, HOME_STORE);
+    assert_int_equal(related_open(home.conn, &all, &why), FAIL_NONE);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    static const char *const names[] = {"data.db", "data.db-wal", "data.db-shm", "data.db-lock"};
     related_free(all);
-    store_reader_close(reader);
-    store_close(store);
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 static enum fail do_put(struct store_tx *tx, void *arg, struct fault *why)
@@ -68,7 +56,7 @@ static struct id keep(const char *team, const char *text, const float *vector)
 {
     struct fault why;
     struct related_trace t = trace(team, text, vector);
-    assert_int_equal(store_write_wait(store, do_put, &t, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_put, &t, &why), FAIL_NONE);
     related_add(all, &t);
     return t.task;
 }
@@ -77,7 +65,7 @@ static size_t ask(const char *team, const char *text, const float *vector,
                   struct related_hit hits[RELATED_FOUND])
 {
     struct related_trace t = trace(team, text, vector);
-    return related_find(all, reader, &t, hits);
+    return related_find(all, home.conn, &t, hits);
 }
 
 static const char *const late = "My order VM-416180 was dispatched on 24 June and should have "
@@ -112,7 +100,7 @@ static void an_identifier_in_common_relates_whatever_is_said(void **state)
     (void)state;
     struct related_hit hits[RELATED_FOUND];
     struct related_trace t = trace("support", "Please send the invoice of vm 416180 to me", NULL);
-    size_t n = related_find(all, reader, &t, hits);
+    size_t n = related_find(all, home.conn, &t, hits);
     assert_int_equal(n, 1);
     assert_int_equal(hits[0].kind, RELATED_RELATED);
     assert_int_equal(hits[0].shared_len, 1);
@@ -131,7 +119,7 @@ static void near_vectors_relate_and_another_models_do_not(void **state)
     assert_int_equal(ask("vectors", "milk does not get warm at all", c, hits), 0);
     struct related_trace t = trace("vectors", "milk does not get warm at all", b);
     snprintf(t.model, sizeof(t.model), "other");
-    assert_int_equal(related_find(all, reader, &t, hits), 0);
+    assert_int_equal(related_find(all, home.conn, &t, hits), 0);
 }
 
 static enum fail do_forget(struct store_tx *tx, void *arg, struct fault *why)
@@ -147,7 +135,7 @@ static void what_is_erased_is_not_found_from_the_next_search_on(void **state)
     int64_t n = 0;
     size_t before = related_count(all);
     assert_int_equal(ask("support", late, NULL, hits), 1);
-    assert_int_equal(store_write_wait(store, do_forget, &n, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_forget, &n, &why), FAIL_NONE);
     assert_int_equal(n, 1);
     assert_int_equal(ask("support", late, NULL, hits), 0);
     assert_int_equal(related_count(all), before - 1);
@@ -161,7 +149,7 @@ static void a_restart_finds_the_same(void **state)
     const float b[4] = {0.8F, 0.6F, 0, 0};
     size_t before = related_count(all);
     related_free(all);
-    assert_int_equal(related_open(reader, &all, &why), FAIL_NONE);
+    assert_int_equal(related_open(home.conn, &all, &why), FAIL_NONE);
     assert_int_equal(related_count(all), before);
     assert_int_equal(ask("vectors", "milk does not get warm at all", b, hits), 1);
     assert_int_equal(ask("vectors", "milk", b, hits), 1);

@@ -11,11 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static char dir[64];
-static struct store *store;
-static struct keyring_master *master;
-static struct audit *audit;
-static struct store_conn *reader;
+#include "support/home.h"
+
+static struct home home;
 static struct arena *arena;
 
 static const struct principal anna = {.kind = PRINCIPAL_KIND_KEY,
@@ -32,17 +30,8 @@ static const struct principal root = {
 static int set_up(void **state)
 {
     (void)state;
-    struct fault why;
-    char path[96];
-    snprintf(dir, sizeof(dir), "/tmp/review-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/data.db", dir);
-    assert_int_equal(keyring_master_open(dir, &master, &why), FAIL_NONE);
-    if (store_open(path, &store_schema_data, &store, &why) != FAIL_NONE) {
-        fail_msg("%s", why.message);
-    }
-    assert_int_equal(audit_open(dir, store, master, &audit, &why), FAIL_NONE);
-    assert_int_equal(store_reader_open(store, &reader, &why), FAIL_NONE);
+    home_make(&home, "review");
+    home_open(&home, HOME_RECORD);
     arena = arena_new(8 << 20);
     return 0;
 }
@@ -51,19 +40,8 @@ static int tear_down(void **state)
 {
     (void)state;
     arena_free(arena);
-    store_reader_close(reader);
-    store_close(store);
-    audit_close(audit);
-    keyring_master_close(master);
-    static const char *const names[] = {"data.db",      "data.db-wal", "data.db-shm",
-                                        "data.db-lock", "keys.db",     "keys.db-wal",
-                                        "keys.db-shm",  "keys.db-lock", "master.key"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
-        unlink(name);
-    }
-    return rmdir(dir);
+    home_close(&home);
+    return home_remove(&home);
 }
 
 /* ---- small helpers: one write each ---- */
@@ -92,7 +70,7 @@ static struct id create(const char *workflow, const char *title)
                                 .draft = "Dear customer, your card is on its way.",
                                 .fields = fields,
                                 .fields_len = 2};
-    if (store_write_wait(store, do_create, &a, &why) != FAIL_NONE) {
+    if (store_write_wait(home.store, do_create, &a, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     return a.id;
@@ -106,14 +84,14 @@ struct decision {
 static enum fail do_decide(struct store_tx *tx, void *arg, struct fault *why)
 {
     struct decision *d = arg;
-    return review_decide(tx, audit, &d->d, &d->out, why);
+    return review_decide(tx, home.audit, &d->d, &d->out, why);
 }
 
 static enum fail decide(const struct review_decide *d, struct review_decided *out,
                         struct fault *why)
 {
     struct decision job = {.d = *d};
-    enum fail f = store_write_wait(store, do_decide, &job, why);
+    enum fail f = store_write_wait(home.store, do_decide, &job, why);
     if (out != NULL) {
         *out = job.out;
     }
@@ -155,7 +133,7 @@ static struct review_artifact get(const struct id *id)
 {
     struct fault why;
     struct review_artifact a;
-    if (review_get(reader, arena, id, &anna, &a, &why) != FAIL_NONE) {
+    if (review_get(home.conn, arena, id, &anna, &a, &why) != FAIL_NONE) {
         fail_msg("%s", why.message);
     }
     return a;
@@ -197,9 +175,9 @@ static void an_approval_takes_every_proposal(void **state)
     assert_string_equal(a.fields[1].decided, "normal");
     assert_string_equal(a.decided_by, "anna");
     struct open_job j = {.id = id};
-    assert_int_equal(store_write_wait(store, do_deliver, &j, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_deliver, &j, &why), FAIL_NONE);
     assert_int_equal(get(&id).state, REVIEW_STATE_DELIVERED);
-    assert_int_equal(store_write_wait(store, do_deliver, &j, &why), FAIL_CONFLICT);
+    assert_int_equal(store_write_wait(home.store, do_deliver, &j, &why), FAIL_CONFLICT);
 }
 
 static enum fail only_known_queues(void *arg, const char *workflow, const char *name,
@@ -242,7 +220,7 @@ static void an_edit_changes_what_it_names_and_measures_the_draft(void **state)
     assert_string_equal(a.fields[0].value, "cards");
     assert_string_equal(a.fields[1].decided, "normal");
     assert_string_equal(a.sent, d.draft);
-    assert_int_equal(audit_size(reader), 1);
+    assert_int_equal(audit_size(home.conn), 1);
 }
 
 static void the_second_reviewer_is_told_who_decided(void **state)
@@ -261,7 +239,7 @@ static void the_second_reviewer_is_told_who_decided(void **state)
         assert_non_null(strstr(why.message, "anna"));
         assert_non_null(strstr(why.message, "approve"));
     }
-    assert_int_equal(audit_size(reader), 1);
+    assert_int_equal(audit_size(home.conn), 1);
 }
 
 struct racer {
@@ -294,7 +272,7 @@ static void of_two_who_race_one_decides(void **state)
         assert_true((a.got == FAIL_NONE && b.got == FAIL_CONFLICT) ||
                     (b.got == FAIL_NONE && a.got == FAIL_CONFLICT));
     }
-    assert_int_equal(audit_size(reader), 100);
+    assert_int_equal(audit_size(home.conn), 100);
 }
 
 static void a_better_draft_replaces_only_what_nobody_opened(void **state)
@@ -303,19 +281,19 @@ static void a_better_draft_replaces_only_what_nobody_opened(void **state)
     struct fault why;
     struct id id = create("ticket-triage", "x");
     struct open_job j = {.id = id, .who = &anna, .draft = "Better."};
-    assert_int_equal(store_write_wait(store, do_redraft, &j, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_redraft, &j, &why), FAIL_NONE);
     assert_string_equal(get(&id).draft, "Better.");
     struct review_decide d = {.id = id, .version = 1, .who = &anna, .review_ms = -1};
     assert_int_equal(decide(&d, NULL, &why), FAIL_CONFLICT); /* saw the one before */
-    assert_int_equal(store_write_wait(store, do_open, &j, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_open, &j, &why), FAIL_NONE);
     assert_true(get(&id).opened_at > 0);
     j.draft = "Too late.";
-    assert_int_equal(store_write_wait(store, do_redraft, &j, &why), FAIL_CONFLICT);
+    assert_int_equal(store_write_wait(home.store, do_redraft, &j, &why), FAIL_CONFLICT);
     d.version = 2;
     assert_int_equal(decide(&d, NULL, &why), FAIL_NONE);
-    assert_int_equal(store_write_wait(store, do_redraft, &j, &why), FAIL_CONFLICT);
+    assert_int_equal(store_write_wait(home.store, do_redraft, &j, &why), FAIL_CONFLICT);
     j.id = text_id_new();
-    assert_int_equal(store_write_wait(store, do_redraft, &j, &why), FAIL_NOT_FOUND);
+    assert_int_equal(store_write_wait(home.store, do_redraft, &j, &why), FAIL_NOT_FOUND);
 }
 
 static void an_escalated_one_is_decided_again(void **state)
@@ -344,13 +322,13 @@ static void foreign_and_missing_are_the_same(void **state)
     struct id id = create("ticket-triage", "x");
     struct id none = text_id_new();
     struct review_artifact a;
-    assert_int_equal(review_get(reader, arena, &none, &eve, &a, &missing), FAIL_NOT_FOUND);
-    assert_int_equal(review_get(reader, arena, &id, &eve, &a, &foreign), FAIL_NOT_FOUND);
+    assert_int_equal(review_get(home.conn, arena, &none, &eve, &a, &missing), FAIL_NOT_FOUND);
+    assert_int_equal(review_get(home.conn, arena, &id, &eve, &a, &foreign), FAIL_NOT_FOUND);
     assert_string_equal(missing.message, foreign.message);
     struct review_decide d = {.id = id, .who = &eve, .review_ms = -1};
     assert_int_equal(decide(&d, NULL, &foreign), FAIL_NOT_FOUND);
     assert_string_equal(missing.message, foreign.message);
-    assert_int_equal(review_get(reader, arena, &id, &root, &a, &missing), FAIL_NONE);
+    assert_int_equal(review_get(home.conn, arena, &id, &root, &a, &missing), FAIL_NONE);
 }
 
 static bool count_row(void *arg, const struct review_artifact *a)
@@ -376,27 +354,27 @@ static void lists_are_filtered_paged_and_by_team(void **state)
     }
     struct review_filter f = {.who = &anna, .state = REVIEW_STATE_IN_REVIEW, .limit = 3};
     int n = 0;
-    assert_int_equal(review_list(reader, &f, count_row, &n, &why), FAIL_NONE);
+    assert_int_equal(review_list(home.conn, &f, count_row, &n, &why), FAIL_NONE);
     assert_int_equal(n, 3);
     f.after = third;
     f.limit = 100;
-    assert_int_equal(review_list(reader, &f, count_row, &n, &why), FAIL_NONE);
+    assert_int_equal(review_list(home.conn, &f, count_row, &n, &why), FAIL_NONE);
     assert_int_equal(n, 7); /* the callback stopped it */
     f = (struct review_filter){.who = &root, .state = REVIEW_STATE_COUNT, .limit = 5};
     n = 0;
-    assert_int_equal(review_list(reader, &f, count_row, &n, &why), FAIL_NONE);
+    assert_int_equal(review_list(home.conn, &f, count_row, &n, &why), FAIL_NONE);
     assert_int_equal(n, 5);
     f = (struct review_filter){.who = &eve, .state = REVIEW_STATE_COUNT, .limit = 5};
     n = 0;
-    assert_int_equal(review_list(reader, &f, count_row, &n, &why), FAIL_NONE);
+    assert_int_equal(review_list(home.conn, &f, count_row, &n, &why), FAIL_NONE);
     assert_int_equal(n, 0);
     f = (struct review_filter){
         .who = &anna, .state = REVIEW_STATE_APPROVED, .workflow = "x", .limit = 0};
-    assert_int_equal(review_list(reader, &f, count_row, &n, &why), FAIL_BAD_REQUEST);
+    assert_int_equal(review_list(home.conn, &f, count_row, &n, &why), FAIL_BAD_REQUEST);
     int64_t counts[REVIEW_STATE_COUNT];
-    assert_int_equal(review_count(reader, &anna, NULL, counts, &why), FAIL_NONE);
+    assert_int_equal(review_count(home.conn, &anna, NULL, counts, &why), FAIL_NONE);
     assert_int_equal(counts[REVIEW_STATE_IN_REVIEW], 9);
-    assert_int_equal(review_count(reader, &anna, "localize", counts, &why), FAIL_NONE);
+    assert_int_equal(review_count(home.conn, &anna, "localize", counts, &why), FAIL_NONE);
     assert_int_equal(counts[REVIEW_STATE_IN_REVIEW], 1);
 }
 
@@ -428,18 +406,20 @@ static void outcomes_are_what_people_confirmed(void **state)
                                .reason = "spam", .review_ms = -1};
     assert_int_equal(decide(&d, NULL, &why), FAIL_NONE);
     int n = 0;
-    assert_int_equal(review_outcomes(reader, "support", "ticket-triage", 0, keep_outcome, &n, &why),
-                     FAIL_NONE);
+    assert_int_equal(
+        review_outcomes(home.conn, "support", "ticket-triage", 0, keep_outcome, &n, &why),
+        FAIL_NONE);
     assert_int_equal(n, 2);
     n = 0;
-    assert_int_equal(review_outcomes(reader, "sales", "ticket-triage", 0, keep_outcome, &n, &why),
-                     FAIL_NONE);
+    assert_int_equal(
+        review_outcomes(home.conn, "sales", "ticket-triage", 0, keep_outcome, &n, &why), FAIL_NONE);
     assert_int_equal(n, 0);
     struct open_job j = {0};
-    assert_int_equal(store_write_wait(store, do_forget, &j, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_forget, &j, &why), FAIL_NONE);
     assert_int_equal(j.n, 4);
-    assert_int_equal(review_outcomes(reader, "support", "ticket-triage", 0, keep_outcome, &n, &why),
-                     FAIL_NONE);
+    assert_int_equal(
+        review_outcomes(home.conn, "support", "ticket-triage", 0, keep_outcome, &n, &why),
+        FAIL_NONE);
     assert_int_equal(n, 0);
     assert_string_equal(get(&ids[2]).title, "");
     assert_null(get(&ids[2]).draft);
@@ -459,7 +439,7 @@ static enum fail do_certify(struct store_tx *tx, void *arg, struct fault *why)
                                     .class = CERTIFY_PROVISIONAL, .target = 0.02, .delta = 0.05};
     struct certify_result r = {.certified = true, .threshold = 0.5, .n = 500, .accepted = 400,
                                .errors = 2, .error_upper = 0.02, .traffic_upper = 0.02};
-    return certify_issue(tx, audit, &c, &r, "anna", "support", NULL, why);
+    return certify_issue(tx, home.audit, &c, &r, "anna", "support", NULL, why);
 }
 
 static enum fail do_watched(struct store_tx *tx, void *arg, struct fault *why)
@@ -497,14 +477,14 @@ static void decisions_feed_the_rungs_and_a_withdrawal_is_told(void **state)
     struct fault why;
     int drawn = 0, notices = 0;
     bool withdrawn = false;
-    assert_int_equal(store_write_wait(store, do_certify, NULL, &why), FAIL_NONE);
+    assert_int_equal(store_write_wait(home.store, do_certify, NULL, &why), FAIL_NONE);
     for (int i = 0; i < 200 && !withdrawn; i++) {
         struct watched w;
         struct review_decided out;
         struct review_value v = {"queue", "loans"};
         struct review_decide d = {.who = &anna, .action = REVIEW_ACTION_EDIT, .values = &v,
                                   .values_len = 1, .review_ms = -1};
-        assert_int_equal(store_write_wait(store, do_watched, &w, &why), FAIL_NONE);
+        assert_int_equal(store_write_wait(home.store, do_watched, &w, &why), FAIL_NONE);
         d.id = w.artifact;
         assert_int_equal(decide(&d, &out, &why), FAIL_NONE);
         drawn += w.drawn;
@@ -514,7 +494,7 @@ static void decisions_feed_the_rungs_and_a_withdrawal_is_told(void **state)
     }
     assert_true(withdrawn && drawn >= 2);
     struct review_filter f = {.who = &anna, .state = REVIEW_STATE_IN_REVIEW, .limit = 500};
-    assert_int_equal(review_list(reader, &f, keep_notice, &notices, &why), FAIL_NONE);
+    assert_int_equal(review_list(home.conn, &f, keep_notice, &notices, &why), FAIL_NONE);
     assert_int_equal(notices, 1);
 }
 
@@ -587,7 +567,7 @@ static void limits_are_kept(void **state)
     assert_int_equal(decide(&d, NULL, &why), FAIL_TOO_LARGE);
     struct arena *small = arena_new(66000);
     struct review_artifact a;
-    assert_int_equal(review_get(reader, small, &id, &anna, &a, &why), FAIL_NONE);
+    assert_int_equal(review_get(home.conn, small, &id, &anna, &a, &why), FAIL_NONE);
     arena_free(small);
 }
 
